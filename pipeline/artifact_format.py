@@ -1,0 +1,34 @@
+"""What the writer and the reader of artifacts have agreed on: names inside and outside the file.
+
+An artifact is one ONNX file under `models/`. It takes product codes and orders placed, gives
+estimated hours, and carries its lineage as JSON in its metadata. Its name holds the start of the
+training run and the hash of its own bytes: `time_to_dispatch_<timestamp>_<sha256>.onnx`.
+"""
+
+import hashlib
+import re
+from datetime import datetime
+
+from pipeline.timestamped_keys import NAME_PREFIX, format_timestamp
+
+MODELS = "models"
+REFUSED = "refused"
+SUFFIX = ".onnx"
+
+PRODUCT_INPUT = "product_code"
+ORDERS_INPUT = "orders_placed"
+HOURS_OUTPUT = "est_hours_to_dispatch"
+LINEAGE_METADATA = "lineage"
+
+HASH_IN_NAME = re.compile(r"_([0-9a-f]{16})$")
+
+
+def short_hash(content: bytes) -> str:
+    """Return the first 16 hex digits of the SHA-256 of an artifact."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def artifact_key(folder: str, trained_at: datetime, content: bytes) -> str:
+    """Return the key that an artifact has in a folder."""
+    timestamp = format_timestamp(trained_at)
+    return f"{folder}/{NAME_PREFIX}_{timestamp}_{short_hash(content)}{SUFFIX}"

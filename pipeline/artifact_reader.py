@@ -1,0 +1,168 @@
+"""An ONNX artifact in the store -> a verified model that gives estimates.
+
+This is the serving side: it imports neither the training code nor its libraries.
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from pydantic import ValidationError
+
+from pipeline.artifact_format import (
+    HASH_IN_NAME,
+    HOURS_OUTPUT,
+    LINEAGE_METADATA,
+    MODELS,
+    ORDERS_INPUT,
+    PRODUCT_INPUT,
+    SUFFIX,
+    short_hash,
+)
+from pipeline.model_lineage import FORMAT_VERSION, Lineage
+from pipeline.object_store import ObjectStore
+from pipeline.stage_errors import ArtifactError
+from pipeline.timestamped_keys import name_of, newest_key, timestamp_of
+
+WARM_UP_ORDERS = 0.0
+
+
+class DispatchModel:
+    """A loaded model.
+
+    Attributes:
+        version: name of its artifact without folder and suffix.
+        lineage: where it comes from and what it is.
+        products: the codes of the products that it knows.
+    """
+
+    def __init__(
+        self, version: str, lineage: Lineage, session: onnxruntime.InferenceSession
+    ) -> None:
+        """Put together what was read from an artifact."""
+        self.version = version
+        self.lineage = lineage
+        self.products = frozenset(lineage.catalogue.product_code)
+        self._session = session
+
+    def estimate(
+        self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return the estimated hours to dispatch, shape (n_rows,).
+
+        Args:
+            product_codes: codes among `products`, n_rows of them; others get NaN.
+            orders_placed: orders placed before on the same day, n_rows of them.
+        """
+        inputs = {
+            PRODUCT_INPUT: np.array(product_codes, dtype=object).reshape(-1, 1),
+            ORDERS_INPUT: np.asarray(orders_placed, dtype=np.float64).reshape(-1, 1),
+        }
+        (hours,) = self._session.run([HOURS_OUTPUT], inputs)
+        return np.asarray(hours, dtype=np.float64).ravel()
+
+
+def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
+    """Read, verify and try out the newest model of a store, or the one under `key`.
+
+    Raises:
+        ArtifactError: there is no model, or it does not pass a check; the message says which.
+        StoreError: the store cannot be listed or read.
+    """
+    if key is None:
+        key = newest_key(store.list_keys(MODELS), SUFFIX)
+    if key is None:
+        raise ArtifactError(
+            f"There is no model under {store.url}/{MODELS}/: run the train-model stage on this "
+            "store first (python -m pipeline.train_model STORE)."
+        )
+    model = read_artifact(key, store.read(key))
+    _warm_up(model)
+    return model
+
+
+def read_artifact(key: str, content: bytes) -> DispatchModel:
+    """Verify the bytes of an artifact and return the model in it.
+
+    Raises:
+        ArtifactError: name, hash, format or content are not those of a model of ours.
+    """
+    version = name_of(key)
+    _check_hash(key, version, content)
+    session = _open_session(key, content)
+    lineage = _read_lineage(key, session)
+    if timestamp_of(key) != lineage.trained_at:
+        raise ArtifactError(
+            f"The model {key} was renamed: its metadata says that it was trained at "
+            f"{lineage.trained_at.isoformat()}. Restore its name."
+        )
+    return DispatchModel(version, lineage, session)
+
+
+def _check_hash(key: str, version: str, content: bytes) -> None:
+    named = HASH_IN_NAME.search(version)
+    if named is None:
+        raise ArtifactError(
+            f"The name of the model {key} does not end in a hash of 16 hex digits, "
+            "so its content cannot be verified. Restore its name."
+        )
+    actual = short_hash(content)
+    if named[1] != actual:
+        raise ArtifactError(
+            f"The model {key} is damaged or was renamed: the hash of its {len(content):,} bytes "
+            f"is {actual}, its name says {named[1]}. Remove it, or restore it from a backup."
+        )
+
+
+def _open_session(key: str, content: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's exceptions have no class of their own in common
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtifactError(f"The model {key} is not an ONNX model: {reason}") from error
+    names = {tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())}
+    if names != {PRODUCT_INPUT, ORDERS_INPUT, HOURS_OUTPUT}:
+        raise ArtifactError(
+            f"The model {key} is of another kind: its inputs and outputs are "
+            f"{', '.join(sorted(names))}."
+        )
+    return session
+
+
+def _read_lineage(key: str, session: onnxruntime.InferenceSession) -> Lineage:
+    try:
+        facts = json.loads(session.get_modelmeta().custom_metadata_map[LINEAGE_METADATA])
+        format_version = int(facts["format_version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"The model {key} carries no lineage, so it is not one that this pipeline made."
+        ) from error
+    if format_version > FORMAT_VERSION:
+        raise ArtifactError(
+            f"The model {key} has format {format_version}, and this code knows formats up to "
+            f"{FORMAT_VERSION}. Deploy newer code, or pin an older model with --model-key."
+        )
+    try:
+        return Lineage.model_validate(facts)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ArtifactError(f"The lineage in the model {key} is incomplete: {faults}.") from error
+
+
+def _warm_up(model: DispatchModel) -> None:
+    """Make one prediction, so that the first request is fast and a broken model is never served."""
+    product = model.lineage.catalogue.product_code[0]
+    (hours,) = model.estimate([product], [WARM_UP_ORDERS])
+    if not 0 <= hours < np.inf:
+        raise ArtifactError(
+            f"The model {model.version} does not work: it estimates {hours} h for {product} and "
+            f"{WARM_UP_ORDERS:g} orders."
+        )

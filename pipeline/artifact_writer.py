@@ -1,0 +1,105 @@
+"""A fitted model and its lineage -> an ONNX artifact in the store."""
+
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from onnx import helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
+
+from pipeline.artifact_format import (
+    HOURS_OUTPUT,
+    LINEAGE_METADATA,
+    MODELS,
+    ORDERS_INPUT,
+    PRODUCT_INPUT,
+    SUFFIX,
+    artifact_key,
+)
+from pipeline.artifact_reader import read_artifact
+from pipeline.curve_converters import register_converters
+from pipeline.dispatch_curves import FEATURES, DispatchCurve
+from pipeline.model_lineage import Lineage
+from pipeline.object_store import ObjectStore
+from pipeline.order_rows import ORDERS, PRODUCT
+from pipeline.stage_errors import ArtifactError
+from pipeline.timestamped_keys import newest_key, timestamp_of
+
+TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
+TOLERANCE_HOURS = 1e-4
+RELATIVE_TOLERANCE = 2e-6
+
+
+def write_artifact(model: DispatchCurve, lineage: Lineage) -> bytes:
+    """Return a fitted model and its lineage as the bytes of an ONNX file."""
+    register_converters()
+    onnx_model = convert_sklearn(
+        model,
+        name="time_to_dispatch",
+        initial_types=[
+            (PRODUCT_INPUT, StringTensorType([None, 1])),
+            (ORDERS_INPUT, DoubleTensorType([None, 1])),
+        ],
+        final_types=[(HOURS_OUTPUT, DoubleTensorType([None, 1]))],
+        target_opset=TARGET_OPSET,
+    )
+    helper.set_model_props(onnx_model, {LINEAGE_METADATA: lineage.model_dump_json()})
+    content: bytes = onnx_model.SerializeToString(deterministic=True)
+    return content
+
+
+def store_artifact(store: ObjectStore, folder: str, lineage: Lineage, content: bytes) -> str:
+    """Store an artifact as a new object and return its key.
+
+    Args:
+        store: gets the artifact.
+        folder: `models` makes it the newest model, `refused` only keeps it.
+        lineage: what the artifact says of itself.
+        content: the artifact.
+
+    Raises:
+        ArtifactError: it would not become the newest model, since there is a newer one.
+        StoreError: the store cannot be listed or written.
+    """
+    key = artifact_key(folder, lineage.trained_at, content)
+    if folder == MODELS:
+        newest = newest_key(store.list_keys(MODELS), SUFFIX)
+        if newest is not None and _trained_at(newest) > lineage.trained_at:
+            raise ArtifactError(
+                f"Cannot publish {store.url}/{key}: there is a newer model, {newest}. Another "
+                "training has overtaken this one, or a clock is wrong."
+            )
+    store.write_new(key, content)
+    return key
+
+
+def check_agreement(
+    model: DispatchCurve, lineage: Lineage, content: bytes, orders: pd.DataFrame
+) -> None:
+    """Read an artifact back as the service will, and compare its estimates with the model's.
+
+    Args:
+        model: what the artifact was made from.
+        lineage: what the artifact says of itself.
+        content: the artifact.
+        orders: rows on which the two must agree to 1e-4 h, or 2e-6 of the estimate.
+
+    Raises:
+        ArtifactError: the artifact cannot be read, or the two disagree.
+    """
+    artifact = read_artifact(artifact_key(MODELS, lineage.trained_at, content), content)
+    written = artifact.estimate(orders[PRODUCT].astype(str).tolist(), orders[ORDERS].to_numpy())
+    fitted = model.predict(orders[FEATURES])
+    if not np.allclose(written, fitted, rtol=RELATIVE_TOLERANCE, atol=TOLERANCE_HOURS):
+        raise ArtifactError(
+            "The model cannot be published: after conversion to ONNX its estimates differ by up "
+            f"to {np.abs(written - fitted).max():.2g} h from those of scikit-learn on the test "
+            "rows. Please report this."
+        )
+
+
+def _trained_at(key: str) -> datetime:
+    moment = timestamp_of(key)
+    assert moment is not None, "newest_key returns keys with a timestamp"
+    return moment

@@ -1,0 +1,164 @@
+"""The HTTP interface of the service: requests, answers, routes and what clients' mistakes get.
+
+v0.1 is frozen: its answer to a prediction has exactly two keys, for ever.
+"""
+
+import json
+import reprlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.artifact_reader import DispatchModel
+from pipeline.model_lineage import Lineage
+from pipeline.stage_errors import PipelineError
+
+MOST_ORDERS = 1_000_000
+MAX_BODY_BYTES = 1024 * 1024
+DECIMALS = 2
+LONGEST_INPUT_IN_ERROR = 200
+
+
+class TimeToDispatchRequest(BaseModel):
+    """One order that a customer thinks about."""
+
+    product_code: str = Field(description="a product that the model knows", examples=["SKU001"])
+    orders_placed: float = Field(
+        strict=True,
+        ge=0,
+        le=MOST_ORDERS,
+        allow_inf_nan=False,
+        description="orders placed already on the same day; may be a fraction",
+        examples=[112],
+    )
+
+
+class TimeToDispatchAnswer(BaseModel):
+    """How long the order will take, and who says so."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    est_hours_to_dispatch: float = Field(
+        description="hours until dispatch, to two decimals", examples=[8.28]
+    )
+    model_version: str = Field(description="name of the model's artifact")
+
+
+class ModelAnswer(BaseModel):
+    """The model that is served."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_version: str
+    lineage: Lineage
+
+
+class HealthAnswer(BaseModel):
+    """State of the process or of the service."""
+
+    status: str = Field(examples=["ok"])
+
+
+class ErrorAnswer(BaseModel):
+    """What is wrong with a request as a whole."""
+
+    detail: str
+
+
+async def served_model(request: Request) -> DispatchModel:
+    """Return the model that answers this request."""
+    model: DispatchModel = request.app.model()
+    return model
+
+
+ServedModel = Annotated[DispatchModel, Depends(served_model)]
+
+router = APIRouter()
+
+
+@router.post(
+    "/api/v0.1/time_to_dispatch",
+    responses={400: {"model": ErrorAnswer}, 413: {"model": ErrorAnswer}},
+)
+async def time_to_dispatch(
+    order: TimeToDispatchRequest, model: ServedModel
+) -> TimeToDispatchAnswer:
+    """Estimate how many hours an order will take to be dispatched."""
+    if order.product_code not in model.products:
+        raise RequestValidationError([_unknown_product(order.product_code, model)])
+    (hours,) = model.estimate([order.product_code], [order.orders_placed])
+    return TimeToDispatchAnswer(
+        est_hours_to_dispatch=round(float(hours), DECIMALS), model_version=model.version
+    )
+
+
+@router.get("/api/v0.1/model")
+async def model(model: ServedModel) -> ModelAnswer:
+    """Tell which model is served, and where it comes from."""
+    return ModelAnswer(model_version=model.version, lineage=model.lineage)
+
+
+@router.get("/healthz")
+async def healthz() -> HealthAnswer:
+    """Tell that the process is alive."""
+    return HealthAnswer(status="ok")
+
+
+@router.get("/readyz", responses={503: {"model": HealthAnswer}})
+async def readyz(request: Request, response: Response) -> HealthAnswer:
+    """Tell whether the service can predict."""
+    if request.app.is_ready:
+        return HealthAnswer(status="ready")
+    response.status_code = 503
+    return HealthAnswer(status="no model is loaded")
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every mistake of a client a 4xx with a JSON body, and a missing model a 503."""
+    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+    app.add_exception_handler(PipelineError, _answer_no_model)
+
+
+async def _answer_invalid_request(request: Request, error: Exception) -> Response:
+    """Answer 422 in FastAPI's form, whatever the client sent.
+
+    FastAPI's own handler repeats the input as JSON, which fails on NaN, infinities and lone
+    surrogates, and would repeat a megabyte.
+    """
+    assert isinstance(error, RequestValidationError)
+    details = [_printable(fault) for fault in error.errors()]
+    return Response(json.dumps({"detail": details}), 422, media_type="application/json")
+
+
+async def _answer_no_model(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, 503)
+
+
+def _printable(fault: dict[str, Any]) -> dict[str, Any]:
+    """Return type, location, message and input of a fault, the input cut to what JSON can carry."""
+    given = fault.get("input")
+    if isinstance(given, str):
+        given = given[:LONGEST_INPUT_IN_ERROR]
+    elif not isinstance(given, (bool, int, type(None))):
+        given = reprlib.repr(given)
+    context = {
+        name: value if isinstance(value, (int, float)) else str(value)
+        for name, value in fault.get("ctx", {}).items()
+    }
+    printable = {name: fault[name] for name in ("type", "loc", "msg")} | {"input": given}
+    return printable | ({"ctx": context} if context else {})
+
+
+def _unknown_product(product_code: str, model: DispatchModel) -> dict[str, Any]:
+    """Return the fault of asking for a product that was not in the model's dataset."""
+    known = model.lineage.catalogue.product_code
+    shown = ", ".join(known[:5]) + (", …" if len(known) > 5 else "")
+    return {
+        "type": "unknown_product",
+        "loc": ("body", "product_code"),
+        "msg": f"This product is not among the {len(known):,} that the model knows: {shown}",
+        "input": product_code,
+    }

@@ -1,0 +1,82 @@
+"""How a stage logs, and how an error becomes its exit code.
+
+Log lines read `2021-07-05 18:52:24,264 - INFO - train_model.main - Starting train-model stage.`
+and go to standard error. All modules of the pipeline log to one logger, `LOG`.
+"""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from typing import Literal, ParamSpec
+
+from pythonjsonlogger.json import JsonFormatter
+
+from pipeline.stage_errors import PipelineError
+
+LOG = logging.getLogger("time_to_dispatch")
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["text", "json"]
+
+HANDLER_NAME = "time_to_dispatch"
+TEXT_FORMAT = "%(asctime)s - %(levelname)s - %(module)s.%(funcName)s - %(message)s"
+
+Arguments = ParamSpec("Arguments")
+
+
+class StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what `sys.stderr` is at the time, so that a progress display can move aside."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record to the current standard error."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
+    """Set level and format of the stage's log; calling it again replaces, never adds.
+
+    Libraries log warnings and worse, the pipeline and uvicorn from `level` on.
+    """
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if handler.name == HANDLER_NAME]:
+        root.removeHandler(handler)
+    handler = StandardErrorHandler()
+    handler.name = HANDLER_NAME
+    handler.setFormatter(_formatter(log_format))
+    root.addHandler(handler)
+    for name in (LOG.name, "uvicorn"):
+        logging.getLogger(name).setLevel(level)
+
+
+def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
+    """Make a stage's `main` return its exit code: 0 done, 1 refused or failed.
+
+    A `PipelineError` is logged as one line (with the traceback at level DEBUG). Anything else is
+    a fault of ours and is logged with its traceback.
+    """
+
+    @functools.wraps(main)
+    def main_with_exit_code(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+        try:
+            main(*args, **kwargs)
+        except PipelineError as error:
+            LOG.error(error, exc_info=LOG.isEnabledFor(logging.DEBUG))
+            return 1
+        except Exception:
+            LOG.exception("The stage failed in a way that nobody foresaw. Please report this.")
+            return 1
+        return 0
+
+    return main_with_exit_code
+
+
+def _formatter(log_format: LogFormat) -> logging.Formatter:
+    if log_format == "text":
+        return logging.Formatter(TEXT_FORMAT)
+    return JsonFormatter(
+        "{asctime}{levelname}{module}{funcName}{message}",
+        style="{",
+        rename_fields={"asctime": "time", "levelname": "level", "funcName": "function"},
+    )

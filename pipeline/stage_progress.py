@@ -1,0 +1,38 @@
+"""Progress on a terminal, for work that takes more than a second or two."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+PATIENCE_SECONDS = 1.5
+
+
+@contextmanager
+def progress(description: str) -> Iterator[None]:
+    """Show what is being done and for how long, if it is slow and somebody is watching.
+
+    Nothing is shown where standard error is not a terminal, and nothing stays on the screen.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    display = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    display.add_task(description)
+    timer = Timer(PATIENCE_SECONDS, display.start)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        display.stop()

@@ -1,0 +1,119 @@
+"""The settings of each stage, read once: defaults < environment (`TTD_…`) < command line."""
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
+
+from pipeline.stage_logging import LogFormat, LogLevel
+
+SAMPLE_STORE = Path(__file__).resolve().parents[1] / "data"
+ENVIRONMENT_PREFIX = "TTD_"
+
+
+class StageSettings(BaseSettings):
+    """What every stage can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+    )
+
+    store: CliPositionalArg[str] = Field(
+        default=str(SAMPLE_STORE),
+        description="where datasets and models are: s3://bucket[/prefix] or a folder",
+    )
+    log_level: LogLevel = Field(
+        default="INFO", description="least severe log lines to show; DEBUG adds tracebacks"
+    )
+    log_format: LogFormat = Field(
+        default="text", description="log lines for people (text) or for machines (json)"
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _known_scheme(cls, store: str) -> str:
+        """Refuse other schemes than S3's, and S3 without a bucket."""
+        if "://" in store and not re.fullmatch(r"s3://[^/]+(/.*)?", store):
+            raise ValueError("should be s3://bucket[/prefix] or the path of a folder")
+        return store
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str]) -> Self:
+        """Return the settings for these command line arguments and the environment.
+
+        Ends the process with exit code 2 when they are wrong, and with 0 after `--help`.
+        """
+        try:
+            return cls(_cli_parse_args=list(arguments))
+        except ValidationError as error:
+            _exit_with_usage_errors(cls, error)
+
+
+class TrainSettings(StageSettings):
+    """Train a model on the newest weekly dataset of a store, check it and publish it there."""
+
+    model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.train_model")
+
+    r2_error_threshold: float = Field(
+        default=0.8, gt=0, le=1, description="refuse a model whose R² is below this"
+    )
+    r2_warning_threshold: float = Field(
+        default=0.9, gt=0, le=1, description="warn when R² is below this"
+    )
+    max_rejected_share: float = Field(
+        default=0.01, ge=0, lt=1, description="refuse a dataset with a larger share of bad rows"
+    )
+
+    @model_validator(mode="after")
+    def _thresholds_in_order(self) -> Self:
+        if self.r2_error_threshold > self.r2_warning_threshold:
+            raise ValueError(
+                f"--r2-error-threshold ({self.r2_error_threshold:g}) should not be above "
+                f"--r2-warning-threshold ({self.r2_warning_threshold:g})"
+            )
+        return self
+
+
+class ServeSettings(StageSettings):
+    """Serve predictions of the newest model of a store over HTTP."""
+
+    model_config = SettingsConfigDict(
+        cli_prog_name="python -m pipeline.serve_model", protected_namespaces=()
+    )
+
+    host: str = Field(
+        default="127.0.0.1", description="address to listen on; 0.0.0.0 means every network"
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="port; 0 means any free port")
+    model_key: str | None = Field(
+        default=None,
+        description="key of the model to serve, such as models/….onnx, instead of the newest",
+    )
+
+
+def _exit_with_usage_errors(settings: type[StageSettings], error: ValidationError) -> NoReturn:
+    """Print what is wrong with each setting, in the manner of argparse, and exit with code 2."""
+    program = settings.model_config.get("cli_prog_name")
+    for details in error.errors():
+        print(f"{program}: error: {_usage_error(dict(details))}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _usage_error(details: dict[str, Any]) -> str:
+    """Name the setting in both of its forms, its value and what is allowed."""
+    reason = details["msg"].removeprefix("Value error, ")
+    if not details["loc"]:
+        return str(reason)
+    name = str(details["loc"][0])
+    option = "STORE" if name == "store" else f"--{name.replace('_', '-')}"
+    variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
+    return f"{option} (or {variable}) is {details['input']!r}: {reason[0].lower()}{reason[1:]}"
