@@ -1,0 +1,71 @@
+"""What the tests share: an S3 server, stores with sample data, and a clean environment."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from pipeline.train_model import main as train_model
+from tests.helpers import ROOT, free_port, wait_for
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the settings and credentials of whoever runs the tests out of them."""
+    for name in list(os.environ):
+        if name.startswith(("TTD_", "AWS_")) or name == "GIT_COMMIT_HASH":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no_config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no_credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Run an S3 server in a process of its own and return its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        endpoint = f"http://127.0.0.1:{port}"
+        wait_for(f"{endpoint}/moto-api/")
+        yield endpoint
+        server.terminate()
+
+
+@pytest.fixture
+def s3_store_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make an empty bucket, set the credentials for it, and return its store URL."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an-access-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-key")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    bucket = f"orders-{uuid4()}"
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=bucket)
+    client.close()
+    return f"s3://{bucket}/ttd"
+
+
+@pytest.fixture
+def sample_store(tmp_path: Path) -> Path:
+    """Copy the datasets of the sample store, so that nothing is written into the tracked one."""
+    store = tmp_path / "store"
+    shutil.copytree(ROOT / "data" / "datasets", store / "datasets")
+    return store
+
+
+@pytest.fixture(scope="session")
+def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with the sample datasets and one model; tests only read it."""
+    store = tmp_path_factory.mktemp("trained") / "store"
+    shutil.copytree(ROOT / "data" / "datasets", store / "datasets")
+    assert train_model([str(store)]) == 0
+    return store

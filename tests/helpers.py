@@ -1,0 +1,62 @@
+"""Ports, processes and stores for tests that use real ones."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = {"product_code": "SKU001", "orders_placed": 112}
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(url: str, seconds: float = 30.0) -> None:
+    """Return when a GET of a URL is answered; fail if that does not happen in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urlopen(url):
+                return
+        except (URLError, ConnectionError):
+            time.sleep(0.05)
+    pytest.fail(f"{url} did not answer within {seconds:g} s")
+
+
+@contextmanager
+def running_service(
+    *arguments: str,
+    command: Sequence[str] = (sys.executable, "-m", "pipeline.serve_model"),
+    cwd: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Run the service as a process on a free port, and yield its URL once it is ready.
+
+    Args:
+        arguments: of the stage, before `--port`.
+        command: starts the stage.
+        cwd: working directory of the process.
+        environment: of the process; that of the test by default.
+    """
+    port = free_port()
+    process = subprocess.Popen([*command, *arguments, "--port", str(port)], cwd=cwd, env=environment)
+    with process:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/readyz")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
