@@ -52,7 +52,8 @@ def running_service(
         environment: of the process; that of the test by default.
     """
     port = free_port()
-    process = subprocess.Popen([*command, *arguments, "--port", str(port)], cwd=cwd, env=environment)
+    full_command = [*command, *arguments, "--port", str(port)]
+    process = subprocess.Popen(full_command, cwd=cwd, env=environment)
     with process:
         try:
             wait_for(f"http://127.0.0.1:{port}/readyz")
