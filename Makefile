@@ -1,0 +1,52 @@
+# Set-up and tasks. Needs Python 3.11 (`make demo`: or newer), pip, make and git.
+# The tasks themselves are defined in tox.ini; the targets here are names for them.
+
+PYENV_ROOT ?= $(HOME)/.pyenv
+PYENV_BINS := $(foreach minor,11 12 13,$(lastword $(sort $(wildcard $(PYENV_ROOT)/versions/3.$(minor).*/bin))))
+# Interpreters under pyenv are found too, whichever of them pyenv has made the default.
+export PATH := $(if $(strip $(PYENV_BINS)),$(shell printf '%s:' $(PYENV_BINS)))$(PATH)
+
+PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v python3.$(minor))))
+TOX := .venv/bin/tox run
+STORE ?= data
+
+.PHONY: help demo test week lock static notebook bodywork clean python3.11
+
+help:  ## show this list
+	@grep -E '^[a-z0-9.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: .venv/ready  ## train on the sample store, serve the model, ask it for one prediction
+	@.venv/bin/python -m examples.demo
+
+test: python3.11 .venv/ready  ## everything that must hold, on every supported Python of this machine
+	$(TOX)
+
+week: .venv/ready  ## add a simulated week of orders: make week [STORE=s3://bucket/prefix]
+	@.venv/bin/python -m pipeline.order_simulator $(STORE)
+
+lock: .venv/ready  ## compile the exact pins in requirements*.txt from pyproject.toml
+	$(TOX) -e lock
+
+static: .venv/ready  ## only the static code analysis
+	$(TOX) -e py311-static_code_analysis
+
+notebook: .venv/ready  ## only the notebook
+	$(TOX) -e py311-notebook
+
+bodywork: .venv/ready  ## only the stages under Bodywork
+	$(TOX) -e py311-bodywork
+
+clean:  ## remove all environments
+	rm -rf .venv .tox
+
+python3.11:
+	@python3.11 --version || { echo "make test needs Python 3.11, and there is none on PATH or under pyenv." >&2; exit 1; }
+
+# uv comes from pip, at the version that is pinned for the checks, and installs the rest.
+.venv/ready: requirements_pipe.txt requirements_cicd.txt
+	@test -n "$(PYTHON)" || { echo "There is no Python 3.11, 3.12 or 3.13 on PATH or under pyenv." >&2; exit 1; }
+	@echo "Making .venv with $(PYTHON); this takes a minute, once."
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements_cicd.txt uv
+	@.venv/bin/uv pip install --quiet --python .venv -r requirements_pipe.txt -r requirements_cicd.txt
+	@touch $@

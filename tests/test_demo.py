@@ -1,0 +1,65 @@
+"""`make demo` and the README: what they promise is what happens."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.stage_settings import ServeSettings, TrainSettings
+from tests.helpers import ROOT
+
+README = (ROOT / "README.md").read_text() if (ROOT / "README.md").is_file() else ""
+VARIABLE_PARTS = {
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}": "<time>",
+    r"(?<=models/)?time_to_dispatch_[0-9T-]+_[0-9a-f]{16}": "<model>",
+    r"process \[\d+\]": "process <id>",
+    r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+": "<port>",
+    r"(?<= )/\S*/data/": "<data>/",
+}
+
+
+def without_variable_parts(text: str) -> list[str]:
+    for pattern, name in VARIABLE_PARTS.items():
+        text = re.sub(pattern, name, text)
+    return [line.rstrip() for line in text.strip().splitlines()]
+
+
+@pytest.mark.system
+def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    for folder in ("pipeline", "examples", "data/datasets"):
+        shutil.copytree(ROOT / folder, checkout / folder)
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+
+    demo = subprocess.run(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert demo.returncode == 0, demo.stderr
+    (shown,) = re.findall(r"```text\n\$ make demo\n(.*?)```", README, flags=re.DOTALL)
+    assert without_variable_parts(demo.stdout) == without_variable_parts(shown)
+
+
+@pytest.mark.parametrize("settings", [TrainSettings, ServeSettings])
+def test_the_readme_lists_every_setting_with_its_default(
+    settings: type[TrainSettings] | type[ServeSettings],
+) -> None:
+    for name, field in settings.model_fields.items():
+        option = "STORE" if name == "store" else f"--{name.replace('_', '-')}"
+        default = {"store": "the sample store", "model_key": "the newest"}.get(
+            name, f"`{field.default}`"
+        )
+        assert f"| `{option}` | `TTD_{name.upper()}` | {default} |" in README
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "week", "lock"])
+def test_the_makefile_has_the_targets_that_the_documents_name(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
