@@ -1,0 +1,95 @@
+"""Files around the code agree with it and with each other."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from pipeline.stage_settings import ServeSettings, TrainSettings
+from tests.helpers import ROOT
+
+BODYWORK = yaml.safe_load((ROOT / "bodywork.yaml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PINNED = {
+    "requirements_pipe.txt": PROJECT["project"]["dependencies"],
+    "requirements_cicd.txt": PROJECT["dependency-groups"]["cicd"],
+    "requirements_bodywork.txt": PROJECT["dependency-groups"]["bodywork"],
+    "notebooks/requirements_nb.txt": PROJECT["dependency-groups"]["notebook"],
+}
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    requirements = [line.split(";")[0].strip() for line in lines if re.match(r"\w", line)]
+    return dict(requirement.split("==") for requirement in requirements)
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_every_requirement_has_an_exact_pin(name: str) -> None:
+    wanted = {re.split(r"[\[<=>]", requirement)[0] for requirement in PINNED[name]}
+
+    assert wanted - set(pins(name)) == set()
+
+
+@pytest.mark.parametrize("name", ["requirements_cicd.txt", "notebooks/requirements_nb.txt"])
+def test_pins_that_are_installed_together_agree(name: str) -> None:
+    pipeline, others = pins("requirements_pipe.txt"), pins(name)
+
+    assert {package: others[package] for package in pipeline.keys() & others.keys()} == {
+        package: pipeline[package] for package in pipeline.keys() & others.keys()
+    }
+
+
+def test_bodywork_runs_the_two_stages_in_order() -> None:
+    assert BODYWORK["version"] == "1.1"
+    assert BODYWORK["pipeline"]["DAG"] == "train_model >> serve_model"
+    assert BODYWORK["pipeline"]["usage_stats"] is False
+
+
+def test_bodywork_s_arguments_are_those_of_the_stages() -> None:
+    train, serve = BODYWORK["stages"]["train_model"], BODYWORK["stages"]["serve_model"]
+
+    TrainSettings.from_arguments(train.get("args", []))
+    settings = ServeSettings.from_arguments(serve["args"])
+
+    assert settings.port == serve["service"]["port"] == 8000
+    assert settings.host == "0.0.0.0"
+    assert serve["service"]["replicas"] == 2
+    assert serve["service"]["ingress"] is False
+
+
+@pytest.mark.parametrize("stage", ["train_model", "serve_model"])
+def test_a_stage_needs_no_package_index_and_gets_its_secrets(stage: str) -> None:
+    config = BODYWORK["stages"][stage]
+
+    assert (ROOT / config["executable_module_path"]).is_file()
+    assert "requirements" not in config
+    assert set(config["secrets"]) == {
+        "TTD_STORE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_DEFAULT_REGION",
+    }
+
+
+def test_no_module_of_the_pipeline_can_shadow_a_library() -> None:
+    # Bodywork runs `python train_model.py` inside the folder, which puts it first on the path.
+    modules = [path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__"]
+
+    assert [name for name in modules if "_" not in name] == []
+
+
+def test_continuous_integration_only_runs_make_test() -> None:
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+
+    assert lines[-1] == "make test"
+
+
+def test_every_command_of_circleci_is_a_target_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    config = yaml.safe_load((ROOT / ".circleci" / "config.yml").read_text())
+    steps = [step for job in config["jobs"].values() for step in job["steps"] if step != "checkout"]
+
+    for step in steps:
+        assert re.search(rf"^{step['run'].removeprefix('make ')}:", makefile, re.MULTILINE)
