@@ -102,7 +102,9 @@ def _sound_rows(content: bytes) -> OrderRows | None:
             rows = _read_csv(content, dtype={PRODUCT: "category"}, low_memory=False)
     except (ParserError, ParserWarning):
         return None
-    rows = rows.rename(columns=str.strip)[COLUMNS]
+    if not set(COLUMNS).issubset(rows.columns):
+        return None
+    rows = rows[COLUMNS]
     codes = rows[PRODUCT].cat.categories
     numeric = all(rows[name].dtype.kind in "if" for name in (ORDERS, HOURS))
     if not (numeric and codes.equals(codes.str.strip())):

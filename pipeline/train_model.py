@@ -83,7 +83,7 @@ def _log_summary(lineage: Lineage) -> None:
     }
     for remark, products in remarks.items():
         if products:
-            LOG.warning(f"{len(products):,} products have {remark}: {listed(products)}.")
+            LOG.warning(f"Products with {remark}: {listed(products)}.")
 
 
 def _warn_of_low_r_squared(metrics: Metrics, threshold: float) -> None:

@@ -1,0 +1,163 @@
+"""Reading the rows of a CSV: what is valid, what is set aside and why, what is refused."""
+
+import numpy as np
+import pytest
+
+from pipeline import order_rows
+from pipeline.order_rows import OrderRows, read_order_rows
+from pipeline.stage_errors import DatasetError
+
+HEADER = "product_code,orders_placed,hours_to_dispatch\n"
+SOUND = "SKU001,112,8.28\nSKU002,7.5,0\n"
+
+
+def read(text: str) -> OrderRows:
+    return read_order_rows(text.encode())
+
+
+def test_sound_rows_are_all_valid() -> None:
+    rows = read(HEADER + SOUND)
+
+    assert rows.valid["product_code"].tolist() == ["SKU001", "SKU002"]
+    assert rows.valid["orders_placed"].tolist() == [112.0, 7.5]
+    assert rows.valid["hours_to_dispatch"].tolist() == [8.28, 0.0]
+    assert rows.rejected.empty
+
+
+def test_rows_are_read_alike_whether_or_not_the_file_has_bad_rows() -> None:
+    sound = read(HEADER + SOUND).valid
+    mixed = read(HEADER + SOUND + "SKU003,-1,2\n").valid
+
+    assert sound.equals(mixed)
+    assert sound.dtypes.astype(str).tolist() == ["category", "float64", "float64"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("SKU001,-1,2", "orders_placed is negative"),
+        ("SKU001,1,-2", "hours_to_dispatch is negative"),
+        ("SKU001,inf,2", "orders_placed is infinite"),
+        ("SKU001,1,Infinity", "hours_to_dispatch is infinite"),
+        ("SKU001,1,1e400", "hours_to_dispatch is infinite"),
+        ("SKU001,,2", "orders_placed is missing"),
+        ("SKU001,1,", "hours_to_dispatch is missing"),
+        ("SKU001,1", "hours_to_dispatch is missing"),
+        ("SKU001,many,2", "orders_placed is not a number"),
+        ("SKU001,1,nan", "hours_to_dispatch is not a number"),
+        ("SKU001,True,2", "orders_placed is not a number"),
+        ("SKU001,1_000,2", "orders_placed is not a number"),
+        (",1,2", "product_code is missing"),
+        ('"  ",1,2', "product_code is missing"),
+        ("SKU001,1,2,5", "surplus_fields follow the last"),
+    ],
+)
+def test_a_bad_row_is_set_aside_with_its_reason(row: str, reason: str) -> None:
+    rows = read(f"{HEADER}{SOUND}{row}\n")
+
+    assert rows.rejected["reason"].tolist() == [reason]
+    assert len(rows.valid) == 2
+
+
+def test_a_bad_first_row_is_set_aside_too() -> None:
+    assert len(read(f"{HEADER}SKU001,1,2,5\n{SOUND}").valid) == 2
+
+
+def test_all_faults_of_a_row_are_given() -> None:
+    rows = read(f"{HEADER}{SOUND},-1,x\n")
+
+    assert rows.rejected["reason"].tolist() == [
+        "product_code is missing; orders_placed is negative; hours_to_dispatch is not a number"
+    ]
+
+
+def test_bad_rows_keep_the_words_they_came_in_and_every_column() -> None:
+    rows = read("note,product_code,orders_placed,hours_to_dispatch\nurgent,007,1e1,-0.50\n,A,1,2")
+
+    assert rows.rejected.to_dict("records") == [
+        {
+            "note": "urgent",
+            "product_code": "007",
+            "orders_placed": "1e1",
+            "hours_to_dispatch": "-0.50",
+            "reason": "hours_to_dispatch is negative",
+        }
+    ]
+
+
+def test_no_row_is_lost_when_a_file_is_read_in_several_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(order_rows, "CHUNK_ROWS", 3)
+    text = HEADER + "".join(f"SKU{i:03},{i},{i if i % 4 else -1}\n" for i in range(1, 101))
+
+    rows = read(text)
+
+    assert (len(rows.valid), len(rows.rejected)) == (75, 25)
+    assert rows.valid["orders_placed"].tolist() == [i for i in range(1, 101) if i % 4]
+
+
+def test_codes_that_look_like_numbers_or_gaps_stay_as_they_are() -> None:
+    rows = read(f"{HEADER}007,1,2\nNA,1,2\nnull,1,2\nTrue,1,2\n")
+
+    assert rows.valid["product_code"].tolist() == ["007", "NA", "null", "True"]
+
+
+def test_spaces_around_fields_and_names_do_not_matter() -> None:
+    rows = read("product_code , orders_placed,hours_to_dispatch\n SKU001 , 1 , 2 \nSKU001,3,4\n")
+
+    assert rows.valid["product_code"].tolist() == ["SKU001", "SKU001"]
+    assert rows.valid["hours_to_dispatch"].tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + HEADER + SOUND,
+        (HEADER + SOUND).replace("\n", "\r\n"),
+        HEADER + "\n" + SOUND + "\n\n",
+        (HEADER + SOUND).replace("\n", ",\n").replace("dispatch,", "dispatch"),
+        "day,hours_to_dispatch,product_code,orders_placed\nFri,8.28,SKU001,112\nSat,0,SKU002,7.5\n",
+    ],
+    ids=["byte order mark", "CRLF", "blank lines", "final commas", "other columns and order"],
+)
+def test_harmless_variations_of_a_csv_are_read_in_full(text: str) -> None:
+    rows = read(text)
+
+    assert rows.valid["product_code"].tolist() == ["SKU001", "SKU002"]
+    np.testing.assert_array_equal(rows.valid["hours_to_dispatch"], [8.28, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("content", "faults"),
+    [
+        (b"", ["it is empty"]),
+        (b"\n\n", ["it is empty"]),
+        (HEADER.encode(), ["no rows below the header"]),
+        (b"product_code,orders_placed\nA,1\n", ["column hours_to_dispatch is missing"]),
+        (
+            b"code,orders_placed\n",
+            [
+                "column product_code is missing",
+                "column hours_to_dispatch is missing",
+                "the header reads 'code,orders_placed'",
+                "no rows below the header",
+            ],
+        ),
+        (
+            (HEADER + SOUND).replace(",", ";").encode(),
+            ["column product_code is missing", "the delimiter should be a comma"],
+        ),
+        (HEADER.replace("\n", ",product_code\nA,1,2,B").encode(), ["product_code is there twice"]),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", ["not UTF-8 text"]),
+        (HEADER.encode() + b"A,1,2\n\xff\xfe,1,2\n", ["not UTF-8 text"]),
+        (f'{HEADER}"A,1,2\nB,1,2\n'.encode(), ["not a CSV file", "EOF inside string"]),
+    ],
+)
+def test_what_is_not_a_csv_of_orders_is_refused_with_all_faults(
+    content: bytes, faults: list[str]
+) -> None:
+    with pytest.raises(DatasetError) as refusal:
+        read_order_rows(content)
+
+    assert [fault for fault in faults if fault not in str(refusal.value)] == []

@@ -1,0 +1,280 @@
+"""Stage 1 as a whole: what it publishes, what it refuses, and what it leaves alone."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.artifact_reader import load_model
+from pipeline.directory_store import DirectoryStore
+from pipeline.object_store import open_store
+from pipeline.order_simulator import simulate_orders
+from pipeline.train_model import main
+from tests.helpers import ROOT, free_port
+
+NEXT_WEEK = "datasets/time_to_dispatch_2026-11-27T23-00-00.csv"
+
+
+def deliver(store: Path, week: pd.DataFrame | str) -> None:
+    """Put a week into a store as its newest dataset."""
+    text = week if isinstance(week, str) else week.to_csv(index=False)
+    (store / NEXT_WEEK).write_text(text)
+
+
+def models_in(store: Path) -> list[str]:
+    return DirectoryStore(str(store)).list_keys("models")
+
+
+def rows(product_code: str, orders: list[float], hours: list[float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"product_code": product_code, "orders_placed": orders, "hours_to_dispatch": hours}
+    )
+
+
+def test_the_newest_week_becomes_a_model(
+    sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main([str(sample_store)]) == 0
+
+    model = load_model(open_store(str(sample_store)))
+    assert "Starting train-model stage." in caplog.text
+    assert "R² 0.98" in caplog.text and "fitted on 800 rows and judged on the 200" in caplog.text
+    assert model.lineage.dataset.key == "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
+    assert model.lineage.dataset.rows == 1000
+    assert model.lineage.metrics.train_rows + model.lineage.metrics.test_rows == 1000
+    assert model.lineage.refused_because == ()
+    assert model.estimate(["SKU001"], [112])[0] == pytest.approx(8.28, abs=0.3)
+
+
+def test_main_without_arguments_uses_the_environment(
+    sample_store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TTD_STORE", str(sample_store))
+    monkeypatch.setattr("sys.argv", ["pytest", "--not-for-us"])
+
+    assert main() == 0
+
+    assert "Starting train-model stage." in caplog.text
+    assert len(models_in(sample_store)) == 1
+
+
+def test_a_new_product_is_served_the_week_it_appears(sample_store: Path) -> None:
+    deliver(sample_store, simulate_orders(500, 1, {"SKU001": 0.074, "SKU777": 0.05}))
+
+    assert main([str(sample_store)]) == 0
+
+    assert load_model(open_store(str(sample_store))).products == {"SKU001", "SKU777"}
+
+
+@pytest.mark.parametrize(
+    ("odd_rows", "remark"),
+    [
+        (rows("ODD", [10, 90, 160], [1, 5, 8]), "the slope of all products together"),
+        (rows("ODD", [50] * 20, [3.0, 4.0] * 10), "the slope of all products together"),
+        (rows("ODD", list(range(20)), list(range(20, 0, -1))), "a slope of zero"),
+        (rows("ODD", list(range(20)), [2.0] * 20), "the same estimate for every number"),
+    ],
+    ids=["few rows", "one order count", "hours fall", "flat"],
+)
+def test_an_odd_product_gets_a_sensible_line_and_is_named(
+    sample_store: Path,
+    odd_rows: pd.DataFrame,
+    remark: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    deliver(sample_store, pd.concat([simulate_orders(500, seed=1), odd_rows]))
+
+    assert main([str(sample_store)]) == 0
+
+    assert re.search(f"Products with {remark}.*: ODD", caplog.text)
+    model = load_model(open_store(str(sample_store)))
+    mean_orders = odd_rows["orders_placed"].mean()
+    mean_hours = odd_rows["hours_to_dispatch"].mean()
+    low, middle, high = model.estimate(["ODD"] * 3, [0, mean_orders, 2 * mean_orders])
+    assert 0 <= low <= middle <= high
+    assert middle == pytest.approx(mean_hours)
+
+
+def test_a_single_product_trains(sample_store: Path) -> None:
+    deliver(sample_store, simulate_orders(100, 1, {"ONLY": 0.07}))
+
+    assert main([str(sample_store)]) == 0
+
+
+def test_bad_rows_are_counted_in_log_and_lineage(
+    sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    week = simulate_orders(500, seed=1).to_csv(index=False)
+    deliver(sample_store, week + "SKU001,-4,2\nSKU001,4,soon\n")
+
+    assert main([str(sample_store)]) == 0
+
+    assert "2 of 502 rows (0.40%)" in caplog.text
+    assert load_model(open_store(str(sample_store))).lineage.dataset.rejected_rows == 2
+    rejected = pd.read_csv(sample_store / NEXT_WEEK.replace("datasets", "rejected"))
+    assert len(rejected) == 2
+
+
+def test_too_many_bad_rows_are_refused(
+    sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(sample_store, simulate_orders(50, seed=1).to_csv(index=False) + "SKU001,-4,2\n")
+
+    assert main([str(sample_store)]) == 1
+    assert "--max-rejected-share 0.01" in caplog.text
+    assert main([str(sample_store), "--max-rejected-share", "0.05"]) == 0
+
+
+def test_a_model_below_the_error_threshold_is_kept_and_not_published(
+    sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = simulate_orders(500, seed=1)
+    noise["hours_to_dispatch"] = noise["hours_to_dispatch"].sample(frac=1, random_state=1).values
+    deliver(sample_store, noise)
+
+    assert main([str(sample_store)]) == 1
+
+    store = DirectoryStore(str(sample_store))
+    (refused,) = store.list_keys("refused")
+    assert store.list_keys("models") == []
+    assert "is below 0.8" in caplog.text and refused in caplog.text
+    assert "is below 0.8" in load_model(store, refused).lineage.refused_because[0]
+
+
+def test_every_broken_rule_is_named_in_one_message(
+    sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(sample_store, simulate_orders(100, 1).assign(hours_to_dispatch=3.0))
+
+    assert main([str(sample_store)]) == 1
+
+    (error,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "R² is not defined" in error.getMessage()
+    assert "estimates do not depend on orders placed for any product" in error.getMessage()
+    assert models_in(sample_store) == []
+
+
+def test_a_model_below_the_warning_threshold_is_published_with_a_warning(
+    sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main([str(sample_store), "--r2-warning-threshold", "0.999"]) == 0
+
+    assert "is below 0.999 (--r2-warning-threshold)" in caplog.text
+    assert len(models_in(sample_store)) == 1
+
+
+def test_a_good_model_is_published_without_warning(
+    sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main([str(sample_store)]) == 0
+
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+@pytest.mark.parametrize(
+    "week",
+    ["", "product_code,orders_placed,hours_to_dispatch\n", "orders_placed\n1\n", "a;b;c\n1;2;3\n"],
+    ids=["empty", "header only", "column missing", "wrong delimiter"],
+)
+def test_an_unusable_week_leaves_production_untouched(
+    sample_store: Path, week: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main([str(sample_store)]) == 0
+    before = models_in(sample_store)
+    deliver(sample_store, week)
+
+    assert main([str(sample_store)]) == 1
+
+    assert models_in(sample_store) == before
+    assert f"Cannot train on {sample_store}/{NEXT_WEEK}" in caplog.text
+
+
+def test_a_missing_folder_is_one_line_without_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "nowhere")]) == 1
+
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if " - INFO - " not in line]
+    assert " - ERROR - " in error
+    assert f"Cannot open the store {tmp_path}/nowhere: there is no such folder." in error
+
+
+def test_a_store_without_dataset_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert main([str(tmp_path)]) == 1
+
+    assert f"There is no dataset under {tmp_path}/datasets/" in caplog.text
+
+
+def test_an_endpoint_that_refuses_connections_fails(
+    s3_store_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
+
+    assert main([s3_store_url]) == 1
+
+    assert f"Cannot list {s3_store_url}/datasets" in caplog.text
+    assert "Could not connect" in caplog.text
+
+
+def test_a_week_in_s3_becomes_a_model_in_s3(s3_store_url: str) -> None:
+    store = open_store(s3_store_url)
+    store.write_new(NEXT_WEEK, simulate_orders(500, seed=1).to_csv(index=False).encode())
+
+    assert main([s3_store_url]) == 0
+
+    assert load_model(store).lineage.dataset.key == NEXT_WEEK
+
+
+def test_two_trainings_at_once_leave_only_whole_models(sample_store: Path) -> None:
+    codes: list[int] = []
+    runs = [
+        threading.Thread(target=lambda: codes.append(main([str(sample_store)]))) for _ in range(2)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+
+    published = models_in(sample_store)
+    assert codes.count(0) == len(published) >= 1
+    for key in published:
+        load_model(open_store(str(sample_store)), key)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [(["-m", "pipeline.train_model"], ROOT), (["train_model.py"], ROOT / "pipeline")],
+    ids=["as a module from the root", "as a script inside pipeline"],
+)
+def test_the_stage_runs_as_a_process(command: list[str], folder: Path, sample_store: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, *command, str(sample_store), "--log-format", "json"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+    first, *_, last = [json.loads(line) for line in run.stderr.splitlines()]
+    assert run.returncode == 0
+    assert (first["module"], first["function"]) == ("train_model", "main")
+    assert first["message"] == "Starting train-model stage."
+    assert last["message"] == "Finished train-model stage."
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("option", ["--help", "--unknown"])
+def test_help_and_wrong_usage_have_their_exit_codes(option: str) -> None:
+    command = [sys.executable, "-m", "pipeline.train_model", option]
+
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert run.returncode == (0 if option == "--help" else 2)
+    assert option in run.stdout + run.stderr

@@ -1,0 +1,103 @@
+"""The newest dataset of a store: which it is, and what becomes of its bad rows."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.directory_store import DirectoryStore
+from pipeline.stage_errors import DatasetError
+from pipeline.weekly_dataset import load_newest_dataset
+
+HEADER = "product_code,orders_placed,hours_to_dispatch\n"
+SOUND = "SKU001,112,8.28\n"
+BAD = "SKU001,-1,2\n"
+KEY = "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
+REJECTED = "rejected/time_to_dispatch_2026-11-20T23-00-00.csv"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore(str(tmp_path))
+
+
+def test_the_dataset_with_the_newest_time_in_its_name_is_read(store: DirectoryStore) -> None:
+    store.write_new("datasets/time_to_dispatch_2026-11-20T23:00:00.csv", (HEADER + SOUND).encode())
+    store.write_new("datasets/time_to_dispatch_2026-11-13T23|00|00.csv", HEADER.encode())
+    store.write_new("datasets/zzz_newest.csv", HEADER.encode())
+
+    dataset = load_newest_dataset(store, max_rejected_share=0.0)
+
+    assert dataset.key == "datasets/time_to_dispatch_2026-11-20T23:00:00.csv"
+    assert dataset.delivered_at.isoformat() == "2026-11-20T23:00:00+00:00"
+    assert dataset.sha256 == hashlib.sha256((HEADER + SOUND).encode()).hexdigest()
+    assert (len(dataset.orders), dataset.rejected) == (1, 0)
+
+
+def test_a_store_without_dataset_is_an_error_that_shows_a_name(store: DirectoryStore) -> None:
+    with pytest.raises(DatasetError, match=r"no dataset under .*/datasets/.*time_to_dispatch_2021"):
+        load_newest_dataset(store, max_rejected_share=0.0)
+
+
+def test_an_unusable_dataset_is_named_with_all_its_faults(store: DirectoryStore) -> None:
+    store.write_new(KEY, b"orders_placed\n")
+
+    with pytest.raises(DatasetError, match=f"{KEY}: .*product_code.*hours_to_dispatch.*no rows"):
+        load_newest_dataset(store, max_rejected_share=0.0)
+
+
+def test_bad_rows_are_kept_and_counted_when_they_are_few(
+    store: DirectoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.write_new(KEY, (HEADER + SOUND * 99 + BAD).encode())
+
+    dataset = load_newest_dataset(store, max_rejected_share=0.01)
+
+    assert (len(dataset.orders), dataset.rejected) == (99, 1)
+    assert store.read(REJECTED).decode().splitlines() == [
+        "product_code,orders_placed,hours_to_dispatch,reason",
+        "SKU001,-1,2,orders_placed is negative",
+    ]
+    assert "1 of 100 rows (1.00%)" in caplog.text
+    assert "orders_placed is negative (1)" in caplog.text
+
+
+def test_bad_rows_are_kept_and_the_dataset_is_refused_when_they_are_many(
+    store: DirectoryStore,
+) -> None:
+    store.write_new(KEY, (HEADER + SOUND * 98 + BAD * 2).encode())
+
+    with pytest.raises(DatasetError) as refusal:
+        load_newest_dataset(store, max_rejected_share=0.01)
+
+    assert "2 of 100 rows (2.00%)" in str(refusal.value)
+    assert "--max-rejected-share 0.01" in str(refusal.value)
+    assert f"{store.url}/{REJECTED}" in str(refusal.value)
+    assert len(store.read(REJECTED).splitlines()) == 3
+
+
+def test_bad_rows_of_the_same_dataset_are_kept_once(store: DirectoryStore) -> None:
+    store.write_new(KEY, (HEADER + SOUND + BAD).encode())
+
+    for _ in range(2):
+        load_newest_dataset(store, max_rejected_share=0.5)
+
+    assert store.list_keys("rejected") == [REJECTED]
+
+
+def test_bad_rows_of_a_corrected_dataset_are_kept_beside_the_first(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    store.write_new(KEY, (HEADER + SOUND + BAD).encode())
+    load_newest_dataset(store, max_rejected_share=0.5)
+    corrected = (HEADER + SOUND * 2 + "SKU001,x,2\n").encode()
+    (tmp_path / KEY).write_bytes(corrected)
+
+    for _ in range(2):
+        load_newest_dataset(store, max_rejected_share=0.5)
+
+    first, second = sorted(store.list_keys("rejected"), key=len)
+    assert first == REJECTED
+    assert hashlib.sha256(corrected).hexdigest()[:16] in second
+    assert "not a number" in pd.read_csv(tmp_path / second)["reason"][0]
