@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.stage_errors import ObjectExists, ObjectMissing, StoreError
@@ -19,7 +20,7 @@ class DirectoryStore:
         Raises:
             StoreError: there is no such folder.
         """
-        self._root = Path(root).expanduser().absolute()
+        self._root = Path(os.path.abspath(Path(root).expanduser()))
         if not self._root.is_dir():
             raise StoreError(
                 f"Cannot open the store {self._root}: there is no such folder. "
@@ -56,7 +57,8 @@ class DirectoryStore:
         """See `ObjectStore.write_new`; a hard link gives the finished file its name, or fails."""
         path = self._path(key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # a file in the way is found by the next line
+                path.parent.mkdir(parents=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-") as file:
                 file.write(content)
                 file.flush()

@@ -13,6 +13,7 @@ import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
 from pipeline.stage_errors import ObjectExists, ObjectMissing, StoreError
 
@@ -24,19 +25,29 @@ NOT_REACHED = "Check the network, the region and AWS_ENDPOINT_URL_S3."
 ADVICE = {
     "NoSuchBucket": "Check the name of the bucket and the region.",
     "AccessDenied": NOT_ALLOWED,
-    "403": NOT_ALLOWED,
+    "403": "The credentials are wrong or may not do this: check the keys and the policy.",
+    "404": "There is no such object, or no such bucket.",
     "InvalidAccessKeyId": "The access key is unknown: check AWS_ACCESS_KEY_ID.",
     "SignatureDoesNotMatch": "The secret key is wrong: check AWS_SECRET_ACCESS_KEY.",
     "ExpiredToken": "The session has expired: sign in again.",
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use an IAM role.",
     "EndpointConnectionError": NOT_REACHED,
     "ConnectTimeoutError": NOT_REACHED,
+    "ConnectionClosedError": NOT_REACHED,
+    "ReadTimeoutError": NOT_REACHED,
     "ParamValidationError": "Check the spelling of the bucket in STORE.",
+    "PreconditionFailed": "The object exists, and nothing is ever overwritten.",
+    "ProfileNotFound": "Check AWS_PROFILE and the file of profiles, ~/.aws/config.",
+    "RetriesExceededError": "The connection broke off each time: check the network.",
+    "ValueError": "Check AWS_ENDPOINT_URL_S3.",
 }
-"""What to do about an error, by the code that S3 gave or the name of botocore's exception."""
+"""What to do about an error, by the code that S3 gave or the name of the exception."""
 
 MISSING = {"NoSuchKey", "404"}
 TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
+
+# s3transfer's own errors have no base class, and a ValueError is how boto3 refuses an endpoint.
+BOTO_ERRORS = (BotoCoreError, Boto3Error, RetriesExceededError, S3DownloadFailedError, ValueError)
 
 
 class S3Store:
@@ -44,6 +55,8 @@ class S3Store:
 
     def __init__(self, url: str) -> None:
         """Prepare a client for `s3://bucket[/prefix]`; nothing is sent yet.
+
+        It has a session of its own: boto3's shared one keeps the first credentials it has seen.
 
         Raises:
             StoreError: the AWS configuration is unusable, such as a profile that is not there.
@@ -53,7 +66,7 @@ class S3Store:
         self._prefix = f"{prefix.strip('/')}/".lstrip("/")
         self._url = f"s3://{bucket}/{self._prefix}".rstrip("/")
         with _explained(f"Cannot open {self._url}"):
-            self._client: S3Client = boto3.client(
+            self._client: S3Client = boto3.Session().client(
                 "s3", config=Config(connect_timeout=5, retries={"mode": "standard"})
             )
 
@@ -85,9 +98,19 @@ class S3Store:
     def write_new(self, key: str, content: bytes) -> None:
         """See `ObjectStore.write_new`; S3 itself refuses a taken key (`If-None-Match: *`)."""
         with _explained(f"Cannot write {self._url}/{key}"):
-            self._client.put_object(
-                Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*"
-            )
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*"
+                )
+            except ClientError as error:
+                if not self._is_our_own(error, key, content):
+                    raise
+
+    def _is_our_own(self, error: ClientError, key: str, content: bytes) -> bool:
+        """Tell whether a key is taken because our first try, whose answer got lost, worked."""
+        taken = error.response["Error"]["Code"] in TAKEN
+        retried = error.response["ResponseMetadata"]["RetryAttempts"] > 0
+        return taken and retried and self.read(key) == content
 
 
 @contextmanager
@@ -97,10 +120,15 @@ def _explained(attempt: str) -> Iterator[None]:
         yield
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        raise _error_class(code)(f"{attempt}: {error}. {ADVICE.get(code, '')}".strip()) from error
-    except (BotoCoreError, Boto3Error) as error:
-        advice = ADVICE.get(type(error).__name__, "")
-        raise StoreError(f"{attempt}: {error} {advice}".strip()) from error
+        raise _error_class(code)(_message(attempt, error, code)) from error
+    except BOTO_ERRORS as error:
+        raise StoreError(_message(attempt, error, type(error).__name__)) from error
+
+
+def _message(attempt: str, error: Exception, code: str) -> str:
+    """Return what was tried, why it failed and what to do, on one line."""
+    reason = " ".join(str(error).split()).rstrip(".")
+    return f"{attempt}: {reason}. {ADVICE.get(code, '')}".strip()
 
 
 def _error_class(code: str) -> type[StoreError]:

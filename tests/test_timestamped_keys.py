@@ -1,0 +1,158 @@
+"""Timestamps in the names of objects, and which of them is the newest."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.timestamped_keys import format_timestamp, name_of, newest_key, timestamp_of
+
+OLD = "models/time_to_dispatch_2021-07-01T16|45|38.onnx"
+NEW = "models/time_to_dispatch_2021-07-03T23-05-32-000000.onnx"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("2021-07-03T23:05:32", datetime(2021, 7, 3, 23, 5, 32, tzinfo=UTC)),
+        ("2021-07-01T16|45|38", datetime(2021, 7, 1, 16, 45, 38, tzinfo=UTC)),
+        ("2021-07-03T23-05-32", datetime(2021, 7, 3, 23, 5, 32, tzinfo=UTC)),
+        ("2021_07_03 23_05_32", datetime(2021, 7, 3, 23, 5, 32, tzinfo=UTC)),
+        ("2021-07-03T23-05-32-000000", datetime(2021, 7, 3, 23, 5, 32, tzinfo=UTC)),
+        ("2021-07-03T23-05-32-000417", datetime(2021, 7, 3, 23, 5, 32, 417, tzinfo=UTC)),
+        ("2021-07-03T23:05:32.987654", datetime(2021, 7, 3, 23, 5, 32, 987654, tzinfo=UTC)),
+        ("2024-02-29T00:00:00", datetime(2024, 2, 29, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_read_with_any_separators(name: str, expected: datetime) -> None:
+    assert timestamp_of(f"models/time_to_dispatch_{name}.onnx") == expected
+    assert timestamp_of(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "2021-07-03T25:05:32",
+        "2021-07-03T23:60:32",
+        "2021-07-03T23:05:61",
+        "2021-13-03T23:05:32",
+        "2021-02-29T23:05:32",
+        "0000-01-01T00:00:00",
+    ],
+)
+def test_an_impossible_time_is_no_time(name: str) -> None:
+    assert timestamp_of(f"models/{name}.onnx") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model",
+        "2021-07-03",
+        "2021-07-03T23:05",
+        "20210703T230532",
+        "12021-07-03T23:05:32",
+        "2021-07-03T23:05:321",
+    ],
+)
+def test_other_numbers_are_no_time(name: str) -> None:
+    assert timestamp_of(f"models/{name}.onnx") is None
+
+
+def test_a_time_in_the_name_of_a_folder_does_not_count() -> None:
+    assert timestamp_of("2021-07-03T23:05:32/model.onnx") is None
+
+
+def test_a_name_is_the_last_part_of_a_key_without_its_suffix() -> None:
+    assert name_of(OLD) == "time_to_dispatch_2021-07-01T16|45|38"
+
+
+def test_a_formatted_time_reads_as_in_the_docstring() -> None:
+    assert format_timestamp(datetime(2021, 7, 3, 23, 5, 32, tzinfo=UTC)) == (
+        "2021-07-03T23-05-32-000000"
+    )
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 417, 999_999])
+def test_a_formatted_time_is_read_back_exactly(microsecond: int) -> None:
+    moment = datetime(2021, 7, 3, 23, 5, 32, microsecond, tzinfo=UTC)
+
+    assert timestamp_of(f"models/{format_timestamp(moment)}.onnx") == moment
+
+
+@pytest.mark.parametrize("keys", [[OLD, NEW], [NEW, OLD]])
+def test_the_newest_key_does_not_depend_on_the_order_of_the_listing(keys: list[str]) -> None:
+    assert newest_key(keys, ".onnx") == NEW
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        # As texts, each pair sorts the other way round.
+        ("z_2021-07-01T16:45:38.csv", "a_2021-07-03T23:05:32.csv"),
+        ("2021|07|01T16|45|38.csv", "2021-07-03T23-05-32.csv"),
+        ("2021-07-03T23-05-32.csv", "2021-07-03T23-05-32-000001.csv"),
+    ],
+)
+def test_the_newest_key_is_found_by_time_and_not_by_text(older: str, newer: str) -> None:
+    assert older > newer
+    assert newest_key([newer, older], ".csv") == newer
+    assert newest_key([older, newer], ".csv") == newer
+
+
+def test_of_keys_with_the_same_time_the_choice_is_always_the_same() -> None:
+    keys = ["2021-07-03T23:05:32.csv", "2021-07-03T23-05-32.csv"]
+
+    assert newest_key(keys, ".csv") == newest_key(keys[::-1], ".csv")
+
+
+@pytest.mark.parametrize("keys", [[], ["models/model.onnx"], ["2021-07-03T25:05:32.onnx"], [OLD]])
+def test_without_a_usable_name_there_is_no_newest_key(keys: list[str]) -> None:
+    assert newest_key(keys, ".csv") is None
+
+
+def test_another_suffix_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    assert newest_key([OLD, NEW + ".bak", "2022-07-03T23-05-32.csv"], ".onnx") == OLD
+
+    assert _warnings(caplog) == [
+        "Skipped 2 of 3 keys, whose names are not like time_to_dispatch_2021-07-03T23-05-32.onnx: "
+        f"2022-07-03T23-05-32.csv, {NEW}.bak"
+    ]
+
+
+def test_names_without_a_time_are_skipped_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert newest_key(["b.onnx", NEW, "2021-07-03T25:05:32.onnx"], ".onnx") == NEW
+
+    assert _warnings(caplog) == [
+        "Skipped 2 of 3 keys, whose names are not like time_to_dispatch_2021-07-03T23-05-32.onnx: "
+        "2021-07-03T25:05:32.onnx, b.onnx"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "listed"), [(5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4, …"), (9, "0, 1, 2, 3, 4, …")]
+)
+def test_the_warning_lists_five_names_at_most(
+    caplog: pytest.LogCaptureFixture, count: int, listed: str
+) -> None:
+    newest_key([str(number) for number in range(count)], ".onnx")
+
+    [warning] = _warnings(caplog)
+    assert warning.startswith(f"Skipped {count} of {count} keys")
+    assert warning.endswith(f": {listed}")
+
+
+def test_nothing_skipped_is_nothing_said(caplog: pytest.LogCaptureFixture) -> None:
+    newest_key([OLD, NEW], ".onnx")
+
+    assert _warnings(caplog) == []
+
+
+def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the messages of the pipeline's warnings."""
+    return [
+        message
+        for name, level, message in caplog.record_tuples
+        if name == "time_to_dispatch" and level == 30
+    ]
