@@ -126,8 +126,7 @@ def _open_session(key: str, content: bytes) -> onnxruntime.InferenceSession:
             content, options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's exceptions have no class of their own in common
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArtifactError(f"The model {key} is not an ONNX model: {reason}") from error
+        raise ArtifactError(f"The model {key} is not an ONNX model: {_reason(error)}") from error
     names = {tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())}
     if names != {PRODUCT_INPUT, ORDERS_INPUT, HOURS_OUTPUT}:
         raise ArtifactError(
@@ -160,9 +159,17 @@ def _read_lineage(key: str, session: onnxruntime.InferenceSession) -> Lineage:
 def _warm_up(model: DispatchModel) -> None:
     """Make one prediction, so that the first request is fast and a broken model is never served."""
     product = model.lineage.catalogue.product_code[0]
-    (hours,) = model.estimate([product], [WARM_UP_ORDERS])
+    try:
+        (hours,) = model.estimate([product], [WARM_UP_ORDERS])
+    except Exception as error:  # see _open_session
+        raise ArtifactError(f"The model {model.version} does not work: {_reason(error)}") from error
     if not 0 <= hours < np.inf:
         raise ArtifactError(
             f"The model {model.version} does not work: it estimates {hours} h for {product} and "
             f"{WARM_UP_ORDERS:g} orders."
         )
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error's message, for our own in one line."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,16 +10,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from pipeline.artifact_reader import DispatchModel
 from pipeline.model_lineage import Lineage
 from pipeline.stage_errors import PipelineError
 
+API_VERSION = "0.1"
 MOST_ORDERS = 1_000_000
 MAX_BODY_BYTES = 1024 * 1024
 DECIMALS = 2
 LONGEST_INPUT_IN_ERROR = 200
+LONGEST_INTEGER_IN_ERROR = 64  # bits
 
 
 class TimeToDispatchRequest(BaseModel):
@@ -39,8 +41,6 @@ class TimeToDispatchRequest(BaseModel):
 class TimeToDispatchAnswer(BaseModel):
     """How long the order will take, and who says so."""
 
-    model_config = ConfigDict(protected_namespaces=())
-
     est_hours_to_dispatch: float = Field(
         description="hours until dispatch, to two decimals", examples=[8.28]
     )
@@ -49,8 +49,6 @@ class TimeToDispatchAnswer(BaseModel):
 
 class ModelAnswer(BaseModel):
     """The model that is served."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     model_version: str
     lineage: Lineage
@@ -138,11 +136,15 @@ async def _answer_no_model(request: Request, error: Exception) -> Response:
 
 
 def _printable(fault: dict[str, Any]) -> dict[str, Any]:
-    """Return type, location, message and input of a fault, the input cut to what JSON can carry."""
+    """Return type, location, message and input of a fault, the input cut to what JSON can carry.
+
+    Strict readers of JSON refuse lone surrogates even where they are escaped.
+    """
     given = fault.get("input")
+    is_short_integer = isinstance(given, int) and given.bit_length() <= LONGEST_INTEGER_IN_ERROR
     if isinstance(given, str):
-        given = given[:LONGEST_INPUT_IN_ERROR]
-    elif not isinstance(given, (bool, int, type(None))):
+        given = given[:LONGEST_INPUT_IN_ERROR].encode(errors="backslashreplace").decode()
+    elif given is not None and not is_short_integer:
         given = reprlib.repr(given)
     context = {
         name: value if isinstance(value, (int, float)) else str(value)

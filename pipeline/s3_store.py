@@ -20,11 +20,10 @@ from pipeline.stage_errors import ObjectExists, ObjectMissing, StoreError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-NOT_ALLOWED = "These credentials may not do this: check the policy of the user or role."
 NOT_REACHED = "Check the network, the region and AWS_ENDPOINT_URL_S3."
 ADVICE = {
     "NoSuchBucket": "Check the name of the bucket and the region.",
-    "AccessDenied": NOT_ALLOWED,
+    "AccessDenied": "These credentials may not do this: check the policy of the user or role.",
     "403": "The credentials are wrong or may not do this: check the keys and the policy.",
     "404": "There is no such object, or no such bucket.",
     "InvalidAccessKeyId": "The access key is unknown: check AWS_ACCESS_KEY_ID.",

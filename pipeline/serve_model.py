@@ -6,8 +6,8 @@ port means ready. `uvicorn pipeline.serve_model:app` works too, with settings fr
 
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -15,7 +15,12 @@ from fastapi import FastAPI
 
 from pipeline.artifact_reader import DispatchModel, load_model
 from pipeline.object_store import open_store
-from pipeline.prediction_api import MAX_BODY_BYTES, install_error_handlers, router
+from pipeline.prediction_api import (
+    API_VERSION,
+    MAX_BODY_BYTES,
+    install_error_handlers,
+    router,
+)
 from pipeline.request_limits import BodyLimit
 from pipeline.stage_logging import LOG, configure_logging, exit_code_of
 from pipeline.stage_settings import ServeSettings
@@ -32,14 +37,14 @@ def main(arguments: Sequence[str] = ()) -> None:
     configure_logging(settings.log_level, settings.log_format)
     LOG.info("Starting serve-model stage.")
     model = load_configured_model(settings)
-    _end_well_after_sigterm()
-    uvicorn.run(
-        create_app(lambda: model),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-    )
+    with _stopped_by_sigterm():
+        uvicorn.run(
+            create_app(lambda: model),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+        )
     LOG.info("Finished serve-model stage.")
 
 
@@ -84,10 +89,7 @@ class DispatchService(FastAPI):
 def create_app(load: Callable[[], DispatchModel]) -> DispatchService:
     """Return the application; `load` is called when it starts, or at the first request."""
     app = DispatchService(
-        load,
-        title="Time to dispatch",
-        version="0.1.0",
-        lifespan=_load_at_start,
+        load, title="Time to dispatch", version=API_VERSION, lifespan=_load_at_start
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.include_router(router)
@@ -116,13 +118,19 @@ def _load_from_environment() -> DispatchModel:
     return load_configured_model(settings)
 
 
-def _end_well_after_sigterm() -> None:
-    """Make SIGTERM end the stage with exit code 0.
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Make SIGTERM end what is inside, so that the stage goes on to its end and exit code 0.
 
-    uvicorn handles the signal while it runs, and raises it once more when it has shut down; the
-    second time it should not kill the process.
+    uvicorn handles the signal while it runs, and raises it once more when it has shut down. One
+    that comes before uvicorn is up should not be lost.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    except SystemExit as stop:
+        if stop.code != 0:  # uvicorn could not start
+            raise
 
 
 @asynccontextmanager

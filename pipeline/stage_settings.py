@@ -86,9 +86,7 @@ class TrainSettings(StageSettings):
 class ServeSettings(StageSettings):
     """Serve predictions of the newest model of a store over HTTP."""
 
-    model_config = SettingsConfigDict(
-        cli_prog_name="python -m pipeline.serve_model", protected_namespaces=()
-    )
+    model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.serve_model")
 
     host: str = Field(
         default="127.0.0.1", description="address to listen on; 0.0.0.0 means every network"

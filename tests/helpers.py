@@ -59,5 +59,14 @@ def running_service(
             wait_for(f"http://127.0.0.1:{port}/readyz")
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.terminate()
-            process.wait(timeout=30)
+            stop(process)
+
+
+def stop(process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
+    """Send SIGTERM to a process; kill it, and fail, if it does not end in time."""
+    process.terminate()
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise

@@ -1,0 +1,318 @@
+"""Only an artifact that passes every check becomes a model, and each refusal names its check."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.artifact_format import (
+    HOURS_OUTPUT,
+    LINEAGE_METADATA,
+    MODELS,
+    ORDERS_INPUT,
+    PRODUCT_INPUT,
+    artifact_key,
+    short_hash,
+)
+from pipeline.artifact_reader import DispatchModel, load_model
+from pipeline.directory_store import DirectoryStore
+from pipeline.model_lineage import FORMAT_VERSION
+from pipeline.stage_errors import ArtifactError, ObjectMissing
+
+ONE_MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.fixture(scope="module")
+def model(trained_store: Path) -> DispatchModel:
+    """Return the model of the trained store."""
+    return load_model(DirectoryStore(str(trained_store)))
+
+
+@pytest.fixture(scope="module")
+def artifact(trained_store: Path) -> bytes:
+    """Return the bytes of that model's artifact."""
+    (path,) = (trained_store / MODELS).iterdir()
+    return path.read_bytes()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    """Return an empty store."""
+    return DirectoryStore(str(tmp_path))
+
+
+@pytest.fixture
+def load(store: DirectoryStore, model: DispatchModel) -> Callable[[bytes], DispatchModel]:
+    """Return a function that loads an artifact of this content under the name it should have."""
+
+    def load_content(content: bytes) -> DispatchModel:
+        store.write_new(artifact_key(MODELS, model.lineage.trained_at, content), content)
+        return load_model(store)
+
+    return load_content
+
+
+def test_a_loaded_model_knows_its_products_and_estimates(model: DispatchModel) -> None:
+    assert model.products == {"SKU001", "SKU002", "SKU003", "SKU004", "SKU005"}
+    hours = model.estimate(["SKU001", "SKU002"], [112, 112])
+    assert hours.shape == (2,)
+    assert hours[0] == pytest.approx(8.28, abs=0.3)
+    assert hours[1] != hours[0]
+
+
+def test_an_unknown_product_gets_nan_and_its_neighbours_do_not(model: DispatchModel) -> None:
+    hours = model.estimate(["SKU001", "SKU999", "", "sku001"], [112, 112, 112, 112])
+    assert np.isnan(hours).tolist() == [False, True, True, True]
+
+
+def test_estimates_never_fall_as_orders_rise_and_are_never_negative(model: DispatchModel) -> None:
+    orders = np.concatenate([np.arange(0, 400, 0.5), np.geomspace(400, 1_000_000, 200)])
+    for product in model.products:
+        hours = model.estimate([product] * len(orders), orders)
+        assert (np.diff(hours) >= 0).all()
+        assert (hours >= 0).all()
+        assert hours[-1] > hours[0]
+
+
+def test_the_model_with_the_newest_timestamp_is_loaded(
+    store: DirectoryStore, model: DispatchModel, artifact: bytes
+) -> None:
+    newer = model.lineage.trained_at + ONE_MICROSECOND
+    newest_key = write_as_trained_at(store, artifact, newer)
+    write_as_trained_at(store, artifact, newer - timedelta(days=400))
+    store.write_new(artifact_key(MODELS, model.lineage.trained_at, artifact), artifact)
+    assert load_model(store).lineage.trained_at == newer
+    assert load_model(store).version == Path(newest_key).stem
+
+
+def test_a_pinned_model_is_loaded_although_there_is_a_newer_one(
+    store: DirectoryStore, model: DispatchModel, artifact: bytes
+) -> None:
+    newer = model.lineage.trained_at + timedelta(days=7)
+    write_as_trained_at(store, artifact, newer)
+    pinned = artifact_key(MODELS, model.lineage.trained_at, artifact)
+    store.write_new(pinned, artifact)
+    assert load_model(store, pinned).lineage.trained_at == model.lineage.trained_at
+
+
+def test_a_pinned_model_that_is_not_there_is_an_error(store: DirectoryStore) -> None:
+    with pytest.raises(ObjectMissing, match="no_such_model.onnx: there is no such file"):
+        load_model(store, "models/no_such_model.onnx")
+
+
+def test_a_store_without_a_model_says_how_to_get_one(store: DirectoryStore) -> None:
+    with pytest.raises(ArtifactError, match="There is no model under .* run the train-model"):
+        load_model(store)
+
+
+@pytest.mark.parametrize("share_kept", [0.0, 0.5, 0.999])
+def test_a_truncated_artifact_fails_the_hash_check(
+    share_kept: float, store: DirectoryStore, model: DispatchModel, artifact: bytes
+) -> None:
+    part = artifact[: int(share_kept * len(artifact))]
+    store.write_new(artifact_key(MODELS, model.lineage.trained_at, artifact), part)
+    with pytest.raises(ArtifactError, match=f"damaged .* {len(part):,} bytes"):
+        load_model(store)
+
+
+@pytest.mark.parametrize("position", [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+def test_one_flipped_bit_fails_the_hash_check(
+    position: float, store: DirectoryStore, model: DispatchModel, artifact: bytes
+) -> None:
+    damaged = bytearray(artifact)
+    damaged[int(position * (len(damaged) - 1))] ^= 0b0000_0001
+    store.write_new(artifact_key(MODELS, model.lineage.trained_at, artifact), bytes(damaged))
+    with pytest.raises(ArtifactError, match="damaged .* its name says " + short_hash(artifact)):
+        load_model(store)
+
+
+def test_another_hash_in_the_name_fails_the_hash_check(
+    store: DirectoryStore, model: DispatchModel, artifact: bytes
+) -> None:
+    store.write_new(artifact_key(MODELS, model.lineage.trained_at, b"another artifact"), artifact)
+    with pytest.raises(ArtifactError, match="renamed: the hash .* is " + short_hash(artifact)):
+        load_model(store)
+
+
+def test_a_name_without_a_hash_is_refused(store: DirectoryStore, artifact: bytes) -> None:
+    store.write_new("models/time_to_dispatch_2021-07-03T23-05-32-000000.onnx", artifact)
+    with pytest.raises(ArtifactError, match="name .* does not end in a hash of 16 hex digits"):
+        load_model(store)
+
+
+def test_another_timestamp_in_the_name_is_refused_although_the_hash_is_right(
+    store: DirectoryStore, model: DispatchModel, artifact: bytes
+) -> None:
+    later = model.lineage.trained_at + ONE_MICROSECOND
+    store.write_new(artifact_key(MODELS, later, artifact), artifact)
+    with pytest.raises(ArtifactError, match="was renamed: its metadata says that it was trained"):
+        load_model(store)
+
+
+@pytest.mark.parametrize("content", [b"", b"Not ONNX at all", b"\x80\x04\x95pickle."])
+def test_what_is_not_onnx_is_refused_although_the_hash_is_right(
+    content: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    with pytest.raises(ArtifactError, match="is not an ONNX model: "):
+        load(content)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"author": "somebody"},
+        {LINEAGE_METADATA: "trained last Friday"},
+        {LINEAGE_METADATA: "[1]"},
+        {LINEAGE_METADATA: '{"regressor": "PerProductLine"}'},
+        {LINEAGE_METADATA: '{"format_version": "one"}'},
+    ],
+    ids=["none", "other", "no JSON", "no JSON object", "no version", "no version number"],
+)
+def test_a_model_without_our_lineage_is_refused(
+    metadata: dict[str, str], artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    with pytest.raises(ArtifactError, match="carries no lineage, so it is not one that this"):
+        load(with_metadata(artifact, metadata))
+
+
+def test_a_newer_format_is_refused_with_both_versions_and_what_to_do(
+    artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    # A newer format may be anything, so the version has to be judged before all other facts.
+    newer = {"format_version": FORMAT_VERSION + 1, "trained": "at some time"}
+    with pytest.raises(ArtifactError) as refusal:
+        load(with_metadata(artifact, {LINEAGE_METADATA: json.dumps(newer)}))
+    assert f"has format {FORMAT_VERSION + 1}" in str(refusal.value)
+    assert f"knows formats up to {FORMAT_VERSION}" in str(refusal.value)
+    assert "Deploy newer code, or pin an older model with --model-key" in str(refusal.value)
+
+
+@pytest.mark.parametrize("fact", ["trained_at", "dataset", "metrics", "catalogue"])
+def test_an_incomplete_lineage_is_refused_and_the_missing_fact_is_named(
+    fact: str, artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    facts = lineage_facts(artifact)
+    del facts[fact]
+    with pytest.raises(ArtifactError, match=f"is incomplete: {fact}: Field required"):
+        load(with_lineage(artifact, facts))
+
+
+def test_facts_that_a_newer_writer_added_are_ignored(
+    artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    facts = lineage_facts(artifact) | {"weather": "sunny"}
+    assert load(with_lineage(artifact, facts)).products
+
+
+def test_a_model_with_other_inputs_and_outputs_is_refused_and_they_are_named(
+    artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    other = one_node_model(artifact, "Add", ["mass", "acceleration"], "force", TensorProto.DOUBLE)
+    with pytest.raises(ArtifactError, match="another kind: .* are acceleration, force, mass"):
+        load(other)
+
+
+def test_a_model_with_one_more_output_is_refused(
+    artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    onnx_model = onnx.load_from_string(artifact)
+    onnx_model.graph.node.append(helper.make_node("Identity", [HOURS_OUTPUT], ["upper_bound"]))
+    onnx_model.graph.output.append(
+        helper.make_tensor_value_info("upper_bound", TensorProto.DOUBLE, [None, 1])
+    )
+    with pytest.raises(ArtifactError, match="another kind: .* upper_bound"):
+        load(onnx_model.SerializeToString())
+
+
+def test_a_model_that_takes_other_types_does_not_survive_the_warm_up(
+    artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    inputs = [PRODUCT_INPUT, ORDERS_INPUT]
+    numeric = one_node_model(artifact, "Add", inputs, HOURS_OUTPUT, TensorProto.DOUBLE)
+    with pytest.raises(ArtifactError, match="does not work: .*INVALID_ARGUMENT"):
+        load(numeric)
+
+
+@pytest.mark.parametrize("offset", [np.nan, np.inf, -1_000.0])
+def test_a_model_that_estimates_nonsense_does_not_survive_the_warm_up(
+    offset: float, artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    with pytest.raises(ArtifactError, match=r"does not work: it estimates \S+ h for SKU001"):
+        load(with_offset(artifact, offset))
+
+
+def test_a_harmless_change_is_not_refused(
+    artifact: bytes, model: DispatchModel, load: Callable[[bytes], DispatchModel]
+) -> None:
+    """Show that the refusals above come from what is changed, not from the changing."""
+    shifted = load(with_offset(artifact, 100.0))
+    expected = model.estimate(["SKU001"], [112]) + 100
+    assert shifted.estimate(["SKU001"], [112]) == pytest.approx(expected)
+
+
+def lineage_facts(artifact: bytes) -> dict[str, Any]:
+    """Return the lineage in an artifact."""
+    (lineage,) = onnx.load_from_string(artifact).metadata_props
+    facts: dict[str, Any] = json.loads(lineage.value)
+    return facts
+
+
+def with_metadata(artifact: bytes, metadata: dict[str, str]) -> bytes:
+    """Return an artifact with other metadata."""
+    onnx_model = onnx.load_from_string(artifact)
+    helper.set_model_props(onnx_model, metadata)
+    content: bytes = onnx_model.SerializeToString()
+    return content
+
+
+def with_lineage(artifact: bytes, facts: dict[str, Any]) -> bytes:
+    """Return an artifact with another lineage."""
+    return with_metadata(artifact, {LINEAGE_METADATA: json.dumps(facts)})
+
+
+def write_as_trained_at(store: DirectoryStore, artifact: bytes, trained_at: datetime) -> str:
+    """Store an artifact as if it had been trained at another time, and return its key."""
+    facts = lineage_facts(artifact) | {"trained_at": trained_at.isoformat()}
+    content = with_lineage(artifact, facts)
+    key = artifact_key(MODELS, trained_at, content)
+    store.write_new(key, content)
+    return key
+
+
+def with_offset(artifact: bytes, hours: float) -> bytes:
+    """Return an artifact whose model adds some hours to each estimate."""
+    onnx_model = onnx.load_from_string(artifact)
+    (last,) = (node for node in onnx_model.graph.node if HOURS_OUTPUT in node.output)
+    last.output[0] = "hours_without_offset"
+    onnx_model.graph.initializer.append(numpy_helper.from_array(np.array([hours]), "offset"))
+    onnx_model.graph.node.append(
+        helper.make_node("Add", ["hours_without_offset", "offset"], [HOURS_OUTPUT])
+    )
+    content: bytes = onnx_model.SerializeToString()
+    return content
+
+
+def one_node_model(
+    artifact: bytes, operator: str, inputs: list[str], output: str, element_type: int
+) -> bytes:
+    """Return another model under the lineage of an artifact."""
+    original = onnx.load_from_string(artifact)
+    graph = helper.make_graph(
+        [helper.make_node(operator, inputs, [output])],
+        "another",
+        [helper.make_tensor_value_info(name, element_type, [None, 1]) for name in inputs],
+        [helper.make_tensor_value_info(output, element_type, [None, 1])],
+    )
+    other = helper.make_model(
+        graph, opset_imports=original.opset_import, ir_version=original.ir_version
+    )
+    other.metadata_props.extend(original.metadata_props)
+    content: bytes = other.SerializeToString()
+    return content
