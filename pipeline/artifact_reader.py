@@ -24,7 +24,7 @@ from pipeline.artifact_format import (
 from pipeline.model_lineage import FORMAT_VERSION, Lineage
 from pipeline.object_store import ObjectStore
 from pipeline.stage_errors import ArtifactError
-from pipeline.timestamped_keys import name_of, newest_key, timestamp_of
+from pipeline.timestamped_keys import find_newest, name_of, timestamp_of
 
 WARM_UP_ORDERS = 0.0
 
@@ -71,13 +71,7 @@ def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
         ArtifactError: there is no model, or it does not pass a check; the message says which.
         StoreError: the store cannot be listed or read.
     """
-    if key is None:
-        key = newest_key(store.list_keys(MODELS), SUFFIX)
-    if key is None:
-        raise ArtifactError(
-            f"There is no model under {store.url}/{MODELS}/: run the train-model stage on this "
-            "store first (python -m pipeline.train_model STORE)."
-        )
+    key = key or _newest_model_key(store)
     model = read_artifact(key, store.read(key))
     _warm_up(model)
     return model
@@ -99,6 +93,16 @@ def read_artifact(key: str, content: bytes) -> DispatchModel:
             f"{lineage.trained_at.isoformat()}. Restore its name."
         )
     return DispatchModel(version, lineage, session)
+
+
+def _newest_model_key(store: ObjectStore) -> str:
+    newest = find_newest(store.list_keys(MODELS), SUFFIX)
+    if newest is None:
+        raise ArtifactError(
+            f"There is no model under {store.url}/{MODELS}/: run the train-model stage on this "
+            "store first (python -m pipeline.train_model STORE)."
+        )
+    return newest.key
 
 
 def _check_hash(key: str, version: str, content: bytes) -> None:

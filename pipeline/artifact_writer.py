@@ -1,7 +1,5 @@
 """A fitted model and its lineage -> an ONNX artifact in the store."""
 
-from datetime import datetime
-
 import numpy as np
 import pandas as pd
 from onnx import helper
@@ -24,7 +22,7 @@ from pipeline.model_lineage import Lineage
 from pipeline.object_store import ObjectStore
 from pipeline.order_rows import ORDERS, PRODUCT
 from pipeline.stage_errors import ArtifactError
-from pipeline.timestamped_keys import newest_key, timestamp_of
+from pipeline.timestamped_keys import find_newest
 
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
 TOLERANCE_HOURS = 1e-4
@@ -64,10 +62,10 @@ def store_artifact(store: ObjectStore, folder: str, lineage: Lineage, content: b
     """
     key = artifact_key(folder, lineage.trained_at, content)
     if folder == MODELS:
-        newest = newest_key(store.list_keys(MODELS), SUFFIX)
-        if newest is not None and _trained_at(newest) > lineage.trained_at:
+        newest = find_newest(store.list_keys(MODELS), SUFFIX)
+        if newest is not None and newest.moment > lineage.trained_at:
             raise ArtifactError(
-                f"Cannot publish {store.url}/{key}: there is a newer model, {newest}. Another "
+                f"Cannot publish {store.url}/{key}: there is a newer model, {newest.key}. Another "
                 "training has overtaken this one, or a clock is wrong."
             )
     store.write_new(key, content)
@@ -97,9 +95,3 @@ def check_agreement(
             f"to {np.abs(written - fitted).max():.2g} h from those of scikit-learn on the test "
             "rows. Please report this."
         )
-
-
-def _trained_at(key: str) -> datetime:
-    moment = timestamp_of(key)
-    assert moment is not None, "newest_key returns keys with a timestamp"
-    return moment

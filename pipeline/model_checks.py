@@ -42,12 +42,18 @@ def compute_metrics(model: DispatchCurve, split: Split) -> Metrics:
     )
 
 
-def r_squared_failures(metrics: Metrics, threshold: float) -> list[str]:
-    """Return why R² does not reach a threshold, or nothing if it does."""
+def r_squared_failures(metrics: Metrics, threshold: float, option: str) -> list[str]:
+    """Return why R² does not reach a threshold, or nothing if it does.
+
+    Args:
+        metrics: of the model.
+        threshold: smallest R² that is good enough.
+        option: of the command line that sets the threshold, for the message.
+    """
     if metrics.r_squared is None:
         return [f"R² is not defined, since the {metrics.test_rows:,} test rows have the same hours"]
     if metrics.r_squared < threshold:
-        return [f"R² {metrics.r_squared:.4f} is below {threshold:g}"]
+        return [f"R² {metrics.r_squared:.4f} is below {option} {threshold:g}"]
     return []
 
 

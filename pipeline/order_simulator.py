@@ -18,7 +18,7 @@ from pipeline.object_store import ObjectStore, open_store
 from pipeline.order_rows import HOURS, ORDERS, PRODUCT
 from pipeline.stage_logging import LOG, configure_logging, exit_code_of
 from pipeline.stage_settings import StageSettings
-from pipeline.timestamped_keys import NAME_PREFIX, newest_key, timestamp_of
+from pipeline.timestamped_keys import NAME_PREFIX, find_newest
 from pipeline.weekly_dataset import DATASETS
 
 HOURS_PER_ORDER: Mapping[str, float] = {
@@ -56,10 +56,8 @@ def add_week(store: ObjectStore) -> str:
 
     The same week always gets the same orders: its date is the seed.
     """
-    newest = newest_key(store.list_keys(DATASETS), suffix=".csv")
-    delivered_at = FIRST_FRIDAY
-    if newest is not None and (moment := timestamp_of(newest)) is not None:
-        delivered_at = moment + timedelta(days=7)
+    newest = find_newest(store.list_keys(DATASETS), suffix=".csv")
+    delivered_at = newest.moment + timedelta(days=7) if newest else FIRST_FRIDAY
     orders = simulate_orders(ROWS_PER_WEEK, seed=int(delivered_at.timestamp()))
     key = f"{DATASETS}/{NAME_PREFIX}_{delivered_at:%Y-%m-%dT%H-%M-%S}.csv"
     store.write_new(key, orders.to_csv(index=False, lineterminator="\n").encode())

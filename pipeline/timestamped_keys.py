@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from pipeline.stage_logging import LOG
 
@@ -12,6 +13,13 @@ TIMESTAMP = re.compile(
     r"(?<!\d)(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)(?:\D(\d{6}))?(?!\d)"
 )
 """Date and time with any separators, such as `2021-07-03T23:05:32` or `2021-07-01T16|45|38`."""
+
+
+class TimestampedKey(NamedTuple):
+    """A key and the time in its name; of two, the newer is the greater."""
+
+    moment: datetime
+    key: str
 
 
 def name_of(key: str) -> str:
@@ -39,21 +47,21 @@ def format_timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H-%M-%S-%f")
 
 
-def newest_key(keys: Sequence[str], suffix: str) -> str | None:
+def find_newest(keys: Sequence[str], suffix: str) -> TimestampedKey | None:
     """Return the key with the newest timestamp in its name, or None if no name has one.
 
     Names with another suffix or without a timestamp are skipped, and one warning lists them.
     """
     dated = [
-        (moment, key)
+        TimestampedKey(moment, key)
         for key in keys
         if key.endswith(suffix) and (moment := timestamp_of(key)) is not None
     ]
-    skipped = sorted(set(keys) - {key for _, key in dated})
+    skipped = sorted(set(keys) - {found.key for found in dated})
     if skipped:
         shown = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
         LOG.warning(
             f"Skipped {len(skipped)} of {len(keys)} keys, whose names are not like "
             f"{NAME_PREFIX}_2021-07-03T23-05-32{suffix}: {shown}"
         )
-    return max(dated)[1] if dated else None
+    return max(dated, default=None)

@@ -15,7 +15,7 @@ from pipeline.model_checks import (
     r_squared_failures,
 )
 from pipeline.model_facts import gather_lineage
-from pipeline.model_lineage import Lineage, Metrics
+from pipeline.model_lineage import Lineage
 from pipeline.model_selection import fit_regressor, split_orders
 from pipeline.object_store import ObjectStore, open_store
 from pipeline.order_rows import HOURS
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         model = fit_regressor(dataset.orders)
         grid = estimate_on_grid(model, dataset.orders)
     failures = [
-        *r_squared_failures(metrics, settings.r2_error_threshold),
+        *r_squared_failures(metrics, settings.r2_error_threshold, "--r2-error-threshold"),
         *behaviour_failures(grid, dataset.orders[HOURS].max()),
     ]
     lineage = gather_lineage(trained_at, dataset, model, metrics, grid, failures)
@@ -56,7 +56,10 @@ def main(arguments: Sequence[str] = ()) -> None:
         check_agreement(model, lineage, artifact, split.test)
     if failures:
         _refuse(store, lineage, artifact)
-    _warn_of_low_r_squared(metrics, settings.r2_warning_threshold)
+    for failure in r_squared_failures(
+        metrics, settings.r2_warning_threshold, "--r2-warning-threshold"
+    ):
+        LOG.warning(f"Publishing a model that is worse than it should be: {failure}.")
     key = store_artifact(store, MODELS, lineage, artifact)
     LOG.info(f"Published {store.url}/{key} ({len(artifact):,} bytes).")
     LOG.info("Finished train-model stage.")
@@ -84,11 +87,6 @@ def _log_summary(lineage: Lineage) -> None:
     for remark, products in remarks.items():
         if products:
             LOG.warning(f"Products with {remark}: {listed(products)}.")
-
-
-def _warn_of_low_r_squared(metrics: Metrics, threshold: float) -> None:
-    for failure in r_squared_failures(metrics, threshold):
-        LOG.warning(f"The model is worse than it should be: {failure} (--r2-warning-threshold).")
 
 
 def _refuse(store: ObjectStore, lineage: Lineage, artifact: bytes) -> NoReturn:

@@ -11,7 +11,7 @@ from pipeline.object_store import ObjectStore
 from pipeline.order_rows import COLUMNS, REASON, OrderRows, read_order_rows
 from pipeline.stage_errors import DatasetError, ObjectExists
 from pipeline.stage_logging import LOG
-from pipeline.timestamped_keys import name_of, newest_key, timestamp_of
+from pipeline.timestamped_keys import find_newest, name_of
 
 DATASETS = "datasets"
 REJECTED = "rejected"
@@ -48,12 +48,13 @@ def load_newest_dataset(store: ObjectStore, max_rejected_share: float) -> Weekly
         DatasetError: there is no dataset, it is not a CSV of orders, or too many rows are bad.
         StoreError: the store cannot be listed, read or written.
     """
-    key = newest_key(store.list_keys(DATASETS), suffix=".csv")
-    if key is None:
+    newest = find_newest(store.list_keys(DATASETS), suffix=".csv")
+    if newest is None:
         raise DatasetError(
             f"There is no dataset under {store.url}/{DATASETS}/: expected a file such as "
             "time_to_dispatch_2021-07-03T23-05-32.csv."
         )
+    delivered_at, key = newest
     content = store.read(key)
     try:
         rows = read_order_rows(content)
@@ -61,8 +62,6 @@ def load_newest_dataset(store: ObjectStore, max_rejected_share: float) -> Weekly
         raise DatasetError(f"Cannot train on {store.url}/{key}: {error}.") from error
     if len(rows.rejected):
         _set_aside(store, key, content, rows, max_rejected_share)
-    delivered_at = timestamp_of(key)
-    assert delivered_at is not None, "newest_key returns keys with a timestamp"
     LOG.info(f"Read {len(rows.valid):,} valid rows of {store.url}/{key}.")
     sha256 = hashlib.sha256(content).hexdigest()
     return WeeklyDataset(key, sha256, delivered_at, rows.valid[COLUMNS], len(rows.rejected))

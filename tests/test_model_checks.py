@@ -63,16 +63,18 @@ def test_r_squared_is_not_defined_where_all_hours_are_the_same(test_hours: list[
     found = compute_metrics(Fixed(1.0, 2.0, 2.0), split_with(test_hours))
 
     assert found.r_squared is None
-    assert "not defined" in r_squared_failures(found, threshold=0.1)[0]
+    assert "not defined" in r_squared_failures(found, 0.1, "--option")[0]
 
 
 def test_r_squared_at_the_threshold_is_good_enough() -> None:
-    assert r_squared_failures(metrics(0.8), threshold=0.8) == []
-    assert r_squared_failures(metrics(0.9), threshold=0.8) == []
+    assert r_squared_failures(metrics(0.8), 0.8, "--option") == []
+    assert r_squared_failures(metrics(0.9), 0.8, "--option") == []
 
 
 def test_r_squared_below_the_threshold_is_reported_with_both_numbers() -> None:
-    assert r_squared_failures(metrics(0.7999), 0.8) == ["R² 0.7999 is below 0.8"]
+    failures = r_squared_failures(metrics(0.7999), 0.8, "--option")
+
+    assert failures == ["R² 0.7999 is below --option 0.8"]
 
 
 def test_a_sound_model_breaks_no_rule() -> None:

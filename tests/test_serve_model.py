@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -151,15 +151,16 @@ def test_many_clients_at_once_get_right_answers(trained_store: Path, model: Disp
 
 @pytest.mark.system
 def test_a_long_body_is_refused_before_it_is_sent(trained_store: Path) -> None:
-    with running_service(str(trained_store)) as url:
-        connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
+    with (
+        running_service(str(trained_store)) as url,
+        closing(HTTPConnection(url.removeprefix("http://"), timeout=10)) as connection,
+    ):
         connection.putrequest("POST", PREDICTION)
         connection.putheader("content-length", str(2 * 1024 * 1024))
         connection.endheaders()
         response = connection.getresponse()
         assert response.status == 413
         assert json.load(response) == {"detail": "The body is longer than 1,048,576 bytes."}
-        connection.close()
 
 
 @pytest.mark.system

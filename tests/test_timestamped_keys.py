@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.timestamped_keys import format_timestamp, name_of, newest_key, timestamp_of
+from pipeline.timestamped_keys import find_newest, format_timestamp, name_of, timestamp_of
 
 OLD = "models/time_to_dispatch_2021-07-01T16|45|38.onnx"
 NEW = "models/time_to_dispatch_2021-07-03T23-05-32-000000.onnx"
@@ -81,7 +81,7 @@ def test_a_formatted_time_is_read_back_exactly(microsecond: int) -> None:
 
 @pytest.mark.parametrize("keys", [[OLD, NEW], [NEW, OLD]])
 def test_the_newest_key_does_not_depend_on_the_order_of_the_listing(keys: list[str]) -> None:
-    assert newest_key(keys, ".onnx") == NEW
+    assert newest(keys, ".onnx") == NEW
 
 
 @pytest.mark.parametrize(
@@ -95,23 +95,23 @@ def test_the_newest_key_does_not_depend_on_the_order_of_the_listing(keys: list[s
 )
 def test_the_newest_key_is_found_by_time_and_not_by_text(older: str, newer: str) -> None:
     assert older > newer
-    assert newest_key([newer, older], ".csv") == newer
-    assert newest_key([older, newer], ".csv") == newer
+    assert newest([newer, older], ".csv") == newer
+    assert newest([older, newer], ".csv") == newer
 
 
 def test_of_keys_with_the_same_time_the_choice_is_always_the_same() -> None:
     keys = ["2021-07-03T23:05:32.csv", "2021-07-03T23-05-32.csv"]
 
-    assert newest_key(keys, ".csv") == newest_key(keys[::-1], ".csv")
+    assert newest(keys, ".csv") == newest(keys[::-1], ".csv")
 
 
 @pytest.mark.parametrize("keys", [[], ["models/model.onnx"], ["2021-07-03T25:05:32.onnx"], [OLD]])
-def test_without_a_usable_name_there_is_no_newest_key(keys: list[str]) -> None:
-    assert newest_key(keys, ".csv") is None
+def test_without_a_usable_name_there_is_no_newest(keys: list[str]) -> None:
+    assert newest(keys, ".csv") is None
 
 
 def test_another_suffix_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
-    assert newest_key([OLD, NEW + ".bak", "2022-07-03T23-05-32.csv"], ".onnx") == OLD
+    assert newest([OLD, NEW + ".bak", "2022-07-03T23-05-32.csv"], ".onnx") == OLD
 
     assert _warnings(caplog) == [
         "Skipped 2 of 3 keys, whose names are not like time_to_dispatch_2021-07-03T23-05-32.onnx: "
@@ -122,7 +122,7 @@ def test_another_suffix_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
 def test_names_without_a_time_are_skipped_with_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert newest_key(["b.onnx", NEW, "2021-07-03T25:05:32.onnx"], ".onnx") == NEW
+    assert newest(["b.onnx", NEW, "2021-07-03T25:05:32.onnx"], ".onnx") == NEW
 
     assert _warnings(caplog) == [
         "Skipped 2 of 3 keys, whose names are not like time_to_dispatch_2021-07-03T23-05-32.onnx: "
@@ -136,7 +136,7 @@ def test_names_without_a_time_are_skipped_with_one_warning(
 def test_the_warning_lists_five_names_at_most(
     caplog: pytest.LogCaptureFixture, count: int, listed: str
 ) -> None:
-    newest_key([str(number) for number in range(count)], ".onnx")
+    newest([str(number) for number in range(count)], ".onnx")
 
     [warning] = _warnings(caplog)
     assert warning.startswith(f"Skipped {count} of {count} keys")
@@ -144,9 +144,16 @@ def test_the_warning_lists_five_names_at_most(
 
 
 def test_nothing_skipped_is_nothing_said(caplog: pytest.LogCaptureFixture) -> None:
-    newest_key([OLD, NEW], ".onnx")
+    newest([OLD, NEW], ".onnx")
 
     assert _warnings(caplog) == []
+
+
+def newest(keys: list[str], suffix: str) -> str | None:
+    """Return the newest key alone."""
+    found = find_newest(keys, suffix)
+    assert found is None or found.moment == timestamp_of(found.key)
+    return found and found.key
 
 
 def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
