@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT_VERSION = 1
 """Version of the artifact's format; a reader refuses what is newer than itself."""
@@ -61,7 +61,7 @@ class ProductCatalogue(LineageModel):
         most_orders: most orders placed seen with each product.
     """
 
-    product_code: tuple[str, ...]
+    product_code: tuple[str, ...] = Field(min_length=1)
     rows: tuple[int, ...]
     least_orders: tuple[float, ...]
     most_orders: tuple[float, ...]

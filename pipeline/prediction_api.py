@@ -76,11 +76,14 @@ ServedModel = Annotated[DispatchModel, Depends(served_model)]
 
 router = APIRouter()
 
+NO_MODEL: dict[int | str, dict[str, Any]] = {503: {"model": ErrorAnswer}}
+BAD_BODY: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorAnswer},
+    413: {"model": ErrorAnswer},
+}
 
-@router.post(
-    "/api/v0.1/time_to_dispatch",
-    responses={400: {"model": ErrorAnswer}, 413: {"model": ErrorAnswer}},
-)
+
+@router.post("/api/v0.1/time_to_dispatch", responses=BAD_BODY | NO_MODEL)
 async def time_to_dispatch(
     order: TimeToDispatchRequest, model: ServedModel
 ) -> TimeToDispatchAnswer:
@@ -93,7 +96,7 @@ async def time_to_dispatch(
     )
 
 
-@router.get("/api/v0.1/model")
+@router.get("/api/v0.1/model", responses=NO_MODEL)
 async def model(model: ServedModel) -> ModelAnswer:
     """Tell which model is served, and where it comes from."""
     return ModelAnswer(model_version=model.version, lineage=model.lineage)
@@ -127,8 +130,16 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
     surrogates, and would repeat a megabyte.
     """
     assert isinstance(error, RequestValidationError)
-    details = [_printable(fault) for fault in error.errors()]
+    faults = [_NOT_SENT_AS_JSON] if isinstance(error.body, bytes) else error.errors()
+    details = [_printable(fault) for fault in faults]
     return Response(json.dumps({"detail": details}), 422, media_type="application/json")
+
+
+_NOT_SENT_AS_JSON = {
+    "type": "json_expected",
+    "loc": ("body",),
+    "msg": "The body should be JSON, sent with the header Content-Type: application/json",
+}
 
 
 async def _answer_no_model(request: Request, error: Exception) -> Response:

@@ -22,8 +22,12 @@ from pipeline.prediction_api import (
     router,
 )
 from pipeline.request_limits import BodyLimit
+from pipeline.stage_errors import ServiceError
 from pipeline.stage_logging import LOG, configure_logging, exit_code_of
 from pipeline.stage_settings import ServeSettings
+
+SHUTDOWN_SECONDS = 10
+"""How long a client may take to finish its request after SIGTERM."""
 
 
 @exit_code_of
@@ -44,6 +48,7 @@ def main(arguments: Sequence[str] = ()) -> None:
             port=settings.port,
             log_config=None,
             access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     LOG.info("Finished serve-model stage.")
 
@@ -124,13 +129,19 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
     uvicorn handles the signal while it runs, and raises it once more when it has shut down. One
     that comes before uvicorn is up should not be lost.
+
+    Raises:
+        ServiceError: uvicorn could not start; it has logged the reason.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         yield
     except SystemExit as stop:
-        if stop.code != 0:  # uvicorn could not start
-            raise
+        if stop.code != 0:
+            raise ServiceError(
+                "The service did not start; the line above says why. If another program uses the "
+                "port, stop it or choose another --port."
+            ) from stop
 
 
 @asynccontextmanager

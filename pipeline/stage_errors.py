@@ -6,7 +6,8 @@
     │   └── ObjectExists      the key is taken, and nothing is ever overwritten
     ├── DatasetError          this week's dataset is missing or unusable
     ├── ModelRefused          the new model does not pass the gate
-    └── ArtifactError         a model artifact is missing, damaged or of an unknown format
+    ├── ArtifactError         a model artifact is missing, damaged or of an unknown format
+    └── ServiceError          the service cannot start
 
 Each message says what was tried, on what, why it failed and what to do. It is for people: a
 stage logs it as one line and ends with exit code 1.
@@ -39,3 +40,7 @@ class ModelRefused(PipelineError):
 
 class ArtifactError(PipelineError):
     """A model artifact is missing, damaged, or of a format that this code does not know."""
+
+
+class ServiceError(PipelineError):
+    """The service cannot start."""

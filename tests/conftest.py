@@ -35,7 +35,7 @@ def s3_endpoint() -> Iterator[str]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         endpoint = f"http://127.0.0.1:{port}"
-        wait_for(f"{endpoint}/moto-api/")
+        wait_for(f"{endpoint}/moto-api/", process=server)
         yield endpoint
         server.terminate()
 

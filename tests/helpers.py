@@ -24,16 +24,21 @@ def free_port() -> int:
         return port
 
 
-def wait_for(url: str, seconds: float = 30.0) -> None:
-    """Return when a GET of a URL is answered; fail if that does not happen in time."""
+def wait_for(
+    url: str, seconds: float = 30.0, process: "subprocess.Popen[bytes] | None" = None
+) -> None:
+    """Return when a GET of a URL is answered.
+
+    Fail if that does not happen in time, or if the process that should answer has ended.
+    """
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and (process is None or process.poll() is None):
         try:
             with urlopen(url):
                 return
         except (URLError, ConnectionError):
             time.sleep(0.05)
-    pytest.fail(f"{url} did not answer within {seconds:g} s")
+    pytest.fail(f"{url} did not answer within {seconds:g} s, or its process has ended")
 
 
 @contextmanager
@@ -56,7 +61,7 @@ def running_service(
     process = subprocess.Popen(full_command, cwd=cwd, env=environment)
     with process:
         try:
-            wait_for(f"http://127.0.0.1:{port}/readyz")
+            wait_for(f"http://127.0.0.1:{port}/readyz", process=process)
             yield f"http://127.0.0.1:{port}"
         finally:
             stop(process)

@@ -204,6 +204,15 @@ def test_an_incomplete_lineage_is_refused_and_the_missing_fact_is_named(
         load(with_lineage(artifact, facts))
 
 
+def test_a_model_that_knows_no_product_is_refused(
+    artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    facts = lineage_facts(artifact)
+    facts["catalogue"]["product_code"] = []
+    with pytest.raises(ArtifactError, match="catalogue.product_code: .* at least 1 item"):
+        load(with_lineage(artifact, facts))
+
+
 def test_facts_that_a_newer_writer_added_are_ignored(
     artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:

@@ -80,8 +80,7 @@ def test_both_stages_run_under_bodywork(
     assert published.lineage.git_commit == "5210017"
 
     with _stage(bodywork, repository, "serve_model", tmp_path / "serve") as service:
-        wait_for(f"http://127.0.0.1:{port}/readyz", seconds=60)
-        assert service.poll() is None
+        wait_for(f"http://127.0.0.1:{port}/readyz", seconds=60, process=service)
         answer = _ask(f"http://127.0.0.1:{port}/api/v0.1/time_to_dispatch")
     assert answer["model_version"] == published.version
     assert answer["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)

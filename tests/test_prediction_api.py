@@ -181,7 +181,7 @@ def test_another_content_type_than_json_is_refused(
     response = client.post(PREDICTION, content=request(), headers=headers)
     (fault,) = checked_faults(response.status_code, response.content)
     assert fault["loc"] == ["body"]
-    assert "valid dictionary" in fault["msg"]
+    assert "sent with the header Content-Type: application/json" in fault["msg"]
 
 
 UNREADABLE_BODIES = {

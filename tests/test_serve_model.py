@@ -185,6 +185,22 @@ def test_a_sigterm_before_the_port_is_open_is_not_lost(seconds: float, trained_s
 
 
 @pytest.mark.system
+def test_a_client_that_never_finishes_does_not_keep_the_service_from_stopping(
+    trained_store: Path,
+) -> None:
+    port = free_port()
+    with stage_process(str(trained_store), "--port", str(port)) as process:
+        wait_for(f"http://127.0.0.1:{port}/readyz")
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(
+                f"POST {PREDICTION} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{{".encode()
+            )
+            time.sleep(0.2)
+            process.terminate()
+            assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.system
 def test_log_lines_are_json_if_asked_for(trained_store: Path) -> None:
     stopped = run_until_sigterm(str(trained_store), TTD_LOG_FORMAT="json")
     records = [json.loads(line) for line in stopped.stderr.splitlines()]
@@ -243,9 +259,10 @@ def test_a_port_in_use_ends_the_stage_and_is_named(trained_store: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         failed = run_stage(str(trained_store), "--port", str(port))
-    assert failed.returncode != 0
-    (error,) = error_lines(failed.stderr)
-    assert f"('127.0.0.1', {port}): address already in use" in error
+    assert failed.returncode == 1
+    reason, advice = error_lines(failed.stderr)
+    assert f"('127.0.0.1', {port}): address already in use" in reason
+    assert "choose another --port" in advice
     assert "Finished" not in failed.stderr
 
 
