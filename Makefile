@@ -8,7 +8,7 @@ export PATH := $(if $(strip $(PYENV_BINS)),$(shell printf '%s:' $(PYENV_BINS)))$
 
 PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v python3.$(minor))))
 TOX := .venv/bin/tox run
-STORE ?= data
+STORE = data
 
 .PHONY: help demo test week lock static notebook bodywork clean python3.11
 
@@ -22,7 +22,7 @@ test: python3.11 .venv/ready  ## everything that must hold, on every supported P
 	$(TOX)
 
 week: .venv/ready  ## add a simulated week of orders: make week [STORE=s3://bucket/prefix]
-	@.venv/bin/python -m pipeline.order_simulator $(STORE)
+	@.venv/bin/python -m pipeline.order_simulator '$(STORE)'
 
 lock: .venv/ready  ## compile the exact pins in requirements*.txt from pyproject.toml
 	$(TOX) -e lock

@@ -66,7 +66,8 @@ def store_artifact(store: ObjectStore, folder: str, lineage: Lineage, content: b
         if newest is not None and newest.moment > lineage.trained_at:
             raise ArtifactError(
                 f"Cannot publish {store.url}/{key}: there is a newer model, {newest.key}. Another "
-                "training has overtaken this one, or a clock is wrong."
+                "training has overtaken this one, or a clock is wrong, or that file does not "
+                "belong there and should be removed."
             )
     store.write_new(key, content)
     return key
@@ -81,7 +82,8 @@ def check_agreement(
         model: what the artifact was made from.
         lineage: what the artifact says of itself.
         content: the artifact.
-        orders: rows on which the two must agree to 1e-4 h, or 2e-6 of the estimate.
+        orders: rows on which the two must agree to 1e-4 h, or to 2e-6 of the estimate if that
+            is more.
 
     Raises:
         ArtifactError: the artifact cannot be read, or the two disagree.
@@ -89,9 +91,11 @@ def check_agreement(
     artifact = read_artifact(artifact_key(MODELS, lineage.trained_at, content), content)
     written = artifact.estimate(orders[PRODUCT].astype(str).tolist(), orders[ORDERS].to_numpy())
     fitted = model.predict(orders[FEATURES])
-    if not np.allclose(written, fitted, rtol=RELATIVE_TOLERANCE, atol=TOLERANCE_HOURS):
+    difference = np.abs(written - fitted)
+    tolerance = np.maximum(TOLERANCE_HOURS, RELATIVE_TOLERANCE * np.abs(fitted))
+    if not (difference <= tolerance).all():
         raise ArtifactError(
             "The model cannot be published: after conversion to ONNX its estimates differ by up "
-            f"to {np.abs(written - fitted).max():.2g} h from those of scikit-learn on the test "
-            "rows. Please report this."
+            f"to {difference.max():.2g} h from those of scikit-learn on the test rows. Please "
+            "report this."
         )

@@ -1,5 +1,6 @@
-"""Metrics of a model and the rules that it must keep: pure functions that return what failed."""
+"""Metrics of a model and the rules that it must keep, as pure functions."""
 
+import reprlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,14 +52,14 @@ def r_squared_failures(metrics: Metrics, threshold: float, option: str) -> list[
         option: of the command line that sets the threshold, for the message.
     """
     if metrics.r_squared is None:
-        return [f"R² is not defined, since the {metrics.test_rows:,} test rows have the same hours"]
+        return [f"R² is not defined: the hours of all test rows ({metrics.test_rows:,}) agree"]
     if metrics.r_squared < threshold:
         return [f"R² {metrics.r_squared:.4f} is below {option} {threshold:g}"]
     return []
 
 
 def estimate_on_grid(model: DispatchCurve, orders: pd.DataFrame) -> GridEstimates:
-    """Ask a model for every product of these rows, at order counts within their range."""
+    """Ask a model for every product of these rows, from zero to the most orders placed."""
     most_orders = orders.groupby(PRODUCT, observed=True)[ORDERS].max()
     products = most_orders.index.to_numpy(dtype=object)
     grid = np.linspace(0.0, most_orders.to_numpy(), GRID_POINTS, axis=1)
@@ -73,12 +74,15 @@ def behaviour_failures(grid: GridEstimates, largest_label_hours: float) -> list[
     be flat for all products.
     """
     limit = MAX_OVERSHOOT * largest_label_hours
+    largest_fall = -np.diff(grid.hours, axis=1).min(axis=1)
+    least, most = grid.hours.min(axis=1), grid.hours.max(axis=1)
     broken = {
-        "estimates fall as orders rise": np.diff(grid.hours, axis=1).min(axis=1) < -ROUNDING_HOURS,
-        "estimates are negative": grid.hours.min(axis=1) < 0,
-        f"estimates exceed {limit:.2f} h, {MAX_OVERSHOOT:g} times the largest label,": (
-            grid.hours.max(axis=1) > limit + ROUNDING_HOURS
+        f"estimates fall by up to {largest_fall.max():.2f} h as orders rise": (
+            largest_fall > ROUNDING_HOURS
         ),
+        f"estimates are negative, down to {least.min():.2f} h,": least < 0,
+        f"estimates reach {most.max():.2f} h, more than {MAX_OVERSHOOT:g} times the largest label "
+        f"({largest_label_hours:.2f} h),": most > limit + ROUNDING_HOURS,
     }
     failures = [
         f"{rule} for {listed([str(code) for code in grid.products[where]])}"
@@ -97,6 +101,6 @@ def flat_products(grid: GridEstimates) -> tuple[str, ...]:
 
 
 def listed(products: Sequence[str]) -> str:
-    """Return the first few product codes in words."""
-    shown = ", ".join(products[:5])
+    """Return the first few product codes in words, on one line however odd they are."""
+    shown = ", ".join(map(reprlib.repr, products[:5]))
     return shown if len(products) <= 5 else f"{shown} and {len(products) - 5:,} more"

@@ -10,7 +10,9 @@ from pipeline.order_rows import HOURS, PRODUCT
 from pipeline.stage_errors import DatasetError
 
 TEST_SHARE = 0.2
-MIN_ROWS_TO_TEST = 5
+TRAIN_SHARE = 1 - TEST_SHARE
+MIN_ROWS = 5
+"""A product with fewer rows in a dataset only trains, and gets no slope of its own."""
 SEED = 20210705
 
 
@@ -30,10 +32,10 @@ def split_orders(orders: pd.DataFrame) -> Split:
         DatasetError: no product has enough rows to be judged on.
     """
     rows_of_product = orders.groupby(PRODUCT, observed=True)[PRODUCT].transform("size")
-    testable = orders[rows_of_product >= MIN_ROWS_TO_TEST]
+    testable = orders[rows_of_product >= MIN_ROWS]
     if testable.empty:
         raise DatasetError(
-            f"Cannot judge a model on this dataset: no product has {MIN_ROWS_TO_TEST} rows or "
+            f"Cannot judge a model on this dataset: no product has {MIN_ROWS} rows or "
             f"more (there are {len(orders):,} rows of {orders[PRODUCT].nunique():,} products)."
         )
     _, test = train_test_split(
@@ -45,6 +47,13 @@ def split_orders(orders: pd.DataFrame) -> Split:
     return Split(train=orders.drop(index=test.index), test=test)
 
 
-def fit_regressor(orders: pd.DataFrame) -> PerProductLine:
-    """Fit the regressor for hours to dispatch on these rows."""
-    return PerProductLine().fit(orders[FEATURES], orders[HOURS])
+def fit_regressor(orders: pd.DataFrame, share_of_dataset: float = 1.0) -> PerProductLine:
+    """Fit the regressor for hours to dispatch on these rows.
+
+    Args:
+        orders: rows to fit.
+        share_of_dataset: which share of the dataset they are; the fit that is judged treats a
+            product in the same way as the fit that is published, though it sees fewer of its rows.
+    """
+    min_rows = round(share_of_dataset * MIN_ROWS)
+    return PerProductLine(min_rows).fit(orders[FEATURES], orders[HOURS])

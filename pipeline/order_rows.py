@@ -6,17 +6,18 @@ finds something wrong, the file is read again as text, so that bad rows keep the
 
 import csv
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandas.errors import ParserError, ParserWarning
 from pandera.errors import SchemaErrors
 
+from pipeline.order_limits import MOST_HOURS, MOST_ORDERS
 from pipeline.stage_errors import DatasetError
 
 PRODUCT = "product_code"
@@ -24,23 +25,29 @@ ORDERS = "orders_placed"
 HOURS = "hours_to_dispatch"
 COLUMNS = [PRODUCT, ORDERS, HOURS]
 REASON = "reason"
-SURPLUS = "surplus_fields"
+SURPLUS = "row"
 HEADER_ROW = 0
 CHUNK_ROWS = 500_000
 
-_NUMBER_CHECKS = [
-    pa.Check(np.isfinite, error="is infinite"),
-    pa.Check.ge(0, error="is negative"),
-]
+
+def _between_zero_and(most: int) -> list[pa.Check]:
+    return [
+        pa.Check.ge(0, error="is negative"),
+        pa.Check.le(most, error=f"is above {most:,}"),
+    ]
+
+
 VALID_ROW = pa.DataFrameSchema(
     {
         PRODUCT: pa.Column(checks=pa.Check.ne("", error="is missing")),
-        ORDERS: pa.Column(float, _NUMBER_CHECKS),
-        HOURS: pa.Column(float, _NUMBER_CHECKS),
-        SURPLUS: pa.Column(bool, pa.Check.eq(False, error="follow the last"), required=False),
+        ORDERS: pa.Column(float, _between_zero_and(MOST_ORDERS)),
+        HOURS: pa.Column(float, _between_zero_and(MOST_HOURS)),
+        SURPLUS: pa.Column(
+            bool, pa.Check.eq(False, error="has more fields than the header"), required=False
+        ),
     }
 )
-"""What a row must be like to be trained on: nothing missing, numbers finite and not negative."""
+"""What a row must be like to be trained on: nothing missing, numbers within their limits."""
 
 
 class OrderRows(NamedTuple):
@@ -80,7 +87,7 @@ def _check_layout(content: bytes) -> None:
     faults = [f"the column {name} is missing" for name in COLUMNS if name not in header]
     if faults:
         faults.append(f"the header reads {','.join(header)[:200]!r}")
-        if len(header) == 1:
+        if len(header) == 1 and re.search(r"[;|\t]", header[0]):
             faults.append("the delimiter should be a comma")
     faults += [f"the column {name} is there twice" for name in COLUMNS if header.count(name) > 1]
     if next(lines, None) is None:
@@ -99,12 +106,13 @@ def _sound_rows(content: bytes) -> OrderRows | None:
     """Read all rows in one typed pass, or return None if there is anything wrong with any row."""
     try:
         with warnings.catch_warnings(action="error", category=ParserWarning):
-            rows = _read_csv(content, dtype={PRODUCT: "category"}, low_memory=False)
+            rows = _read_csv(content, dtype={PRODUCT: str}, low_memory=False)
     except (ParserError, ParserWarning):
         return None
     if not set(COLUMNS).issubset(rows.columns):
         return None
-    rows = rows[COLUMNS]
+    # Reading categories at once would take codes such as 007 for numbers.
+    rows = rows[COLUMNS].astype({PRODUCT: "category"})
     codes = rows[PRODUCT].cat.categories
     numeric = all(rows[name].dtype.kind in "if" for name in (ORDERS, HOURS))
     if not (numeric and codes.equals(codes.str.strip())):
@@ -120,41 +128,48 @@ def _sound_rows(content: bytes) -> OrderRows | None:
 def _separated_rows(content: bytes) -> OrderRows:
     """Read all rows as text and separate the valid from the bad, in chunks to spare memory.
 
-    Fields beyond the last column of the header get columns of their own.
+    Columns go by position meanwhile, since names may be there twice, and rows may be wider than
+    the header.
     """
     lines = _lines(content)
     header = next(lines)
     width = max(chain([len(header)], map(len, lines)))
-    columns = [
-        name if name and header.count(name) == 1 else f"{name}_{position}"
-        for position, name in enumerate(header)
-    ]
-    surplus = [f"{SURPLUS}_{i}" for i in range(len(header), width)]
     chunks = _read_csv(
-        content, dtype=str, names=columns + surplus, header=None, chunksize=CHUNK_ROWS
+        content, dtype=str, names=range(width), header=None, chunksize=CHUNK_ROWS
     )
     separated = [
-        _separated(chunk.drop(index=HEADER_ROW, errors="ignore").fillna(""), surplus)
+        _separated(chunk.drop(index=HEADER_ROW, errors="ignore").fillna(""), header)
         for chunk in chunks
     ]
     valid = pd.concat([rows.valid for rows in separated], ignore_index=True)
     rejected = pd.concat([rows.rejected for rows in separated], ignore_index=True)
+    rejected.columns = pd.Index([*_distinct_names(header, width), REASON])
     return OrderRows(valid.astype({PRODUCT: "category"}), rejected)
 
 
-def _separated(text: pd.DataFrame, surplus: list[str]) -> OrderRows:
-    """Separate the valid from the bad among rows of text."""
+def _separated(text: pd.DataFrame, header: list[str]) -> OrderRows:
+    """Separate the valid from the bad among rows of text, whose columns are positions."""
+    fields = text[[header.index(name) for name in COLUMNS]].set_axis(COLUMNS, axis="columns")
     rows = pd.DataFrame(
         {
-            PRODUCT: text[PRODUCT].str.strip(),
-            ORDERS: pd.to_numeric(text[ORDERS], errors="coerce").astype(float),
-            HOURS: pd.to_numeric(text[HOURS], errors="coerce").astype(float),
-            SURPLUS: (text[surplus] != "").any(axis="columns"),
+            PRODUCT: fields[PRODUCT].str.strip(),
+            ORDERS: pd.to_numeric(fields[ORDERS], errors="coerce").astype(float),
+            HOURS: pd.to_numeric(fields[HOURS], errors="coerce").astype(float),
+            SURPLUS: (text[text.columns[len(header) :]] != "").any(axis="columns"),
         }
     )
-    reasons = _reasons(rows, text)
+    reasons = _reasons(rows, fields)
     rejected = text.loc[reasons.index].assign(**{REASON: reasons})
     return OrderRows(rows.loc[rows.index.difference(reasons.index), COLUMNS], rejected)
+
+
+def _distinct_names(header: list[str], width: int) -> list[str]:
+    """Name the columns of rejected rows; those without a name of their own get their position."""
+    names = [*header, *[""] * (width - len(header))]
+    return [
+        name if name and name != REASON and names.count(name) == 1 else f"{name}_{position}"
+        for position, name in enumerate(names, start=1)
+    ]
 
 
 def _reasons(rows: pd.DataFrame, text: pd.DataFrame) -> "pd.Series[str]":

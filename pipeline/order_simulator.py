@@ -31,7 +31,7 @@ HOURS_PER_ORDER: Mapping[str, float] = {
 """True slope of each product of the sample data, in hours per order placed."""
 
 NOISE_HOURS = 0.8
-MOST_ORDERS = 320
+BUSIEST_DAY = 320
 ROWS_PER_WEEK = 1_000
 FIRST_FRIDAY = datetime(2026, 10, 30, 23, 0, tzinfo=UTC)
 
@@ -78,7 +78,7 @@ def simulate_orders(
     products = np.array(list(hours_per_order), dtype=object)
     slopes = np.array(list(hours_per_order.values()))
     product = random.integers(len(products), size=rows)
-    orders = random.integers(MOST_ORDERS + 1, size=rows)
+    orders = random.integers(BUSIEST_DAY + 1, size=rows)
     noise = random.normal(scale=NOISE_HOURS, size=rows)
     hours = np.maximum(slopes[product] * orders + noise, 0.0)
     return pd.DataFrame(

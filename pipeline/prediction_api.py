@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field
 
 from pipeline.artifact_reader import DispatchModel
 from pipeline.model_lineage import Lineage
+from pipeline.order_limits import MOST_ORDERS
 from pipeline.stage_errors import PipelineError
 
 API_VERSION = "0.1"
-MOST_ORDERS = 1_000_000
 MAX_BODY_BYTES = 1024 * 1024
 DECIMALS = 2
 LONGEST_INPUT_IN_ERROR = 200
@@ -168,7 +168,7 @@ def _printable(fault: dict[str, Any]) -> dict[str, Any]:
 def _unknown_product(product_code: str, model: DispatchModel) -> dict[str, Any]:
     """Return the fault of asking for a product that was not in the model's dataset."""
     known = model.lineage.catalogue.product_code
-    shown = ", ".join(known[:5]) + (", …" if len(known) > 5 else "")
+    shown = ", ".join(map(reprlib.repr, known[:5])) + (", …" if len(known) > 5 else "")
     return {
         "type": "unknown_product",
         "loc": ("body", "product_code"),

@@ -36,6 +36,7 @@ ADVICE = {
     "ReadTimeoutError": NOT_REACHED,
     "ParamValidationError": "Check the spelling of the bucket in STORE.",
     "PreconditionFailed": "The object exists, and nothing is ever overwritten.",
+    "ConditionalRequestConflict": "Somebody else is writing this object at the same moment.",
     "ProfileNotFound": "Check AWS_PROFILE and the file of profiles, ~/.aws/config.",
     "RetriesExceededError": "The connection broke off each time: check the network.",
     "ValueError": "Check AWS_ENDPOINT_URL_S3.",

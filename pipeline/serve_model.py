@@ -39,9 +39,9 @@ def main(arguments: Sequence[str] = ()) -> None:
     """
     settings = ServeSettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
-    LOG.info("Starting serve-model stage.")
-    model = load_configured_model(settings)
     with _stopped_by_sigterm():
+        LOG.info("Starting serve-model stage.")
+        model = load_configured_model(settings)
         uvicorn.run(
             create_app(lambda: model),
             host=settings.host,
@@ -113,12 +113,21 @@ def load_configured_model(settings: ServeSettings) -> DispatchModel:
         f"Loaded {model.version} with {len(model.products):,} products, trained on "
         f"{model.lineage.dataset.key}."
     )
+    if model.lineage.refused_because:
+        LOG.warning(f"This model was refused: {'; '.join(model.lineage.refused_because)}.")
     return model
 
 
-def _load_from_environment() -> DispatchModel:
-    """Load the model for those who import `app` instead of running the stage."""
-    settings = ServeSettings.from_arguments(())
+def load_from_environment() -> DispatchModel:
+    """Load the model for those who import `app` instead of running the stage.
+
+    Raises:
+        PipelineError: the settings in the environment are wrong, or the model cannot be loaded.
+    """
+    try:
+        settings = ServeSettings.from_arguments(())
+    except SystemExit as stop:
+        raise ServiceError("A setting is wrong; the lines above say which.") from stop
     configure_logging(settings.log_level, settings.log_format)
     return load_configured_model(settings)
 
@@ -133,7 +142,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
     Raises:
         ServiceError: uvicorn could not start; it has logged the reason.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         yield
     except SystemExit as stop:
@@ -142,6 +151,8 @@ def _stopped_by_sigterm() -> Iterator[None]:
                 "The service did not start; the line above says why. If another program uses the "
                 "port, stop it or choose another --port."
             ) from stop
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @asynccontextmanager
@@ -151,7 +162,7 @@ async def _load_at_start(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-app = create_app(_load_from_environment)
+app = create_app(load_from_environment)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -35,10 +35,12 @@ class StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
-    """Set level and format of the stage's log; calling it again replaces, never adds.
+    """Set level and format of the stage's log; calling it again replaces what the first call set.
 
-    Libraries log warnings and worse, the pipeline and uvicorn from `level` on.
+    Libraries log warnings and worse, the pipeline and uvicorn from `level` on. Python's warnings
+    become log lines.
     """
+    logging.captureWarnings(True)
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if handler.name == HANDLER_NAME]:
         root.removeHandler(handler)
@@ -62,14 +64,35 @@ def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
         try:
             main(*args, **kwargs)
         except PipelineError as error:
-            LOG.error(error, exc_info=LOG.isEnabledFor(logging.DEBUG))
+            _log_error(main, str(error), with_traceback=LOG.isEnabledFor(logging.DEBUG))
+            return 1
+        except KeyboardInterrupt:
+            _log_error(main, "Interrupted.", with_traceback=False)
             return 1
         except Exception:
-            LOG.exception("The stage failed in a way that nobody foresaw. Please report this.")
+            message = "The stage failed in a way that nobody foresaw. Please report this."
+            _log_error(main, message, with_traceback=True)
             return 1
         return 0
 
     return main_with_exit_code
+
+
+def _log_error(main: Callable[..., None], message: str, with_traceback: bool) -> None:
+    """Log an error as if `main` had done so, which is where people look."""
+    code = main.__code__
+    LOG.handle(
+        LOG.makeRecord(
+            LOG.name,
+            logging.ERROR,
+            code.co_filename,
+            code.co_firstlineno,
+            message,
+            args=(),
+            exc_info=sys.exc_info() if with_traceback else None,
+            func=main.__name__,
+        )
+    )
 
 
 def _formatter(log_format: LogFormat) -> logging.Formatter:

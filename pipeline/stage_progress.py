@@ -1,5 +1,6 @@
 """Progress on a terminal, for work that takes more than a second or two."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Timer
@@ -16,10 +17,10 @@ def progress(description: str) -> Iterator[None]:
 
     Nothing is shown where standard error is not a terminal, and nothing stays on the screen.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield
         return
+    console = Console(stderr=True)
     display = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

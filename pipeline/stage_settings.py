@@ -20,7 +20,6 @@ class StageSettings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX,
-        env_ignore_empty=True,
         frozen=True,
         extra="forbid",
         cli_kebab_case=True,
@@ -41,8 +40,9 @@ class StageSettings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _known_scheme(cls, store: str) -> str:
-        """Refuse other schemes than S3's, and S3 without a bucket."""
-        if "://" in store and not re.fullmatch(r"s3://[^/]+(/.*)?", store):
+        """Refuse other schemes than S3's, S3 without a bucket, and nothing at all."""
+        is_folder = "://" not in store and store.strip() != ""
+        if not is_folder and not re.fullmatch(r"s3://[^/]+(/.*)?", store):
             raise ValueError("should be s3://bucket[/prefix] or the path of a folder")
         return store
 

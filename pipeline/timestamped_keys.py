@@ -10,9 +10,9 @@ from pipeline.stage_logging import LOG
 
 NAME_PREFIX = "time_to_dispatch"
 TIMESTAMP = re.compile(
-    r"(?<!\d)(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)(?:\D(\d{6}))?(?!\d)"
+    r"(?<!\d)(\d{4})\D?(\d\d)\D?(\d\d)\D?(\d\d)\D?(\d\d)\D?(\d\d)(?:\D(\d{6}))?(?!\d)"
 )
-"""Date and time with any separators, such as `2021-07-03T23:05:32` or `2021-07-01T16|45|38`."""
+"""Date and time with any separators or none, such as `2021-07-01T16|45|38`, `20210703T230532`."""
 
 
 class TimestampedKey(NamedTuple):
@@ -50,12 +50,13 @@ def format_timestamp(moment: datetime) -> str:
 def find_newest(keys: Sequence[str], suffix: str) -> TimestampedKey | None:
     """Return the key with the newest timestamp in its name, or None if no name has one.
 
-    Names with another suffix or without a timestamp are skipped, and one warning lists them.
+    Names with another suffix (capitals do not matter) or without a timestamp are skipped, and one
+    warning lists them.
     """
     dated = [
         TimestampedKey(moment, key)
         for key in keys
-        if key.endswith(suffix) and (moment := timestamp_of(key)) is not None
+        if key.lower().endswith(suffix) and (moment := timestamp_of(key)) is not None
     ]
     skipped = sorted(set(keys) - {found.key for found in dated})
     if skipped:

@@ -16,7 +16,7 @@ from pipeline.model_checks import (
 )
 from pipeline.model_facts import gather_lineage
 from pipeline.model_lineage import Lineage
-from pipeline.model_selection import fit_regressor, split_orders
+from pipeline.model_selection import TRAIN_SHARE, fit_regressor, split_orders
 from pipeline.object_store import ObjectStore, open_store
 from pipeline.order_rows import HOURS
 from pipeline.stage_errors import ModelRefused
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         dataset = load_newest_dataset(store, settings.max_rejected_share)
     with progress("Fitting and judging the model"):
         split = split_orders(dataset.orders)
-        metrics = compute_metrics(fit_regressor(split.train), split)
+        metrics = compute_metrics(fit_regressor(split.train, TRAIN_SHARE), split)
         model = fit_regressor(dataset.orders)
         grid = estimate_on_grid(model, dataset.orders)
     failures = [
@@ -56,12 +56,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         check_agreement(model, lineage, artifact, split.test)
     if failures:
         _refuse(store, lineage, artifact)
-    for failure in r_squared_failures(
-        metrics, settings.r2_warning_threshold, "--r2-warning-threshold"
-    ):
-        LOG.warning(f"Publishing a model that is worse than it should be: {failure}.")
-    key = store_artifact(store, MODELS, lineage, artifact)
-    LOG.info(f"Published {store.url}/{key} ({len(artifact):,} bytes).")
+    _publish(store, lineage, artifact, settings.r2_warning_threshold)
     LOG.info("Finished train-model stage.")
 
 
@@ -97,6 +92,17 @@ def _refuse(store: ObjectStore, lineage: Lineage, artifact: bytes) -> NoReturn:
         f"{'; '.join(lineage.refused_because)}. Production is untouched; the refused model is kept "
         f"as {store.url}/{key}. Look at the dataset first."
     )
+
+
+def _publish(
+    store: ObjectStore, lineage: Lineage, artifact: bytes, r2_warning_threshold: float
+) -> None:
+    """Make a model the newest of the store."""
+    option = "--r2-warning-threshold"
+    for failure in r_squared_failures(lineage.metrics, r2_warning_threshold, option):
+        LOG.warning(f"Publishing a model that is worse than it should be: {failure}.")
+    key = store_artifact(store, MODELS, lineage, artifact)
+    LOG.info(f"Published {store.url}/{key} ({len(artifact):,} bytes).")
 
 
 if __name__ == "__main__":

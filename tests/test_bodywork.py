@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 import pytest
 
 from pipeline.artifact_reader import load_model
 from pipeline.object_store import open_store
-from tests.helpers import EXAMPLE, ROOT, free_port, wait_for
+from tests.helpers import EXAMPLE, HTTP, ROOT, free_port, wait_for
 
 pytestmark = pytest.mark.bodywork
 
@@ -119,7 +119,7 @@ def _stage(
 
 def _ask(url: str) -> dict[str, object]:
     request = Request(url, json.dumps(EXAMPLE).encode(), {"Content-Type": "application/json"})
-    with urlopen(request) as response:
+    with HTTP.open(request, timeout=30) as response:
         answer: dict[str, object] = json.load(response)
         return answer
 

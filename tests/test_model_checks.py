@@ -102,9 +102,12 @@ def test_the_grid_covers_the_orders_seen_with_each_product() -> None:
 @pytest.mark.parametrize(
     ("curve", "rule"),
     [
-        ([1.0, 2.0, 1.9], "estimates fall as orders rise for SKU1"),
-        ([-0.1, 2.0, 3.0], "estimates are negative for SKU1"),
-        ([1.0, 2.0, 12.6], "estimates exceed 12.50 h, 1.25 times the largest label, for SKU1"),
+        ([1.0, 2.0, 1.9], "estimates fall by up to 0.10 h as orders rise for 'SKU1'"),
+        ([-0.1, 2.0, 3.0], "estimates are negative, down to -0.10 h, for 'SKU1'"),
+        (
+            [1.0, 2.0, 12.6],
+            "estimates reach 12.60 h, more than 1.25 times the largest label (10.00 h), for 'SKU1'",
+        ),
     ],
 )
 def test_a_broken_rule_is_reported_with_the_products(curve: list[float], rule: str) -> None:
@@ -133,8 +136,13 @@ def test_a_model_that_is_flat_for_all_products_is_refused() -> None:
 
 
 def test_long_lists_of_products_are_cut() -> None:
-    assert listed(["A", "B"]) == "A, B"
-    assert listed([f"P{i}" for i in range(7)]) == "P0, P1, P2, P3, P4 and 2 more"
+    assert listed(["A", "B"]) == "'A', 'B'"
+    assert listed([f"P{i}" for i in range(7)]) == "'P0', 'P1', 'P2', 'P3', 'P4' and 2 more"
+
+
+def test_odd_product_codes_stay_on_one_short_line() -> None:
+    assert listed(["A\nB"]) == r"'A\nB'"
+    assert len(listed(["A" * 100_000])) < 50
 
 
 def test_the_metrics_of_the_simulator_s_weeks_are_near_the_noise_floor() -> None:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from pipeline.model_selection import fit_regressor, split_orders
+from pipeline.model_selection import TRAIN_SHARE, fit_regressor, split_orders
 from pipeline.order_simulator import simulate_orders
 from pipeline.stage_errors import DatasetError
 
@@ -46,6 +46,16 @@ def test_many_products_with_few_rows_can_be_split() -> None:
 def test_a_dataset_without_testable_product_is_refused() -> None:
     with pytest.raises(DatasetError, match=r"no product has 5 rows or more \(there are 8 rows"):
         split_orders(orders_of({"A": 4, "B": 4}))
+
+
+@pytest.mark.parametrize("rows", [5, 6, 7, 10])
+def test_a_product_is_judged_by_the_kind_of_line_that_is_published(rows: int) -> None:
+    orders = pd.concat([orders_of({"A": 50}), orders_of({"B": rows})], ignore_index=True)
+    train, _ = split_orders(orders)
+
+    judged = fit_regressor(train, TRAIN_SHARE)
+
+    assert judged.borrowed_.tolist() == fit_regressor(orders).borrowed_.tolist() == [False, False]
 
 
 def test_a_regressor_is_fitted_on_all_rows_that_it_gets() -> None:

@@ -37,9 +37,12 @@ def test_rows_are_read_alike_whether_or_not_the_file_has_bad_rows() -> None:
     [
         ("SKU001,-1,2", "orders_placed is negative"),
         ("SKU001,1,-2", "hours_to_dispatch is negative"),
-        ("SKU001,inf,2", "orders_placed is infinite"),
-        ("SKU001,1,Infinity", "hours_to_dispatch is infinite"),
-        ("SKU001,1,1e400", "hours_to_dispatch is infinite"),
+        ("SKU001,inf,2", "orders_placed is above 1,000,000"),
+        ("SKU001,1,Infinity", "hours_to_dispatch is above 100,000"),
+        ("SKU001,1,1e400", "hours_to_dispatch is above 100,000"),
+        ("SKU001,1,-inf", "hours_to_dispatch is negative"),
+        ("SKU001,1e308,2", "orders_placed is above 1,000,000"),
+        ("SKU001,1,100000.5", "hours_to_dispatch is above 100,000"),
         ("SKU001,,2", "orders_placed is missing"),
         ("SKU001,1,", "hours_to_dispatch is missing"),
         ("SKU001,1", "hours_to_dispatch is missing"),
@@ -49,7 +52,7 @@ def test_rows_are_read_alike_whether_or_not_the_file_has_bad_rows() -> None:
         ("SKU001,1_000,2", "orders_placed is not a number"),
         (",1,2", "product_code is missing"),
         ('"  ",1,2', "product_code is missing"),
-        ("SKU001,1,2,5", "surplus_fields follow the last"),
+        ("SKU001,1,2,5", "row has more fields than the header"),
     ],
 )
 def test_a_bad_row_is_set_aside_with_its_reason(row: str, reason: str) -> None:
@@ -97,10 +100,41 @@ def test_no_row_is_lost_when_a_file_is_read_in_several_chunks(
     assert rows.valid["orders_placed"].tolist() == [i for i in range(1, 101) if i % 4]
 
 
-def test_codes_that_look_like_numbers_or_gaps_stay_as_they_are() -> None:
-    rows = read(f"{HEADER}007,1,2\nNA,1,2\nnull,1,2\nTrue,1,2\n")
+@pytest.mark.parametrize("codes", [["007", "7", "08"], ["1e5", "2.0"], ["True", "False"], ["NA"]])
+@pytest.mark.parametrize("bad_rows", ["", "A,-1,2\n"])
+def test_codes_that_look_like_something_else_stay_as_they_are(
+    codes: list[str], bad_rows: str
+) -> None:
+    rows = read(HEADER + "".join(f"{code},1,2\n" for code in codes) + bad_rows)
 
-    assert rows.valid["product_code"].tolist() == ["007", "NA", "null", "True"]
+    assert rows.valid["product_code"].tolist() == codes
+
+
+def test_numbers_at_their_limits_are_valid() -> None:
+    assert len(read(f"{HEADER}A,1000000,100000\nA,0,0\n").valid) == 2
+
+
+def test_columns_with_awkward_names_are_kept_apart() -> None:
+    rows = read(
+        "product_code,a,reason,a,,orders_placed,hours_to_dispatch\n"
+        "SKU001,b,call me,c,d,1,2\n"
+        "SKU001,b,call me,c,d,-1,2,e\n"
+    )
+
+    assert len(rows.valid) == 1
+    assert rows.rejected.to_dict("records") == [
+        {
+            "product_code": "SKU001",
+            "a_2": "b",
+            "reason_3": "call me",
+            "a_4": "c",
+            "_5": "d",
+            "orders_placed": "-1",
+            "hours_to_dispatch": "2",
+            "_8": "e",
+            "reason": "orders_placed is negative; row has more fields than the header",
+        }
+    ]
 
 
 def test_spaces_around_fields_and_names_do_not_matter() -> None:

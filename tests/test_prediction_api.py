@@ -125,7 +125,7 @@ def test_an_unknown_product_is_refused_by_name(client: TestClient) -> None:
     assert fault["type"] == "unknown_product"
     assert fault["loc"] == ["body", "product_code"]
     assert fault["input"] == "SKU999"
-    assert "not among the 5 that the model knows: SKU001, SKU002" in fault["msg"]
+    assert "not among the 5 that the model knows: 'SKU001', 'SKU002'" in fault["msg"]
 
 
 BAD_PRODUCTS = {

@@ -79,9 +79,19 @@ def test_a_known_failure_is_one_line_and_has_a_traceback_only_at_debug(
 
     assert exit_code_of(main)() == 1
     text = capsys.readouterr().err
-    assert "ERROR" in text and "No such bucket." in text
+    assert " - ERROR - test_stage_logging.main - No such bucket." in text
     assert ("Traceback" in text) == (level == "DEBUG")
     assert (text.count("\n") == 1) == (level == "INFO")
+
+
+def test_an_interrupted_stage_fails_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", "text")
+
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    assert exit_code_of(main)() == 1
+    assert capsys.readouterr().err.endswith(" - ERROR - test_stage_logging.main - Interrupted.\n")
 
 
 def test_an_unforeseen_failure_always_has_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:

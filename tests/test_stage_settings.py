@@ -37,10 +37,15 @@ def test_the_command_line_overrides_the_environment(monkeypatch: pytest.MonkeyPa
     assert (settings.store, settings.port, settings.model_key) == ("s3://bucket", 9001, "m")
 
 
-def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_does_not_stand_for_the_sample_store(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("TTD_STORE", "")
 
-    assert TrainSettings.from_arguments([]).store == str(SAMPLE_STORE)
+    with pytest.raises(SystemExit):
+        TrainSettings.from_arguments([])
+
+    assert "STORE (or TTD_STORE) is '': should be s3://bucket" in capsys.readouterr().err
 
 
 def test_the_arguments_of_the_process_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +75,7 @@ def test_settings_cannot_be_changed() -> None:
         (["one", "two"], ["two"]),
         (["gs://bucket"], ["STORE", "TTD_STORE", "'gs://bucket'", "s3://bucket[/prefix]"]),
         (["s3://"], ["STORE", "'s3://'", "s3://bucket[/prefix]"]),
+        ([""], ["STORE", "''", "s3://bucket[/prefix]"]),
         (
             ["--r2-error-threshold", "0.9", "--r2-warning-threshold", "0.7"],
             ["--r2-error-threshold (0.9)", "not be above", "--r2-warning-threshold (0.7)"],
