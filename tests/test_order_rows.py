@@ -66,6 +66,13 @@ def test_a_bad_first_row_is_set_aside_too() -> None:
     assert len(read(f"{HEADER}SKU001,1,2,5\n{SOUND}").valid) == 2
 
 
+def test_a_field_too_many_in_every_row_never_shifts_the_columns() -> None:
+    rows = read(f"{HEADER}SKU001,1,2,3\nSKU002,4,5,6\n")
+
+    assert rows.valid.empty
+    assert rows.rejected["product_code"].tolist() == ["SKU001", "SKU002"]
+
+
 def test_all_faults_of_a_row_are_given() -> None:
     rows = read(f"{HEADER}{SOUND},-1,x\n")
 
