@@ -1,4 +1,4 @@
-# Set-up and tasks. Needs Python 3.11 (`make demo`: or newer), pip, make and git.
+# Set-up and tasks. Needs Python 3.11 (`make demo`: or 3.12, or 3.13), pip, make and git.
 # The tasks themselves are defined in tox.ini; the targets here are names for them.
 
 PYENV_ROOT ?= $(HOME)/.pyenv

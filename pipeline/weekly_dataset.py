@@ -8,7 +8,7 @@ from datetime import datetime
 import pandas as pd
 
 from pipeline.object_store import ObjectStore
-from pipeline.order_rows import COLUMNS, REASON, OrderRows, read_order_rows
+from pipeline.order_rows import REASON, OrderRows, read_order_rows
 from pipeline.stage_errors import DatasetError, ObjectExists
 from pipeline.stage_logging import LOG
 from pipeline.timestamped_keys import find_newest, name_of
@@ -60,24 +60,22 @@ def load_newest_dataset(store: ObjectStore, max_rejected_share: float) -> Weekly
         rows = read_order_rows(content)
     except DatasetError as error:
         raise DatasetError(f"Cannot train on {store.url}/{key}: {error}.") from error
-    if len(rows.rejected):
-        _set_aside(store, key, content, rows, max_rejected_share)
-    LOG.info(f"Read {len(rows.valid):,} valid rows of {store.url}/{key}.")
     sha256 = hashlib.sha256(content).hexdigest()
-    return WeeklyDataset(key, sha256, delivered_at, rows.valid[COLUMNS], len(rows.rejected))
+    if len(rows.rejected):
+        _set_aside(store, key, sha256, rows, max_rejected_share)
+    LOG.info(f"Read {len(rows.valid):,} valid rows of {store.url}/{key}.")
+    return WeeklyDataset(key, sha256, delivered_at, rows.valid, len(rows.rejected))
 
 
 def _set_aside(
-    store: ObjectStore, key: str, content: bytes, rows: OrderRows, max_rejected_share: float
+    store: ObjectStore, key: str, sha256: str, rows: OrderRows, max_rejected_share: float
 ) -> None:
     """Keep the bad rows in the store, and refuse the dataset if they are too many."""
     rejected = rows.rejected
-    rejected_key = _keep(store, key, content, rejected.to_csv(index=False).encode())
+    rejected_key = _keep(store, key, sha256, rejected.to_csv(index=False).encode())
     total = len(rows.valid) + len(rejected)
     share = len(rejected) / total
-    counts = Counter(
-        fault for reason in rejected[REASON] for fault in reason.partition(":")[0].split("; ")
-    )
+    counts = Counter(fault for reason in rejected[REASON] for fault in reason.split("; "))
     message = (
         f"{len(rejected):,} of {total:,} rows ({share:.2%}) of {key} are bad and were set aside in "
         f"{store.url}/{rejected_key}: "
@@ -90,7 +88,7 @@ def _set_aside(
     LOG.warning(f"{message}.")
 
 
-def _keep(store: ObjectStore, key: str, content: bytes, rejected: bytes) -> str:
+def _keep(store: ObjectStore, key: str, sha256: str, rejected: bytes) -> str:
     """Write the bad rows, unless an earlier run on the same dataset did; return their key.
 
     A corrected dataset may come under the same name: then its own hash tells the two apart.
@@ -101,7 +99,6 @@ def _keep(store: ObjectStore, key: str, content: bytes, rejected: bytes) -> str:
     except ObjectExists:
         if store.read(rejected_key) == rejected:
             return rejected_key
-        sha256 = hashlib.sha256(content).hexdigest()
         rejected_key = f"{REJECTED}/{name_of(key)}_{sha256[:16]}.csv"
         if rejected_key not in store.list_keys(REJECTED):
             store.write_new(rejected_key, rejected)

@@ -11,6 +11,8 @@ from uuid import uuid4
 import boto3
 import pytest
 
+from pipeline.artifact_reader import DispatchModel, load_model
+from pipeline.directory_store import DirectoryStore
 from pipeline.train_model import main as train_model
 from tests.helpers import ROOT, free_port, wait_for
 
@@ -55,17 +57,31 @@ def s3_store_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    """Return an empty store."""
+    return DirectoryStore(str(tmp_path))
+
+
+@pytest.fixture
 def sample_store(tmp_path: Path) -> Path:
     """Copy the datasets of the sample store, so that nothing is written into the tracked one."""
-    store = tmp_path / "store"
-    shutil.copytree(ROOT / "data" / "datasets", store / "datasets")
-    return store
+    return _copy_sample_datasets(tmp_path / "store")
 
 
 @pytest.fixture(scope="session")
 def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store with the sample datasets and one model; tests only read it."""
-    store = tmp_path_factory.mktemp("trained") / "store"
-    shutil.copytree(ROOT / "data" / "datasets", store / "datasets")
+    store = _copy_sample_datasets(tmp_path_factory.mktemp("trained") / "store")
     assert train_model([str(store)]) == 0
+    return store
+
+
+@pytest.fixture(scope="session")
+def served_model(trained_store: Path) -> DispatchModel:
+    """Return the model of the trained store, as the service has it."""
+    return load_model(DirectoryStore(str(trained_store)))
+
+
+def _copy_sample_datasets(store: Path) -> Path:
+    shutil.copytree(ROOT / "data" / "datasets", store / "datasets")
     return store

@@ -1,5 +1,6 @@
 """Ports, processes and stores for tests that use real ones."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -7,14 +8,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 HTTP = build_opener(ProxyHandler({}))
 """All servers are on this machine, so no proxy is asked."""
+PREDICTION = "/api/v0.1/time_to_dispatch"
 EXAMPLE = {"product_code": "SKU001", "orders_placed": 112}
 
 
@@ -41,6 +44,15 @@ def wait_for(
         except (URLError, ConnectionError):
             time.sleep(0.05)
     pytest.fail(f"{url} did not answer within {seconds:g} s, or its process has ended")
+
+
+def predict(url: str, product_code: str = "SKU001", orders_placed: float = 112) -> dict[str, Any]:
+    """Ask a service for a prediction, and return its answer; anything but 2xx is an error."""
+    body = json.dumps({"product_code": product_code, "orders_placed": orders_placed}).encode()
+    request = Request(url + PREDICTION, body, {"content-type": "application/json"})
+    with HTTP.open(request, timeout=30) as response:
+        answer: dict[str, Any] = json.load(response)
+        return answer
 
 
 @contextmanager

@@ -29,12 +29,6 @@ ONE_MICROSECOND = timedelta(microseconds=1)
 
 
 @pytest.fixture(scope="module")
-def model(trained_store: Path) -> DispatchModel:
-    """Return the model of the trained store."""
-    return load_model(DirectoryStore(str(trained_store)))
-
-
-@pytest.fixture(scope="module")
 def artifact(trained_store: Path) -> bytes:
     """Return the bytes of that model's artifact."""
     (path,) = (trained_store / MODELS).iterdir()
@@ -42,63 +36,59 @@ def artifact(trained_store: Path) -> bytes:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    """Return an empty store."""
-    return DirectoryStore(str(tmp_path))
-
-
-@pytest.fixture
-def load(store: DirectoryStore, model: DispatchModel) -> Callable[[bytes], DispatchModel]:
+def load(store: DirectoryStore, served_model: DispatchModel) -> Callable[[bytes], DispatchModel]:
     """Return a function that loads an artifact of this content under the name it should have."""
 
     def load_content(content: bytes) -> DispatchModel:
-        store.write_new(artifact_key(MODELS, model.lineage.trained_at, content), content)
+        store.write_new(artifact_key(MODELS, served_model.lineage.trained_at, content), content)
         return load_model(store)
 
     return load_content
 
 
-def test_a_loaded_model_knows_its_products_and_estimates(model: DispatchModel) -> None:
-    assert model.products == {"SKU001", "SKU002", "SKU003", "SKU004", "SKU005"}
-    hours = model.estimate(["SKU001", "SKU002"], [112, 112])
+def test_a_loaded_model_knows_its_products_and_estimates(served_model: DispatchModel) -> None:
+    assert served_model.products == {"SKU001", "SKU002", "SKU003", "SKU004", "SKU005"}
+    hours = served_model.estimate(["SKU001", "SKU002"], [112, 112])
     assert hours.shape == (2,)
     assert hours[0] == pytest.approx(8.28, abs=0.3)
     assert hours[1] != hours[0]
 
 
-def test_an_unknown_product_gets_nan_and_its_neighbours_do_not(model: DispatchModel) -> None:
-    hours = model.estimate(["SKU001", "SKU999", "", "sku001"], [112, 112, 112, 112])
+def test_an_unknown_product_gets_nan_and_its_neighbours_do_not(served_model: DispatchModel) -> None:
+    hours = served_model.estimate(["SKU001", "SKU999", "", "sku001"], [112, 112, 112, 112])
     assert np.isnan(hours).tolist() == [False, True, True, True]
 
 
-def test_estimates_never_fall_as_orders_rise_and_are_never_negative(model: DispatchModel) -> None:
+def test_estimates_never_fall_as_orders_rise_and_are_never_negative(
+    served_model: DispatchModel,
+) -> None:
     orders = np.concatenate([np.arange(0, 400, 0.5), np.geomspace(400, 1_000_000, 200)])
-    for product in model.products:
-        hours = model.estimate([product] * len(orders), orders)
+    for product in served_model.products:
+        hours = served_model.estimate([product] * len(orders), orders)
         assert (np.diff(hours) >= 0).all()
         assert (hours >= 0).all()
         assert hours[-1] > hours[0]
 
 
 def test_the_model_with_the_newest_timestamp_is_loaded(
-    store: DirectoryStore, model: DispatchModel, artifact: bytes
+    store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
-    newer = model.lineage.trained_at + ONE_MICROSECOND
+    newer = served_model.lineage.trained_at + ONE_MICROSECOND
     newest_key = write_as_trained_at(store, artifact, newer)
     write_as_trained_at(store, artifact, newer - timedelta(days=400))
-    store.write_new(artifact_key(MODELS, model.lineage.trained_at, artifact), artifact)
+    store.write_new(artifact_key(MODELS, served_model.lineage.trained_at, artifact), artifact)
     assert load_model(store).lineage.trained_at == newer
     assert load_model(store).version == Path(newest_key).stem
 
 
 def test_a_pinned_model_is_loaded_although_there_is_a_newer_one(
-    store: DirectoryStore, model: DispatchModel, artifact: bytes
+    store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
-    newer = model.lineage.trained_at + timedelta(days=7)
+    newer = served_model.lineage.trained_at + timedelta(days=7)
     write_as_trained_at(store, artifact, newer)
-    pinned = artifact_key(MODELS, model.lineage.trained_at, artifact)
+    pinned = artifact_key(MODELS, served_model.lineage.trained_at, artifact)
     store.write_new(pinned, artifact)
-    assert load_model(store, pinned).lineage.trained_at == model.lineage.trained_at
+    assert load_model(store, pinned).lineage.trained_at == served_model.lineage.trained_at
 
 
 def test_a_pinned_model_that_is_not_there_is_an_error(store: DirectoryStore) -> None:
@@ -113,29 +103,30 @@ def test_a_store_without_a_model_says_how_to_get_one(store: DirectoryStore) -> N
 
 @pytest.mark.parametrize("share_kept", [0.0, 0.5, 0.999])
 def test_a_truncated_artifact_fails_the_hash_check(
-    share_kept: float, store: DirectoryStore, model: DispatchModel, artifact: bytes
+    share_kept: float, store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
     part = artifact[: int(share_kept * len(artifact))]
-    store.write_new(artifact_key(MODELS, model.lineage.trained_at, artifact), part)
+    store.write_new(artifact_key(MODELS, served_model.lineage.trained_at, artifact), part)
     with pytest.raises(ArtifactError, match=f"damaged .* {len(part):,} bytes"):
         load_model(store)
 
 
 @pytest.mark.parametrize("position", [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
 def test_one_flipped_bit_fails_the_hash_check(
-    position: float, store: DirectoryStore, model: DispatchModel, artifact: bytes
+    position: float, store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
     damaged = bytearray(artifact)
     damaged[int(position * (len(damaged) - 1))] ^= 0b0000_0001
-    store.write_new(artifact_key(MODELS, model.lineage.trained_at, artifact), bytes(damaged))
+    store.write_new(artifact_key(MODELS, served_model.lineage.trained_at, artifact), bytes(damaged))
     with pytest.raises(ArtifactError, match="damaged .* its name says " + short_hash(artifact)):
         load_model(store)
 
 
 def test_another_hash_in_the_name_fails_the_hash_check(
-    store: DirectoryStore, model: DispatchModel, artifact: bytes
+    store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
-    store.write_new(artifact_key(MODELS, model.lineage.trained_at, b"another artifact"), artifact)
+    key_of_another = artifact_key(MODELS, served_model.lineage.trained_at, b"another artifact")
+    store.write_new(key_of_another, artifact)
     with pytest.raises(ArtifactError, match="renamed: the hash .* is " + short_hash(artifact)):
         load_model(store)
 
@@ -147,9 +138,9 @@ def test_a_name_without_a_hash_is_refused(store: DirectoryStore, artifact: bytes
 
 
 def test_another_timestamp_in_the_name_is_refused_although_the_hash_is_right(
-    store: DirectoryStore, model: DispatchModel, artifact: bytes
+    store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
-    later = model.lineage.trained_at + ONE_MICROSECOND
+    later = served_model.lineage.trained_at + ONE_MICROSECOND
     store.write_new(artifact_key(MODELS, later, artifact), artifact)
     with pytest.raises(ArtifactError, match="was renamed: its metadata says that it was trained"):
         load_model(store)
@@ -258,11 +249,11 @@ def test_a_model_that_estimates_nonsense_does_not_survive_the_warm_up(
 
 
 def test_a_harmless_change_is_not_refused(
-    artifact: bytes, model: DispatchModel, load: Callable[[bytes], DispatchModel]
+    artifact: bytes, served_model: DispatchModel, load: Callable[[bytes], DispatchModel]
 ) -> None:
     """Show that the refusals above come from what is changed, not from the changing."""
     shifted = load(with_offset(artifact, 100.0))
-    expected = model.estimate(["SKU001"], [112]) + 100
+    expected = served_model.estimate(["SKU001"], [112]) + 100
     assert shifted.estimate(["SKU001"], [112]) == pytest.approx(expected)
 
 

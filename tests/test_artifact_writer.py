@@ -1,7 +1,6 @@
 """From a fitted model to an artifact in a store, and what may not be published."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,11 +37,6 @@ def orders() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def model(orders: pd.DataFrame) -> PerProductLine:
     return fit_regressor(orders)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    return DirectoryStore(str(tmp_path))
 
 
 def test_an_artifact_gives_the_model_s_estimates_everywhere(

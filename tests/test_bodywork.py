@@ -1,6 +1,5 @@
 """Both stages under the real Bodywork, from a Git repository, against a real S3 server."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -8,13 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import Request
 
 import pytest
 
 from pipeline.artifact_reader import load_model
 from pipeline.object_store import open_store
-from tests.helpers import EXAMPLE, HTTP, ROOT, free_port, wait_for
+from tests.helpers import ROOT, free_port, predict, wait_for
 
 pytestmark = pytest.mark.bodywork
 
@@ -81,7 +79,7 @@ def test_both_stages_run_under_bodywork(
 
     with _stage(bodywork, repository, "serve_model", tmp_path / "serve") as service:
         wait_for(f"http://127.0.0.1:{port}/readyz", seconds=60, process=service)
-        answer = _ask(f"http://127.0.0.1:{port}/api/v0.1/time_to_dispatch")
+        answer = predict(f"http://127.0.0.1:{port}")
     assert answer["model_version"] == published.version
     assert answer["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
 
@@ -115,13 +113,6 @@ def _stage(
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, 15)
-
-
-def _ask(url: str) -> dict[str, object]:
-    request = Request(url, json.dumps(EXAMPLE).encode(), {"Content-Type": "application/json"})
-    with HTTP.open(request, timeout=30) as response:
-        answer: dict[str, object] = json.load(response)
-        return answer
 
 
 def _git(folder: Path, *arguments: str) -> str:

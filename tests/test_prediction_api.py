@@ -10,13 +10,11 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.artifact_format import MODELS
-from pipeline.artifact_reader import DispatchModel, load_model
-from pipeline.directory_store import DirectoryStore
+from pipeline.artifact_reader import DispatchModel
 from pipeline.serve_model import create_app
 from pipeline.stage_errors import ArtifactError
-from tests.helpers import EXAMPLE
+from tests.helpers import EXAMPLE, PREDICTION
 
-PREDICTION = "/api/v0.1/time_to_dispatch"
 JSON_CONTENT = {"content-type": "application/json"}
 TWO_MEGABYTES = 2 * 1024 * 1024
 
@@ -40,15 +38,9 @@ class HTTPValidationError(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def model(trained_store: Path) -> DispatchModel:
-    """Return the model of the trained store."""
-    return load_model(DirectoryStore(str(trained_store)))
-
-
-@pytest.fixture(scope="module")
-def client(model: DispatchModel) -> Iterator[TestClient]:
+def client(served_model: DispatchModel) -> Iterator[TestClient]:
     """Return a client of a service that has loaded that model."""
-    with TestClient(create_app(lambda: model)) as client:
+    with TestClient(create_app(lambda: served_model)) as client:
         yield client
 
 
@@ -75,10 +67,10 @@ def test_the_example_is_answered_with_exactly_two_keys(
 
 @pytest.mark.parametrize("orders", ["0", "-0.0", "0.5", "112.25", "1e2", "1000000", "1_000_000.0"])
 def test_the_estimate_is_that_of_the_model_to_two_decimals(
-    orders: str, client: TestClient, model: DispatchModel
+    orders: str, client: TestClient, served_model: DispatchModel
 ) -> None:
     status, answer = post(client, request(orders=orders.replace("_", "")))
-    (hours,) = model.estimate(["SKU001"], [float(orders)])
+    (hours,) = served_model.estimate(["SKU001"], [float(orders)])
     assert status == 200
     assert answer["est_hours_to_dispatch"] == round(float(hours), 2)
 
@@ -257,11 +249,11 @@ def test_an_unknown_path_is_refused(client: TestClient) -> None:
     assert response.json() == {"detail": "Not Found"}
 
 
-def test_the_lineage_of_the_model_is_told(client: TestClient, model: DispatchModel) -> None:
+def test_the_lineage_of_the_model_is_told(client: TestClient, served_model: DispatchModel) -> None:
     response = client.get("/api/v0.1/model")
-    lineage = json.loads(model.lineage.model_dump_json())
+    lineage = json.loads(served_model.lineage.model_dump_json())
     assert response.status_code == 200
-    assert response.json() == {"model_version": model.version, "lineage": lineage}
+    assert response.json() == {"model_version": served_model.version, "lineage": lineage}
     assert lineage["dataset"]["key"].startswith("datasets/time_to_dispatch_")
 
 
@@ -287,11 +279,11 @@ def test_a_service_without_a_model_answers_503_and_says_why(
 
 
 def test_the_api_description_has_examples_and_the_products_of_the_model(
-    client: TestClient, model: DispatchModel
+    client: TestClient, served_model: DispatchModel
 ) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     fields = schemas["TimeToDispatchRequest"]["properties"]
-    assert fields["product_code"]["enum"] == list(model.lineage.catalogue.product_code)
+    assert fields["product_code"]["enum"] == list(served_model.lineage.catalogue.product_code)
     assert fields["product_code"]["examples"] == ["SKU001"]
     assert fields["orders_placed"]["examples"] == [112]
     answer = schemas["TimeToDispatchAnswer"]

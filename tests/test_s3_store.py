@@ -9,7 +9,7 @@ from email.message import Message
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from urllib.request import Request, urlopen
+from urllib.request import Request
 from uuid import uuid4
 
 import boto3
@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.object_store import ObjectStore, open_store
 from pipeline.stage_errors import ObjectExists, ObjectMissing, StoreError
-from tests.helpers import free_port
+from tests.helpers import HTTP, free_port
 
 KEY = "models/a.onnx"
 ATTEMPTS: dict[str, Callable[[ObjectStore], object]] = {
@@ -297,27 +297,32 @@ def test_a_server_that_does_not_listen_is_explained(
     assert message.endswith("Check the network, the region and AWS_ENDPOINT_URL_S3.")
 
 
-def test_an_unknown_profile_is_explained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
+@pytest.mark.parametrize(
+    ("variable", "value", "explanation"),
+    [
+        (
+            "AWS_PROFILE",
+            "nobody",
+            "The config profile (nobody) could not be found. "
+            "Check AWS_PROFILE and the file of profiles, ~/.aws/config.",
+        ),
+        (
+            "AWS_ENDPOINT_URL_S3",
+            "localhost:9000",
+            "Invalid endpoint: localhost:9000. Check AWS_ENDPOINT_URL_S3.",
+        ),
+    ],
+    ids=["unknown profile", "endpoint that is no URL"],
+)
+def test_an_unusable_configuration_is_explained_at_once(
+    variable: str, value: str, explanation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
 
     with pytest.raises(StoreError) as failure:
         open_store("s3://bucket/ttd")
 
-    assert str(failure.value) == (
-        "Cannot open s3://bucket/ttd: The config profile (nobody) could not be found. "
-        "Check AWS_PROFILE and the file of profiles, ~/.aws/config."
-    )
-
-
-def test_an_endpoint_that_is_no_url_is_explained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "localhost:9000")
-
-    with pytest.raises(StoreError) as failure:
-        open_store("s3://bucket/ttd")
-
-    assert str(failure.value) == (
-        "Cannot open s3://bucket/ttd: Invalid endpoint: localhost:9000. Check AWS_ENDPOINT_URL_S3."
-    )
+    assert str(failure.value) == f"Cannot open s3://bucket/ttd: {explanation}"
 
 
 def _failure_of(attempt: str, url: str) -> str:
@@ -333,5 +338,5 @@ def _failure_of(attempt: str, url: str) -> str:
 def _check_credentials_after(endpoint: str, unchecked: str) -> None:
     """Let the S3 server check credentials after a number of unchecked requests."""
     headers = {"Content-Type": "text/plain"}
-    with urlopen(Request(f"{endpoint}/moto-api/reset-auth", unchecked.encode(), headers)):
+    with HTTP.open(Request(f"{endpoint}/moto-api/reset-auth", unchecked.encode(), headers)):
         pass

@@ -12,14 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
-from urllib.request import Request
 
 import pytest
 from fastapi.testclient import TestClient
 
 from pipeline.artifact_format import MODELS
-from pipeline.artifact_reader import DispatchModel, load_model
+from pipeline.artifact_reader import DispatchModel
 from pipeline.directory_store import DirectoryStore
 from pipeline.serve_model import (
     app,
@@ -31,9 +29,16 @@ from pipeline.serve_model import (
 from pipeline.stage_errors import ArtifactError
 from pipeline.stage_settings import ServeSettings
 from pipeline.train_model import main as train_model
-from tests.helpers import EXAMPLE, HTTP, ROOT, free_port, running_service, wait_for
+from tests.helpers import (
+    EXAMPLE,
+    PREDICTION,
+    ROOT,
+    free_port,
+    predict,
+    running_service,
+    wait_for,
+)
 
-PREDICTION = "/api/v0.1/time_to_dispatch"
 STAGE = (sys.executable, "-m", "pipeline.serve_model")
 
 
@@ -52,12 +57,6 @@ class Loader:
         if self.calls <= self._failures:
             raise ArtifactError("There is no model: train one.")
         return self._model
-
-
-@pytest.fixture(scope="module")
-def model(trained_store: Path) -> DispatchModel:
-    """Return the model of the trained store."""
-    return load_model(DirectoryStore(str(trained_store)))
 
 
 @pytest.fixture
@@ -82,8 +81,8 @@ def test_an_imported_app_serves_the_store_in_the_environment_without_being_start
     assert response.json()["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
 
 
-def test_an_app_loads_its_model_when_it_starts_and_only_then(model: DispatchModel) -> None:
-    loader = Loader(model)
+def test_an_app_loads_its_model_when_it_starts_and_only_then(served_model: DispatchModel) -> None:
+    loader = Loader(served_model)
     created = create_app(loader)
     assert loader.calls == 0
     with TestClient(created) as client:
@@ -93,16 +92,16 @@ def test_an_app_loads_its_model_when_it_starts_and_only_then(model: DispatchMode
     assert loader.calls == 1
 
 
-def test_an_app_that_cannot_load_its_model_does_not_start(model: DispatchModel) -> None:
+def test_an_app_that_cannot_load_its_model_does_not_start(served_model: DispatchModel) -> None:
     with pytest.raises(ArtifactError, match="There is no model"):
-        with TestClient(create_app(Loader(model, failures=1))):
+        with TestClient(create_app(Loader(served_model, failures=1))):
             pytest.fail("The application started.")
 
 
 def test_an_app_that_is_not_started_loads_its_model_once_as_soon_as_it_can(
-    model: DispatchModel,
+    served_model: DispatchModel,
 ) -> None:
-    loader = Loader(model, failures=1)
+    loader = Loader(served_model, failures=1)
     client = TestClient(create_app(loader))
     statuses = [client.post(PREDICTION, json=EXAMPLE).status_code for _ in range(4)]
     assert statuses == [503, 200, 200, 200]
@@ -138,11 +137,11 @@ def test_serving_a_refused_model_is_worth_a_warning(
 
 
 @pytest.mark.system
-def test_the_module_serves_the_example(trained_store: Path, model: DispatchModel) -> None:
+def test_the_module_serves_the_example(trained_store: Path, served_model: DispatchModel) -> None:
     with running_service(str(trained_store)) as url:
         answer = predict(url)
     assert answer["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
-    assert answer["model_version"] == model.version
+    assert answer["model_version"] == served_model.version
 
 
 @pytest.mark.system
@@ -166,13 +165,15 @@ def test_uvicorn_serves_the_example_from_the_imported_app(trained_store: Path) -
 
 
 @pytest.mark.system
-def test_many_clients_at_once_get_right_answers(trained_store: Path, model: DispatchModel) -> None:
-    codes = sorted(model.products) * 40
+def test_many_clients_at_once_get_right_answers(
+    trained_store: Path, served_model: DispatchModel
+) -> None:
+    codes = sorted(served_model.products) * 40
     orders = [1.5 * number for number in range(len(codes))]
     with running_service(str(trained_store)) as url, ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(predict, [url] * len(codes), codes, orders))
     estimates = [answer["est_hours_to_dispatch"] for answer in answers]
-    assert estimates == [round(hours, 2) for hours in model.estimate(codes, orders).tolist()]
+    assert estimates == [round(hours, 2) for hours in served_model.estimate(codes, orders).tolist()]
     assert len(set(estimates)) > 100  # so an answer to somebody else's request would show
 
 
@@ -343,15 +344,6 @@ def test_the_service_imports_no_training_code_and_prints_nothing(trained_store: 
     assert {"onnxruntime", "pipeline.artifact_reader"} <= modules
     assert not modules & {"pandas", "sklearn", "skl2onnx", "onnx", "rich", "boto3"}
     assert not modules & {"pipeline.train_model", "pipeline.artifact_writer"}
-
-
-def predict(url: str, product_code: str = "SKU001", orders_placed: float = 112) -> dict[str, Any]:
-    """Ask a service for a prediction, and return its answer; anything but 2xx is an error."""
-    body = json.dumps({"product_code": product_code, "orders_placed": orders_placed}).encode()
-    request = Request(url + PREDICTION, body, {"content-type": "application/json"})
-    with HTTP.open(request, timeout=30) as response:
-        answer: dict[str, Any] = json.load(response)
-        return answer
 
 
 def run_stage(*arguments: str) -> subprocess.CompletedProcess[str]:

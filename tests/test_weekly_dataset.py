@@ -17,11 +17,6 @@ KEY = "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
 REJECTED = "rejected/time_to_dispatch_2026-11-20T23-00-00.csv"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    return DirectoryStore(str(tmp_path))
-
-
 def test_the_dataset_with_the_newest_time_in_its_name_is_read(store: DirectoryStore) -> None:
     store.write_new("datasets/time_to_dispatch_2026-11-20T23:00:00.csv", (HEADER + SOUND).encode())
     store.write_new("datasets/time_to_dispatch_2026-11-13T23|00|00.csv", HEADER.encode())
