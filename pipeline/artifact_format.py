@@ -13,6 +13,7 @@ from pipeline.timestamped_keys import NAME_PREFIX, format_timestamp
 
 MODELS = "models"
 REFUSED = "refused"
+REPORTS = "reports"
 SUFFIX = ".onnx"
 
 PRODUCT_INPUT = "product_code"
@@ -28,7 +29,11 @@ def short_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+def artifact_version(trained_at: datetime, content: bytes) -> str:
+    """Return the name that a model has, which is that of its artifact without folder and suffix."""
+    return f"{NAME_PREFIX}_{format_timestamp(trained_at)}_{short_hash(content)}"
+
+
 def artifact_key(folder: str, trained_at: datetime, content: bytes) -> str:
     """Return the key that an artifact has in a folder."""
-    timestamp = format_timestamp(trained_at)
-    return f"{folder}/{NAME_PREFIX}_{timestamp}_{short_hash(content)}{SUFFIX}"
+    return f"{folder}/{artifact_version(trained_at, content)}{SUFFIX}"

@@ -4,7 +4,7 @@ This is the serving side: it imports neither the training code nor its libraries
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,6 @@ class DispatchModel:
     Attributes:
         version: name of its artifact without folder and suffix.
         lineage: where it comes from and what it is.
-        products: the codes of the products that it knows.
     """
 
     def __init__(
@@ -44,8 +43,15 @@ class DispatchModel:
         """Put together what was read from an artifact."""
         self.version = version
         self.lineage = lineage
-        self.products = frozenset(lineage.catalogue.product_code)
+        self._catalogue = lineage.catalogue
+        self._position = {code: i for i, code in enumerate(self._catalogue.product_code)}
+        self._relative_noise = np.array(self._catalogue.relative_noise)
         self._session = session
+
+    @property
+    def products(self) -> Set[str]:
+        """The codes of the products that the model knows."""
+        return self._position.keys()
 
     def estimate(
         self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
@@ -62,6 +68,35 @@ class DispatchModel:
         }
         (hours,) = self._session.run([HOURS_OUTPUT], inputs)
         return np.asarray(hours, dtype=np.float64).ravel()
+
+    def bounds(
+        self, product_codes: Sequence[str], estimates: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the lower and upper bounds of the prediction intervals, each of shape (n_rows,).
+
+        The share of orders that `lineage.interval.level` says is dispatched between them.
+
+        Args:
+            product_codes: codes among `products`, n_rows of them.
+            estimates: hours to dispatch that the model gave for them, shape (n_rows,).
+
+        Raises:
+            KeyError: a code is not among `products`.
+        """
+        positions = [self._position[code] for code in product_codes]
+        relative_noise = self._relative_noise[positions]
+        half_width = self.lineage.interval.half_width(estimates, relative_noise)
+        return np.maximum(estimates - half_width, 0.0), estimates + half_width
+
+    def is_extrapolated(self, product_code: str, orders_placed: float) -> bool:
+        """Tell whether an order count is outside the range that the model saw of a product.
+
+        Raises:
+            KeyError: the code is not among `products`.
+        """
+        position = self._position[product_code]
+        least = self._catalogue.least_orders[position]
+        return not least <= orders_placed <= self._catalogue.most_orders[position]
 
 
 def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
@@ -148,10 +183,10 @@ def _read_lineage(key: str, session: onnxruntime.InferenceSession) -> Lineage:
         raise ArtifactError(
             f"The model {key} carries no lineage, so it is not one that this pipeline made."
         ) from error
-    if format_version > FORMAT_VERSION:
+    if format_version != FORMAT_VERSION:
         raise ArtifactError(
-            f"The model {key} has format {format_version}, and this code knows formats up to "
-            f"{FORMAT_VERSION}. Deploy newer code, or pin an older model with --model-key."
+            f"The model {key} has format {format_version}, and this code knows format "
+            f"{FORMAT_VERSION} only. Deploy the code that it was made with, or train it again."
         )
     try:
         return Lineage.model_validate(facts)

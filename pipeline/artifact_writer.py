@@ -82,8 +82,8 @@ def check_agreement(
         model: what the artifact was made from.
         lineage: what the artifact says of itself.
         content: the artifact.
-        orders: rows on which the two must agree to 1e-4 h, or to 2e-6 of the estimate if that
-            is more.
+        orders: `product_code` and `orders_placed` of rows on which the two must agree to 1e-4 h,
+            or to 2e-6 of the estimate if that is more.
 
     Raises:
         ArtifactError: the artifact cannot be read, or the two disagree.
@@ -96,6 +96,5 @@ def check_agreement(
     if not (difference <= tolerance).all():
         raise ArtifactError(
             "The model cannot be published: after conversion to ONNX its estimates differ by up "
-            f"to {difference.max():.2g} h from those of scikit-learn on the test rows. Please "
-            "report this."
+            f"to {difference.max():.2g} h from those of scikit-learn. Please report this."
         )

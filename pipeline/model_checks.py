@@ -9,42 +9,63 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from pipeline.dispatch_curves import FEATURES, DispatchCurve, Floats
-from pipeline.model_lineage import Metrics
-from pipeline.model_selection import Split
+from pipeline.curve_segments import Floats
+from pipeline.dispatch_curves import DispatchCurve
+from pipeline.model_lineage import Metrics, Outliers
+from pipeline.model_selection import Judged
+from pipeline.noise_scale import MEAN_OF_NORMAL, OUTLIER_DISTANCE
 from pipeline.order_rows import HOURS, ORDERS, PRODUCT
 
-GRID_POINTS = 21
+GRID_POINTS = 41
 MAX_OVERSHOOT = 1.25
 ROUNDING_HOURS = 1e-9
+NEAR_NOISE_FLOOR = 1.1
+"""A model whose error is within this factor of the noise floor cannot be made much better."""
 
 
 class GridEstimates(NamedTuple):
     """Estimates for every product, from zero to the most orders placed that were seen with it.
 
     Attributes:
-        products: product codes, shape (n_products,).
-        hours: estimates at evenly spaced order counts, shape (n_products, 21).
+        products: sorted product codes, shape (n_products,).
+        orders: evenly spaced order counts, shape (n_products, 41).
+        hours: estimates for them, of the same shape.
     """
 
     products: npt.NDArray[np.object_]
+    orders: Floats
     hours: Floats
 
+    def points(self) -> pd.DataFrame:
+        """Return product and orders placed of all points, product by product."""
+        products = np.repeat(self.products, self.orders.shape[1])
+        return pd.DataFrame({PRODUCT: products, ORDERS: self.orders.ravel()})
 
-def compute_metrics(model: DispatchCurve, split: Split) -> Metrics:
-    """Judge a model that was fitted on the training rows on the test rows."""
-    truth = split.test[HOURS].to_numpy()
-    estimates = model.predict(split.test[FEATURES])
+
+def compute_metrics(test: Judged, noise_hours: Floats, train_rows: int) -> Metrics:
+    """Judge a model on test rows.
+
+    Args:
+        test: rows that the model was not fitted on, without outliers.
+        noise_hours: standard deviation of the noise of these rows, shape (n_rows,).
+        train_rows: number of rows that the model was fitted on.
+    """
+    truth = test.rows[HOURS].to_numpy()
+    varies = len(truth) > 0 and np.ptp(truth) > 0
     return Metrics(
-        r_squared=float(r2_score(truth, estimates)) if np.ptp(truth) > 0 else None,
-        mean_absolute_error_hours=float(mean_absolute_error(truth, estimates)),
-        train_rows=len(split.train),
-        test_rows=len(split.test),
+        r_squared=float(r2_score(truth, test.estimates)) if varies else None,
+        mean_absolute_error_hours=float(mean_absolute_error(truth, test.estimates)),
+        noise_floor_hours=float(noise_hours.mean() * MEAN_OF_NORMAL),
+        train_rows=train_rows,
+        test_rows=len(truth),
     )
 
 
 def r_squared_failures(metrics: Metrics, threshold: float, option: str) -> list[str]:
     """Return why R² does not reach a threshold, or nothing if it does.
+
+    R² measures the error against how much the hours of the week vary. In a quiet week they vary
+    little, and even a perfect model has a low R²; the reason then says so.
 
     Args:
         metrics: of the model.
@@ -53,18 +74,37 @@ def r_squared_failures(metrics: Metrics, threshold: float, option: str) -> list[
     """
     if metrics.r_squared is None:
         return [f"R² is not defined: the hours of all test rows ({metrics.test_rows:,}) agree"]
-    if metrics.r_squared < threshold:
-        return [f"R² {metrics.r_squared:.4f} is below {option} {threshold:g}"]
-    return []
+    if metrics.r_squared >= threshold:
+        return []
+    failure = f"R² {metrics.r_squared:.4f} is below {option} {threshold:g}"
+    error, floor = metrics.mean_absolute_error_hours, metrics.noise_floor_hours
+    if error > NEAR_NOISE_FLOOR * floor:
+        return [failure]
+    return [
+        f"{failure}, though the mean absolute error of {error:.2f} h is at the noise floor of "
+        f"{floor:.2f} h: the hours of this week vary too little for a high R². If that is as it "
+        f"should be, accept it with a lower {option}"
+    ]
+
+
+def outlier_failures(outliers: Outliers, max_share: float) -> list[str]:
+    """Return that too many labels are far from the model, or nothing if they are few."""
+    if outliers.share <= max_share:
+        return []
+    return [
+        f"{outliers.rows:,} rows ({outliers.share:.1%}) are farther than {OUTLIER_DISTANCE:g} "
+        f"robust standard deviations from the model, more than --max-outlier-share {max_share:g} "
+        "allows"
+    ]
 
 
 def estimate_on_grid(model: DispatchCurve, orders: pd.DataFrame) -> GridEstimates:
     """Ask a model for every product of these rows, from zero to the most orders placed."""
-    most_orders = orders.groupby(PRODUCT, observed=True)[ORDERS].max()
+    most_orders = orders.groupby(PRODUCT, observed=True)[ORDERS].max().sort_index()
     products = most_orders.index.to_numpy(dtype=object)
     grid = np.linspace(0.0, most_orders.to_numpy(), GRID_POINTS, axis=1)
-    points = pd.DataFrame({PRODUCT: np.repeat(products, GRID_POINTS), ORDERS: grid.ravel()})
-    return GridEstimates(products, model.predict(points).reshape(grid.shape))
+    empty = GridEstimates(products, grid, np.zeros_like(grid))
+    return empty._replace(hours=model.predict(empty.points()).reshape(grid.shape))
 
 
 def behaviour_failures(grid: GridEstimates, largest_label_hours: float) -> list[str]:

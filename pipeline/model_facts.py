@@ -7,60 +7,80 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from pipeline.dispatch_curves import PerProductLine
 from pipeline.model_checks import GridEstimates, flat_products
 from pipeline.model_lineage import (
     DatasetLineage,
     Histogram,
     Lineage,
-    Metrics,
+    Outlier,
+    Outliers,
     ProductCatalogue,
     ProductRemarks,
 )
-from pipeline.order_rows import ORDERS, PRODUCT
+from pipeline.model_training import ModelNoise, TrainedModel
+from pipeline.order_rows import HOURS, ORDERS, PRODUCT
+from pipeline.order_splits import MIN_ROWS
 from pipeline.weekly_dataset import WeeklyDataset
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
 COMMIT_VARIABLE = "GIT_COMMIT_HASH"
 HISTOGRAM_BINS = 20
+MOST_OUTLIERS = 100
+NOISE_DECIMALS = 3
 
 
-def gather_lineage(
-    trained_at: datetime,
-    dataset: WeeklyDataset,
-    model: PerProductLine,
-    metrics: Metrics,
-    grid: GridEstimates,
-    failures: list[str],
-) -> Lineage:
-    """Put together all facts about a model, with the reasons for which it is refused, if any."""
+def gather_lineage(trained_at: datetime, dataset: WeeklyDataset, model: TrainedModel) -> Lineage:
+    """Put together all facts about a model that do not depend on the model in production."""
     orders = dataset.orders
+    catalogue = _catalogue(orders, model.noise)
     counts, edges = np.histogram(orders[ORDERS], bins=HISTOGRAM_BINS)
     return Lineage(
         trained_at=trained_at,
         git_commit=os.environ.get(COMMIT_VARIABLE),
         library_versions={library: version(library) for library in LIBRARIES},
-        regressor=type(model).__name__,
+        regressor=model.name,
+        candidates=model.candidates,
         dataset=DatasetLineage(
             key=dataset.key,
             sha256=dataset.sha256,
             delivered_at=dataset.delivered_at,
             rows=len(orders),
-            rejected_rows=dataset.rejected,
+            rejected_rows=len(dataset.rejected),
         ),
-        metrics=metrics,
-        catalogue=_catalogue(orders),
-        remarks=ProductRemarks(
-            borrowed_slope=tuple(model.products_[model.borrowed_]),
-            clipped_slope=tuple(model.products_[model.clipped_]),
-            flat=flat_products(grid),
-        ),
+        metrics=model.metrics,
+        interval=model.interval,
+        outliers=_outliers(orders, model.noise),
+        catalogue=catalogue,
+        remarks=_remarks(orders, catalogue, model.grid),
         orders_placed=Histogram(edges=edges.tolist(), counts=counts.tolist()),
-        refused_because=tuple(failures),
     )
 
 
-def _catalogue(orders: pd.DataFrame) -> ProductCatalogue:
+def _outliers(orders: pd.DataFrame, noise: ModelNoise) -> Outliers:
+    positions = np.flatnonzero(noise.is_outlier)
+    farthest = positions[np.argsort(-np.abs(noise.distances[positions]), kind="stable")]
+    farthest = farthest[:MOST_OUTLIERS]
+    distances = noise.distances[farthest]
+    rows = orders.iloc[farthest]
+    estimates = rows[HOURS] - distances * noise.hours[farthest]
+    listed = zip(rows[PRODUCT], rows[ORDERS], rows[HOURS], estimates, distances)
+    return Outliers(
+        rows=len(positions),
+        share=len(positions) / len(orders),
+        farthest=tuple(
+            Outlier(
+                product_code=str(code),
+                orders_placed=orders_placed,
+                hours_to_dispatch=hours,
+                est_hours_to_dispatch=estimate,
+                distance=distance,
+            )
+            for code, orders_placed, hours, estimate, distance in listed
+        ),
+    )
+
+
+def _catalogue(orders: pd.DataFrame, noise: ModelNoise) -> ProductCatalogue:
     products = orders.groupby(PRODUCT, observed=True)[ORDERS].agg(["size", "min", "max"])
     products = products.sort_index()
     return ProductCatalogue(
@@ -68,4 +88,30 @@ def _catalogue(orders: pd.DataFrame) -> ProductCatalogue:
         rows=tuple(products["size"].tolist()),
         least_orders=tuple(products["min"].tolist()),
         most_orders=tuple(products["max"].tolist()),
+        relative_noise=tuple(noise.scale.relative.round(NOISE_DECIMALS).tolist()),
+    )
+
+
+def _remarks(
+    orders: pd.DataFrame, catalogue: ProductCatalogue, grid: GridEstimates
+) -> ProductRemarks:
+    facts = zip(
+        catalogue.product_code, catalogue.rows, catalogue.least_orders, catalogue.most_orders
+    )
+    flat = flat_products(grid)
+    return ProductRemarks(
+        few_rows=tuple(
+            code for code, rows, least, most in facts if rows < MIN_ROWS or least == most
+        ),
+        falling=_falling_products(orders[orders[PRODUCT].isin(flat)]),
+        flat=flat,
+    )
+
+
+def _falling_products(orders: pd.DataFrame) -> tuple[str, ...]:
+    """Return the products whose hours fall as orders rise, by the sign of their covariance."""
+    return tuple(
+        str(code)
+        for code, rows in orders.groupby(PRODUCT, observed=True)
+        if rows[ORDERS].cov(rows[HOURS]) < 0
     )

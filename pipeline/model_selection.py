@@ -1,59 +1,150 @@
-"""Which rows a model is fitted on and judged on, and which regressor is fitted."""
+"""The kinds of model that a week may get, and the choice among them by cross-validation."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from sklearn.model_selection import train_test_split
+from sklearn.base import BaseEstimator, clone
 
-from pipeline.dispatch_curves import FEATURES, PerProductLine
+from pipeline.curve_segments import Floats
+from pipeline.dispatch_curves import FEATURES, DispatchCurve, PerProductCurve
+from pipeline.model_lineage import CandidateScore
+from pipeline.noise_scale import OUTLIER_DISTANCE, settled_noise
 from pipeline.order_rows import HOURS, PRODUCT
-from pipeline.stage_errors import DatasetError
+from pipeline.order_splits import FOLDS, deal_out, thin_out
 
-TEST_SHARE = 0.2
-TRAIN_SHARE = 1 - TEST_SHARE
-MIN_ROWS = 5
-"""A product with fewer rows in a dataset only trains, and gets no slope of its own."""
-SEED = 20210705
-
-
-class Split(NamedTuple):
-    """Disjoint rows for fitting and for judging; together they are all rows of the dataset."""
-
-    train: pd.DataFrame
-    test: pd.DataFrame
+MOST_ROWS_TO_CHOOSE = 100_000
+MOST_ROWS_OF_PRODUCT = 1_000
+NEGLIGIBLE_HOURS = 1e-4
+"""Candidates whose errors differ by less are equally good, however sure the difference is."""
 
 
-def split_orders(orders: pd.DataFrame) -> Split:
-    """Split the rows 80/20, the same share of each product, the same way every time.
+class Candidate(NamedTuple):
+    """A kind of model.
 
-    Products with fewer than 5 rows only train.
-
-    Raises:
-        DatasetError: no product has enough rows to be judged on.
+    Attributes:
+        name: in words.
+        regressor: a scikit-learn estimator, not fitted, that takes the columns `product_code`
+            and `orders_placed`.
     """
-    rows_of_product = orders.groupby(PRODUCT, observed=True)[PRODUCT].transform("size")
-    testable = orders[rows_of_product >= MIN_ROWS]
-    if testable.empty:
-        raise DatasetError(
-            f"Cannot judge a model on this dataset: no product has {MIN_ROWS} rows or "
-            f"more (there are {len(orders):,} rows of {orders[PRODUCT].nunique():,} products)."
-        )
-    _, test = train_test_split(
-        testable,
-        test_size=TEST_SHARE,
-        stratify=testable[PRODUCT],
-        random_state=SEED,
-    )
-    return Split(train=orders.drop(index=test.index), test=test)
+
+    name: str
+    regressor: BaseEstimator
+
+    def fit(self, orders: pd.DataFrame) -> DispatchCurve:
+        """Return a regressor of this kind, fitted on these rows."""
+        fitted: DispatchCurve = clone(self.regressor).fit(orders[FEATURES], orders[HOURS])
+        return fitted
 
 
-def fit_regressor(orders: pd.DataFrame, share_of_dataset: float = 1.0) -> PerProductLine:
-    """Fit the regressor for hours to dispatch on these rows.
+CANDIDATES = (
+    Candidate("mean per product", PerProductCurve(segments=0)),
+    Candidate("line per product", PerProductCurve(segments=1)),
+    Candidate("curve per product", PerProductCurve(segments=8)),
+)
+"""What is tried, from the simplest to the most flexible. A new candidate is a new entry here."""
+
+
+class Judged(NamedTuple):
+    """Rows, and estimates for them by fits that had not seen them.
+
+    Attributes:
+        rows: n_rows orders.
+        estimates: hours to dispatch for them, shape (n_rows,).
+    """
+
+    rows: pd.DataFrame
+    estimates: Floats
+
+    @property
+    def residuals(self) -> Floats:
+        """Label minus estimate in hours, shape (n_rows,)."""
+        residuals: Floats = self.rows[HOURS].to_numpy() - self.estimates
+        return residuals
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> Self:
+        """Return some of the rows."""
+        return self._replace(rows=self.rows[kept], estimates=self.estimates[kept])
+
+
+class Choice(NamedTuple):
+    """The candidate that cross-validation chose.
+
+    Attributes:
+        candidate: the chosen one.
+        scores: how each candidate did, in their order.
+        judged: what the chosen one said of rows that it had not seen.
+    """
+
+    candidate: Candidate
+    scores: tuple[CandidateScore, ...]
+    judged: Judged
+
+
+def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) -> Choice:
+    """Choose the simplest candidate whose error is within one standard error of the best.
+
+    The standard error is that of the difference between the two errors over the same rows
+    (one-standard-error rule: Breiman and others 1984, for paired rows). Rows that are outliers for
+    all candidates are left out. Where there are many rows, some of the products are enough.
 
     Args:
-        orders: rows to fit.
-        share_of_dataset: which share of the dataset they are; the fit that is judged treats a
-            product in the same way as the fit that is published, though it sees fewer of its rows.
+        orders: rows to fit and to judge by cross-validation.
+        candidates: from the simplest to the most flexible.
     """
-    min_rows = round(share_of_dataset * MIN_ROWS)
-    return PerProductLine(min_rows).fit(orders[FEATURES], orders[HOURS])
+    some = thin_out(orders, MOST_ROWS_TO_CHOOSE, MOST_ROWS_OF_PRODUCT)
+    judged, estimates = _cross_validate(some, candidates)
+    scores = _scores(judged, estimates, candidates)
+    chosen = next(i for i, score in enumerate(scores) if score.chosen)
+    return Choice(candidates[chosen], scores, Judged(judged, estimates[chosen]))
+
+
+def _cross_validate(
+    orders: pd.DataFrame, candidates: tuple[Candidate, ...]
+) -> tuple[pd.DataFrame, Floats]:
+    """Return the rows that could be judged, and estimates of shape (n_candidates, n_rows).
+
+    The only row of a product cannot: the fit without it does not know the product.
+    """
+    folds = deal_out(orders)
+    judged, estimates = [], []
+    for fold in range(FOLDS):
+        fitted = orders[folds != fold]
+        held_out = orders[folds == fold]
+        held_out = held_out[held_out[PRODUCT].isin(fitted[PRODUCT].unique())]
+        if held_out.empty:
+            continue
+        judged.append(held_out)
+        fits = [candidate.fit(fitted) for candidate in candidates]
+        estimates.append(np.array([fit.predict(held_out[FEATURES]) for fit in fits]))
+    return pd.concat(judged), np.concatenate(estimates, axis=1)
+
+
+def _scores(
+    judged: pd.DataFrame, estimates: Floats, candidates: tuple[Candidate, ...]
+) -> tuple[CandidateScore, ...]:
+    """Compare the candidates' errors on the same rows."""
+    hours = judged[HOURS].to_numpy()
+    errors = np.abs(hours - estimates)
+    product, codes = pd.factorize(judged[PRODUCT])
+    noise = [
+        settled_noise(product, own, hours - own, len(codes)).of(product, own) for own in estimates
+    ]
+    is_outlier = (errors > OUTLIER_DISTANCE * np.array(noise)).all(axis=0)
+    errors = errors[:, ~is_outlier]
+    mean_errors = errors.mean(axis=1)
+    best = int(np.argmin(mean_errors))
+    excess = mean_errors - mean_errors[best]
+    standard_errors = (errors - errors[best]).std(axis=1) / np.sqrt(errors.shape[1])
+    chosen = int(np.argmax(excess <= np.maximum(standard_errors, NEGLIGIBLE_HOURS)))
+    return tuple(
+        CandidateScore(
+            name=candidate.name,
+            mean_absolute_error_hours=float(mean_errors[i]),
+            excess_hours=float(excess[i]),
+            standard_error_hours=float(standard_errors[i]),
+            chosen=i == chosen,
+        )
+        for i, candidate in enumerate(candidates)
+    )

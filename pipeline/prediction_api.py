@@ -1,6 +1,7 @@
 """The HTTP interface of the service: requests, answers, routes and what clients' mistakes get.
 
-v0.1 is frozen: its answer to a prediction has exactly two keys, for ever.
+v0.1 is frozen: its answer to a prediction has exactly two keys, for ever. v0.2 takes the same
+request and adds how far off the estimate may be.
 """
 
 import json
@@ -13,11 +14,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from pipeline.artifact_reader import DispatchModel
-from pipeline.model_lineage import Lineage
+from pipeline.model_lineage import Floats, Lineage
 from pipeline.order_limits import MOST_ORDERS
 from pipeline.stage_errors import PipelineError
 
-API_VERSION = "0.1"
+API_VERSION = "0.2"
+"""The newest version that is served; the older ones stay."""
 MAX_BODY_BYTES = 1024 * 1024
 DECIMALS = 2
 LONGEST_INPUT_IN_ERROR = 200
@@ -43,6 +45,30 @@ class TimeToDispatchAnswer(BaseModel):
 
     est_hours_to_dispatch: float = Field(
         description="hours until dispatch, to two decimals", examples=[8.28]
+    )
+    model_version: str = Field(description="name of the model's artifact")
+
+
+class DispatchInterval(BaseModel):
+    """Between which hours the order is likely to be dispatched."""
+
+    level: float = Field(
+        description="share of orders that are dispatched within such an interval", examples=[0.9]
+    )
+    lower_hours: float = Field(description="lower bound in hours, to two decimals", examples=[6.95])
+    upper_hours: float = Field(description="upper bound in hours, to two decimals", examples=[9.61])
+
+
+class TimeToDispatchAnswerWithInterval(BaseModel):
+    """How long the order will take, how sure that is, and who says so."""
+
+    est_hours_to_dispatch: float = Field(
+        description="hours until dispatch, to two decimals", examples=[8.28]
+    )
+    interval: DispatchInterval
+    extrapolated: bool = Field(
+        description="whether the model saw only higher or only lower orders_placed of this product",
+        examples=[False],
     )
     model_version: str = Field(description="name of the model's artifact")
 
@@ -88,12 +114,43 @@ async def time_to_dispatch(
     order: TimeToDispatchRequest, model: ServedModel
 ) -> TimeToDispatchAnswer:
     """Estimate how many hours an order will take to be dispatched."""
+    (hours,) = _estimate(order, model)
+    return TimeToDispatchAnswer(est_hours_to_dispatch=_rounded(hours), model_version=model.version)
+
+
+@router.post("/api/v0.2/time_to_dispatch", responses=BAD_BODY | NO_MODEL)
+async def time_to_dispatch_with_interval(
+    order: TimeToDispatchRequest, model: ServedModel
+) -> TimeToDispatchAnswerWithInterval:
+    """Estimate how many hours an order will take to be dispatched, and how far off that may be."""
+    estimates = _estimate(order, model)
+    (lower,), (upper,) = model.bounds([order.product_code], estimates)
+    return TimeToDispatchAnswerWithInterval(
+        est_hours_to_dispatch=_rounded(estimates[0]),
+        interval=DispatchInterval(
+            level=model.lineage.interval.level,
+            lower_hours=_rounded(lower),
+            upper_hours=_rounded(upper),
+        ),
+        extrapolated=model.is_extrapolated(order.product_code, order.orders_placed),
+        model_version=model.version,
+    )
+
+
+def _estimate(order: TimeToDispatchRequest, model: DispatchModel) -> Floats:
+    """Return the estimated hours of one order, shape (1,).
+
+    Raises:
+        RequestValidationError: the model does not know the product.
+    """
     if order.product_code not in model.products:
         raise RequestValidationError([_unknown_product(order.product_code, model)])
-    (hours,) = model.estimate([order.product_code], [order.orders_placed])
-    return TimeToDispatchAnswer(
-        est_hours_to_dispatch=round(float(hours), DECIMALS), model_version=model.version
-    )
+    return model.estimate([order.product_code], [order.orders_placed])
+
+
+def _rounded(hours: float) -> float:
+    """Return hours as they are answered; rounding keeps an estimate within its bounds."""
+    return round(float(hours), DECIMALS)
 
 
 @router.get("/api/v0.1/model", responses=NO_MODEL)

@@ -4,15 +4,17 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
 from pipeline.stage_logging import LogFormat, LogLevel
 
 SAMPLE_STORE = Path(__file__).resolve().parents[1] / "data"
 ENVIRONMENT_PREFIX = "TTD_"
+SECRETS = {"alert_webhook"}
+"""Settings whose value is never shown."""
 
 
 class StageSettings(BaseSettings):
@@ -22,8 +24,10 @@ class StageSettings(BaseSettings):
         env_prefix=ENVIRONMENT_PREFIX,
         frozen=True,
         extra="forbid",
+        hide_input_in_errors=True,  # one setting is a secret
         cli_kebab_case=True,
         cli_hide_none_type=True,
+        cli_implicit_flags=True,
     )
 
     store: CliPositionalArg[str] = Field(
@@ -73,6 +77,55 @@ class TrainSettings(StageSettings):
         default=0.01, ge=0, lt=1, description="refuse a dataset with a larger share of bad rows"
     )
 
+    max_outlier_share: float = Field(
+        default=0.05, ge=0, lt=1, description="refuse a week with a larger share of outliers"
+    )
+    interval_level: float = Field(
+        default=0.9, gt=0, lt=1, description="share of orders inside their prediction interval"
+    )
+    champion_tolerance: float = Field(
+        default=0.05,
+        ge=0,
+        allow_inf_nan=False,
+        description="refuse a model whose error exceeds the champion's by more than this share",
+    )
+    max_shift: float = Field(
+        default=2,
+        gt=1,
+        allow_inf_nan=False,
+        description="refuse a week in which the estimates of many products moved by a larger "
+        "factor",
+    )
+    accept_shift: bool = Field(
+        default=False, description="publish although the week is unlike the champion's"
+    )
+    ignore_champion: bool = Field(
+        default=False, description="publish without reading the model in production"
+    )
+    on_refusal: Literal["fail", "keep"] = Field(
+        default="fail",
+        description="after a refusal end with exit code 1 (fail), or with 0 if there is a champion "
+        "to go on with (keep)",
+    )
+    alert_webhook: SecretStr | None = Field(
+        default=None,
+        description="URL that refusals and failures are posted to, as Slack expects them",
+    )
+
+    @property
+    def webhook_url(self) -> str | None:
+        """The URL that alerts are posted to, in plain text."""
+        return self.alert_webhook.get_secret_value() if self.alert_webhook else None
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _url_or_none(cls, webhook: SecretStr | None) -> SecretStr | None:
+        """Take an empty URL for none, as a Kubernetes secret may be empty; refuse other words."""
+        url = webhook.get_secret_value().strip() if webhook else ""
+        if url and not re.match("https?://[^/]", url):
+            raise ValueError("should be a URL that begins with http:// or https:// and a host")
+        return SecretStr(url) if url else None
+
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> Self:
         if self.r2_error_threshold > self.r2_warning_threshold:
@@ -107,11 +160,12 @@ def _exit_with_usage_errors(settings: type[StageSettings], error: ValidationErro
 
 
 def _usage_error(details: dict[str, Any]) -> str:
-    """Name the setting in both of its forms, its value and what is allowed."""
+    """Name the setting in both of its forms, its value unless it is secret, and what is allowed."""
     reason = details["msg"].removeprefix("Value error, ")
     if not details["loc"]:
         return str(reason)
     name = str(details["loc"][0])
     option = "STORE" if name == "store" else f"--{name.replace('_', '-')}"
     variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
-    return f"{option} (or {variable}) is {details['input']!r}: {reason[0].lower()}{reason[1:]}"
+    value = "wrong" if name in SECRETS else repr(details["input"])
+    return f"{option} (or {variable}) is {value}: {reason[0].lower()}{reason[1:]}"

@@ -5,30 +5,29 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from pipeline.artifact_format import MODELS, REFUSED
+from pipeline.artifact_format import MODELS, REFUSED, REPORTS, artifact_version
+from pipeline.artifact_reader import DispatchModel
 from pipeline.artifact_writer import check_agreement, store_artifact, write_artifact
-from pipeline.model_checks import (
-    behaviour_failures,
-    compute_metrics,
-    estimate_on_grid,
-    listed,
-    r_squared_failures,
-)
+from pipeline.champion_check import champion_on_grid, load_champion
+from pipeline.failure_alert import alert_on_failure, post_alert
+from pipeline.model_checks import r_squared_failures
 from pipeline.model_facts import gather_lineage
 from pipeline.model_lineage import Lineage
-from pipeline.model_selection import TRAIN_SHARE, fit_regressor, split_orders
+from pipeline.model_training import TrainedModel, train_on
 from pipeline.object_store import ObjectStore, open_store
-from pipeline.order_rows import HOURS
-from pipeline.stage_errors import ModelRefused
+from pipeline.release_gate import judge
+from pipeline.stage_errors import DatasetError, ModelRefused, PipelineError
 from pipeline.stage_logging import LOG, configure_logging, exit_code_of
 from pipeline.stage_progress import progress
 from pipeline.stage_settings import TrainSettings
-from pipeline.weekly_dataset import load_newest_dataset
+from pipeline.training_report import ReportFacts, render_report
+from pipeline.training_summary import log_summary
+from pipeline.weekly_dataset import WeeklyDataset, load_newest_dataset
 
 
 @exit_code_of
 def main(arguments: Sequence[str] = ()) -> None:
-    """Run the whole stage and return its exit code: 0 published, 1 refused or failed.
+    """Run the whole stage and return its exit code: 0 published or kept, 1 refused or failed.
 
     Args:
         arguments: command line arguments; wrong ones end the process with exit code 2.
@@ -36,61 +35,74 @@ def main(arguments: Sequence[str] = ()) -> None:
     settings = TrainSettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
     LOG.info("Starting train-model stage.")
-    trained_at = datetime.now(UTC)
-    store = open_store(settings.store)
-    with progress("Reading the newest dataset"):
-        dataset = load_newest_dataset(store, settings.max_rejected_share)
-    with progress("Fitting and judging the model"):
-        split = split_orders(dataset.orders)
-        metrics = compute_metrics(fit_regressor(split.train, TRAIN_SHARE), split)
-        model = fit_regressor(dataset.orders)
-        grid = estimate_on_grid(model, dataset.orders)
-    failures = [
-        *r_squared_failures(metrics, settings.r2_error_threshold, "--r2-error-threshold"),
-        *behaviour_failures(grid, dataset.orders[HOURS].max()),
-    ]
-    lineage = gather_lineage(trained_at, dataset, model, metrics, grid, failures)
-    _log_summary(lineage)
-    with progress("Writing the artifact"):
-        artifact = write_artifact(model, lineage)
-        check_agreement(model, lineage, artifact, split.test)
-    if failures:
-        _refuse(store, lineage, artifact)
-    _publish(store, lineage, artifact, settings.r2_warning_threshold)
+    with alert_on_failure(settings.webhook_url):
+        store = open_store(settings.store)
+        champion = None if settings.ignore_champion else load_champion(store)
+        try:
+            _train_and_release(store, champion, settings)
+        except (DatasetError, ModelRefused) as refusal:
+            if champion is None or settings.on_refusal == "fail":
+                raise
+            _go_on_with(champion, refusal, settings)
     LOG.info("Finished train-model stage.")
 
 
-def _log_summary(lineage: Lineage) -> None:
-    """Log what was trained on what, how good it is, and which products deserve a second look."""
-    metrics = lineage.metrics
-    r_squared = "undefined" if metrics.r_squared is None else f"{metrics.r_squared:.4f}"
-    LOG.info(
-        f"Trained {lineage.regressor} on {lineage.dataset.rows:,} rows of "
-        f"{len(lineage.catalogue.product_code):,} products."
-    )
-    LOG.info(
-        f"R² {r_squared}, mean absolute error {metrics.mean_absolute_error_hours:.2f} h: fitted on "
-        f"{metrics.train_rows:,} rows and judged on the {metrics.test_rows:,} others."
-    )
-    remarks = {
-        "the slope of all products together (few rows, or one order count)": (
-            lineage.remarks.borrowed_slope
-        ),
-        "a slope of zero (hours fall as orders rise)": lineage.remarks.clipped_slope,
-        "the same estimate for every number of orders": lineage.remarks.flat,
-    }
-    for remark, products in remarks.items():
-        if products:
-            LOG.warning(f"Products with {remark}: {listed(products)}.")
+def _train_and_release(
+    store: ObjectStore, champion: DispatchModel | None, settings: TrainSettings
+) -> None:
+    """Train a model on the newest dataset, judge it, report on it, and publish or refuse it."""
+    trained_at = datetime.now(UTC)
+    with progress("Reading the newest dataset"):
+        dataset = load_newest_dataset(store, settings.max_rejected_share)
+    with progress("Fitting and judging the model"):
+        model = train_on(dataset.orders, settings.interval_level)
+        facts = gather_lineage(trained_at, dataset, model)
+        lineage = judge(facts, model, dataset, champion, settings)
+    log_summary(lineage)
+    with progress("Writing artifact and report"):
+        artifact = write_artifact(model.regressor, lineage)
+        check_agreement(model.regressor, lineage, artifact, model.points())
+        report = _store_report(store, artifact, lineage, model, dataset, champion)
+    if lineage.refused_because:
+        _refuse(store, lineage, artifact, report)
+    _publish(store, lineage, artifact, settings.r2_warning_threshold)
 
 
-def _refuse(store: ObjectStore, lineage: Lineage, artifact: bytes) -> NoReturn:
-    """Keep a model that broke rules where nobody serves it, and end the stage."""
+def _store_report(
+    store: ObjectStore,
+    artifact: bytes,
+    lineage: Lineage,
+    model: TrainedModel,
+    dataset: WeeklyDataset,
+    champion: DispatchModel | None,
+) -> str:
+    """Store the report on a model and return where it is."""
+    version = artifact_version(lineage.trained_at, artifact)
+    champion_hours = champion_on_grid(champion, model.grid) if champion else None
+    facts = ReportFacts(
+        version=version,
+        lineage=lineage,
+        orders=dataset.orders,
+        is_outlier=model.noise.is_outlier,
+        rejected=dataset.rejected,
+        grid=model.grid,
+        champion_hours=champion_hours,
+        test=model.test.rows,
+        test_estimates=model.test.estimates,
+    )
+    key = f"{REPORTS}/{version}.html"
+    store.write_new(key, render_report(facts).encode())
+    LOG.info(f"Reported in {store.url}/{key}.")
+    return f"{store.url}/{key}"
+
+
+def _refuse(store: ObjectStore, lineage: Lineage, artifact: bytes, report: str) -> NoReturn:
+    """Keep a model that broke rules where nobody serves it, and end the run."""
     key = store_artifact(store, REFUSED, lineage, artifact)
     raise ModelRefused(
         f"Refused the model trained on {store.url}/{lineage.dataset.key}: "
         f"{'; '.join(lineage.refused_because)}. Production is untouched; the refused model is kept "
-        f"as {store.url}/{key}. Look at the dataset first."
+        f"as {store.url}/{key}. Look at its report first: {report}"
     )
 
 
@@ -103,6 +115,16 @@ def _publish(
         LOG.warning(f"Publishing a model that is worse than it should be: {failure}.")
     key = store_artifact(store, MODELS, lineage, artifact)
     LOG.info(f"Published {store.url}/{key} ({len(artifact):,} bytes).")
+
+
+def _go_on_with(
+    champion: DispatchModel, refusal: PipelineError, settings: TrainSettings
+) -> None:
+    """Tell people of a refusal that does not stop the deployment, as `--on-refusal keep` says."""
+    message = f"{refusal} Going on with {champion.version}, since --on-refusal is keep."
+    LOG.error(message)
+    if settings.webhook_url:
+        post_alert(settings.webhook_url, message)
 
 
 if __name__ == "__main__":

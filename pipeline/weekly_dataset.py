@@ -27,14 +27,14 @@ class WeeklyDataset:
         delivered_at: the time in its name, taken as UTC.
         orders: the valid rows: `product_code` (category), `orders_placed` and
             `hours_to_dispatch` (float, hours).
-        rejected: how many rows were set aside.
+        rejected: the bad rows, which were set aside: their text, and a column `reason`.
     """
 
     key: str
     sha256: str
     delivered_at: datetime
     orders: pd.DataFrame
-    rejected: int
+    rejected: pd.DataFrame
 
 
 def load_newest_dataset(store: ObjectStore, max_rejected_share: float) -> WeeklyDataset:
@@ -64,7 +64,7 @@ def load_newest_dataset(store: ObjectStore, max_rejected_share: float) -> Weekly
     if len(rows.rejected):
         _set_aside(store, key, sha256, rows, max_rejected_share)
     LOG.info(f"Read {len(rows.valid):,} valid rows of {store.url}/{key}.")
-    return WeeklyDataset(key, sha256, delivered_at, rows.valid, len(rows.rejected))
+    return WeeklyDataset(key, sha256, delivered_at, rows.valid, rows.rejected)
 
 
 def _set_aside(

@@ -1,20 +1,34 @@
 """The HTTP interface: right answers for good requests, and 4xx with reasons for all others."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.artifact_format import MODELS
 from pipeline.artifact_reader import DispatchModel
+from pipeline.model_lineage import (
+    DatasetLineage,
+    Histogram,
+    Lineage,
+    Metrics,
+    Outliers,
+    PredictionInterval,
+    ProductCatalogue,
+    ProductRemarks,
+)
 from pipeline.serve_model import create_app
 from pipeline.stage_errors import ArtifactError
 from tests.helpers import EXAMPLE, PREDICTION
 
+PREDICTION_WITH_INTERVAL = "/api/v0.2/time_to_dispatch"
 JSON_CONTENT = {"content-type": "application/json"}
 TWO_MEGABYTES = 2 * 1024 * 1024
 
@@ -41,6 +55,62 @@ class HTTPValidationError(BaseModel):
 def client(served_model: DispatchModel) -> Iterator[TestClient]:
     """Return a client of a service that has loaded that model."""
     with TestClient(create_app(lambda: served_model)) as client:
+        yield client
+
+
+HAND_MADE_LINEAGE = Lineage(
+    trained_at=datetime(2026, 11, 23, tzinfo=UTC),
+    git_commit=None,
+    library_versions={},
+    regressor="by hand",
+    candidates=(),
+    dataset=DatasetLineage(
+        key="datasets/none.csv",
+        sha256="0" * 64,
+        delivered_at=datetime(2026, 11, 20, tzinfo=UTC),
+        rows=2,
+        rejected_rows=0,
+    ),
+    metrics=Metrics(
+        r_squared=None,
+        mean_absolute_error_hours=0.5,
+        noise_floor_hours=0.5,
+        train_rows=2,
+        test_rows=2,
+    ),
+    interval=PredictionInterval(
+        level=0.9, multiple=2, noise_base_hours=0.251, noise_growth=0.05, calibration_rows=2
+    ),
+    outliers=Outliers(rows=0, share=0, farthest=()),
+    catalogue=ProductCatalogue(
+        product_code=("SKU001", "NOISY", "STEADY"),
+        rows=(1, 1, 1),
+        least_orders=(10, 0, 0),
+        most_orders=(200.5, 5, 5),
+        relative_noise=(1, 8, 1e-6),
+    ),
+    remarks=ProductRemarks(few_rows=(), falling=(), flat=()),
+    orders_placed=Histogram(edges=(0, 200.5), counts=(3,)),
+)
+
+
+class HandMadeModel(DispatchModel):
+    """A model without training: 2.12 hours, and 0.055 more for each order."""
+
+    def __init__(self) -> None:
+        super().__init__("by_hand", HAND_MADE_LINEAGE, session=None)
+
+    def estimate(
+        self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return the estimated hours to dispatch, shape (n_rows,)."""
+        return 2.12 + 0.055 * np.asarray(orders_placed, dtype=np.float64)
+
+
+@pytest.fixture(scope="module")
+def hand_made_client() -> Iterator[TestClient]:
+    """Return a client of a service that serves the model made by hand."""
+    with TestClient(create_app(HandMadeModel)) as client:
         yield client
 
 
@@ -73,6 +143,66 @@ def test_the_estimate_is_that_of_the_model_to_two_decimals(
     (hours,) = served_model.estimate(["SKU001"], [float(orders)])
     assert status == 200
     assert answer["est_hours_to_dispatch"] == round(float(hours), 2)
+
+
+def test_v0_2_answers_with_exactly_these_keys(hand_made_client: TestClient) -> None:
+    status, answer = post(hand_made_client, request(), PREDICTION_WITH_INTERVAL)
+    assert status == 200
+    assert json.dumps(answer) == json.dumps(
+        {
+            "est_hours_to_dispatch": 8.28,
+            "interval": {"level": 0.9, "lower_hours": 6.95, "upper_hours": 9.61},
+            "extrapolated": False,
+            "model_version": "by_hand",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("orders", "extrapolated"),
+    [("0", True), ("9.99", True), ("10", False), ("200.5", False), ("200.51", True)],
+)
+def test_orders_outside_the_range_seen_for_the_product_are_extrapolated(
+    orders: str, extrapolated: bool, hand_made_client: TestClient
+) -> None:
+    _, answer = post(hand_made_client, request(orders), PREDICTION_WITH_INTERVAL)
+    assert answer["extrapolated"] is extrapolated
+
+
+@pytest.mark.parametrize("orders", ["0", "0.05", "0.0909", "0.1", "0.2727", "112", "1000000"])
+@pytest.mark.parametrize("product", ["SKU001", "NOISY", "STEADY"])
+def test_the_interval_of_the_product_contains_the_estimate_in_two_decimals(
+    product: str, orders: str, hand_made_client: TestClient
+) -> None:
+    body = request(orders, f'"{product}"')
+    _, answer = post(hand_made_client, body, PREDICTION_WITH_INTERVAL)
+    hours, interval = answer["est_hours_to_dispatch"], answer["interval"]
+    half_width = {"SKU001": 2, "NOISY": 16, "STEADY": 2e-6}[product] * (0.251 + 0.05 * hours)
+    assert 0 <= interval["lower_hours"] <= hours <= interval["upper_hours"]
+    assert interval["lower_hours"] == pytest.approx(max(hours - half_width, 0), abs=0.02)
+    assert interval["upper_hours"] == pytest.approx(hours + half_width, abs=0.02)
+    for number in (hours, interval["lower_hours"], interval["upper_hours"]):
+        assert number == round(number, 2)
+
+
+@pytest.mark.parametrize("orders", [0, 112, 1_000_000])
+def test_both_versions_answer_with_the_estimate_of_the_model(
+    orders: float, client: TestClient, served_model: DispatchModel
+) -> None:
+    body = request(str(orders))
+    _, answer = post(client, body)
+    status, answer_with_interval = post(client, body, PREDICTION_WITH_INTERVAL)
+    estimates = served_model.estimate(["SKU001"], [orders])
+    (lower,), (upper,) = served_model.bounds(["SKU001"], estimates)
+    assert status == 200
+    assert answer_with_interval == answer | {
+        "interval": {
+            "level": 0.9,
+            "lower_hours": round(float(lower), 2),
+            "upper_hours": round(float(upper), 2),
+        },
+        "extrapolated": served_model.is_extrapolated("SKU001", orders),
+    }
 
 
 def test_unknown_fields_are_ignored(client: TestClient) -> None:
@@ -213,6 +343,24 @@ def chunks(n_bytes: int) -> Iterator[bytes]:
         yield b" " * 1024
 
 
+REFUSED_BODIES = {
+    **{f"orders: {name}": request(orders) for name, (orders, _) in BAD_ORDERS.items()},
+    **{f"product: {name}": request(product=code) for name, (code, _) in BAD_PRODUCTS.items()},
+    **{f"body: {name}": body for name, (body, _) in BAD_BODIES.items()},
+    **UNREADABLE_BODIES,
+    "too long": b" " * TWO_MEGABYTES,
+}
+
+
+@pytest.mark.parametrize("body", REFUSED_BODIES.values(), ids=REFUSED_BODIES.keys())
+def test_v0_2_refuses_what_v0_1_refuses_in_the_same_words(
+    body: bytes, hand_made_client: TestClient
+) -> None:
+    status, answer = post(hand_made_client, body, PREDICTION_WITH_INTERVAL)
+    assert status in (400, 413, 422)
+    assert (status, answer) == post(hand_made_client, body)
+
+
 LONG_INPUTS = {
     "product": request(product=f'"{"9" * 100_000}"'),
     "integer": request(orders="9" * 4_000),
@@ -273,7 +421,8 @@ def test_a_service_without_a_model_answers_503_and_says_why(
     client_without_model: TestClient,
 ) -> None:
     why = {"detail": "There is no model: train one."}
-    assert post(client_without_model, request()) == (503, why)
+    for path in (PREDICTION, PREDICTION_WITH_INTERVAL):
+        assert post(client_without_model, request(), path) == (503, why)
     response = client_without_model.get("/api/v0.1/model")
     assert (response.status_code, response.json()) == (503, why)
 
@@ -291,6 +440,27 @@ def test_the_api_description_has_examples_and_the_products_of_the_model(
     assert answer["required"] == ["est_hours_to_dispatch", "model_version"]
 
 
+def test_the_api_description_of_v0_2_shares_the_request_and_has_examples(
+    hand_made_client: TestClient,
+) -> None:
+    description = hand_made_client.get("/openapi.json").json()
+    schemas = description["components"]["schemas"]
+    old = description["paths"][PREDICTION]["post"]
+    new = description["paths"][PREDICTION_WITH_INTERVAL]["post"]
+    assert description["info"]["version"] == "0.2"
+    assert new["requestBody"] == old["requestBody"]
+    assert new["responses"].keys() == old["responses"].keys() == {"200", "400", "413", "422", "503"}
+    answer, interval = schemas["TimeToDispatchAnswerWithInterval"], schemas["DispatchInterval"]
+    assert answer["required"] == list(answer["properties"])
+    assert answer["properties"]["est_hours_to_dispatch"]["examples"] == [8.28]
+    assert answer["properties"]["extrapolated"]["examples"] == [False]
+    assert [field["examples"] for field in interval["properties"].values()] == [
+        [0.9],
+        [6.95],
+        [9.61],
+    ]
+
+
 def test_the_api_description_promises_the_form_of_faults_that_is_checked_here(
     client: TestClient,
 ) -> None:
@@ -305,9 +475,11 @@ def test_the_page_for_trying_out_is_there(client: TestClient) -> None:
     assert "/openapi.json" in response.text
 
 
-def post(client: TestClient, body: bytes | Iterable[bytes]) -> tuple[int, Any]:
+def post(
+    client: TestClient, body: bytes | Iterable[bytes], path: str = PREDICTION
+) -> tuple[int, Any]:
     """Send the body of a prediction request, and return status and JSON of the answer."""
-    response = client.post(PREDICTION, content=body, headers=JSON_CONTENT)
+    response = client.post(path, content=body, headers=JSON_CONTENT)
     assert response.headers["content-type"] == "application/json"
     return response.status_code, response.json()
 

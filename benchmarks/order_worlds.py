@@ -1,0 +1,239 @@
+"""Simulated worlds: weeks of orders whose true mean is known.
+
+In a world, a product takes `intercept + slope · x / (1 - x / capacity)` hours for x orders placed,
+plus normal noise; the sum is floored at zero. Without a capacity that is a straight line.
+Everything follows from the world's seed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtr
+
+from pipeline.order_rows import COLUMNS, HOURS, ORDERS, PRODUCT
+from pipeline.order_simulator import BUSIEST_DAY, HOURS_PER_ORDER, NOISE_HOURS
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.object_]
+
+FRESH_ROWS = 5_000
+BAD_SHARE = 0.005
+PRODUCT_STREAM, TRAINING_STREAM, FRESH_STREAM, DIRT_STREAM = range(4)
+"""Second part of the seeds, so that no two draws of a world share their random numbers."""
+
+LEAST_SLOPE = 0.005
+FEWEST_ROWS, MANY_ROWS = 2, 8
+"""Of the many small products, half have rows from the first up to, but without, the second."""
+
+
+class LinePrior(NamedTuple):
+    """How intercepts (hours) and slopes (hours per order) of products are drawn.
+
+    Attributes:
+        means: of intercept and slope, shape (2,).
+        deviations: their standard deviations, shape (2,).
+    """
+
+    means: Floats
+    deviations: Floats
+
+
+MANY_PRODUCTS_PRIOR = LinePrior(np.array([2.0, 0.06]), np.array([0.8, 0.02]))
+
+
+class Products(NamedTuple):
+    """The products of a world, as columns of equal length.
+
+    Attributes:
+        codes: the product codes.
+        intercepts: hours when no orders were placed before.
+        slopes: hours per order placed.
+        rows: of each product in the training week; in fresh weeks they are as frequent.
+    """
+
+    codes: Codes
+    intercepts: Floats
+    slopes: Floats
+    rows: Integers
+
+
+@dataclass(frozen=True)
+class World:
+    """Products and noise.
+
+    Attributes:
+        products: of the world.
+        seed: of its weeks.
+        capacity: orders placed at which hours grow without end.
+        noise_base_hours: standard deviation of the noise where the mean is zero.
+        noise_growth: by how many hours it grows with each hour of the mean.
+        mis_keyed_share: share of the training labels that are ten times too large.
+        prior: what intercepts and slopes were drawn from, if nobody can know them better.
+    """
+
+    products: Products
+    seed: int
+    capacity: float = np.inf
+    noise_base_hours: float = NOISE_HOURS
+    noise_growth: float = 0.0
+    mis_keyed_share: float = 0.0
+    prior: LinePrior | None = None
+
+    def training_week(self) -> pd.DataFrame:
+        """Draw the valid rows of the week to train on."""
+        random = self.random(TRAINING_STREAM)
+        rows = self.products.rows
+        week = self._week(random.permutation(np.repeat(np.arange(len(rows)), rows)), random)
+        return with_mis_keyed_labels(week, self.mis_keyed_share, random)
+
+    def fresh_week(self) -> pd.DataFrame:
+        """Draw the week to judge on: other orders of the same products, without mistakes."""
+        return self.draw_week(FRESH_ROWS, self.random(FRESH_STREAM))
+
+    def draw_week(self, rows: int, random: np.random.Generator) -> pd.DataFrame:
+        """Draw rows of a week: product codes, orders placed and hours to dispatch."""
+        frequencies = self.products.rows / self.products.rows.sum()
+        return self._week(random.choice(len(frequencies), size=rows, p=frequencies), random)
+
+    def mean_hours(self, week: pd.DataFrame) -> Floats:
+        """Return the hours that are expected given product and orders, shape (n_rows,)."""
+        product = pd.Index(self.products.codes).get_indexer(pd.Index(week[PRODUCT]))
+        level = self._level(product, week[ORDERS].to_numpy())
+        return floored_mean(level, self._noise(level))
+
+    def random(self, stream: int) -> np.random.Generator:
+        """Return the random numbers of one of this world's draws."""
+        return np.random.default_rng([self.seed, stream])
+
+    def _week(self, product: Integers, random: np.random.Generator) -> pd.DataFrame:
+        orders = random.integers(BUSIEST_DAY + 1, size=len(product))
+        level = self._level(product, orders)
+        hours = np.maximum(random.normal(level, self._noise(level)), 0.0)
+        return pd.DataFrame(
+            {PRODUCT: self.products.codes[product], ORDERS: orders, HOURS: hours}
+        )
+
+    def _level(self, product: Integers, orders: Integers) -> Floats:
+        """Return the mean hours before the floor at zero."""
+        congested = orders / (1 - orders / self.capacity)
+        intercepts, slopes = self.products.intercepts[product], self.products.slopes[product]
+        hours: Floats = intercepts + slopes * congested
+        return hours
+
+    def _noise(self, level: Floats) -> Floats:
+        return self.noise_base_hours + self.noise_growth * level
+
+
+def floored_mean(level: Floats, noise: Floats | float) -> Floats:
+    """Return the mean of normal variables that are floored at zero.
+
+    Args:
+        level: their means without the floor.
+        noise: their standard deviations.
+    """
+    z = level / noise
+    mean: Floats = level * ndtr(z) + noise * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return mean
+
+
+def with_mis_keyed_labels(
+    week: pd.DataFrame, share: float, random: np.random.Generator
+) -> pd.DataFrame:
+    """Return a week in which this share of the labels is ten times too large."""
+    rows = random.choice(len(week), size=round(share * len(week)), replace=False)
+    factors = np.ones(len(week))
+    factors[rows] = 10
+    return week.assign(**{HOURS: week[HOURS] * factors})
+
+
+def dirty_csv(world: World, week: pd.DataFrame) -> bytes:
+    """Return a week as CSV, with a few bad rows appended: one of each kind in turn."""
+    bad_rows = week.sample(round(BAD_SHARE * len(week)), random_state=world.random(DIRT_STREAM))
+    damages = [(HOURS, ""), (ORDERS, "-5"), (HOURS, "about ten"), (PRODUCT, "")]
+    bad_text = bad_rows[COLUMNS].astype(str).reset_index(drop=True)
+    for row in bad_text.index:
+        column, text = damages[row % len(damages)]
+        bad_text.loc[row, column] = text
+    return week_csv(week) + bad_text.to_csv(index=False, header=False).encode()
+
+
+def week_csv(week: pd.DataFrame) -> bytes:
+    """Return a week as the CSV in which it is delivered."""
+    return week.to_csv(index=False, lineterminator="\n").encode()
+
+
+def sample_products(
+    rows: int, random: np.random.Generator, slopes: Floats | None = None
+) -> Products:
+    """Return the five products of the sample data.
+
+    Args:
+        rows: of all products together.
+        random: shares the rows out.
+        slopes: instead of those of the sample data, shape (5,).
+    """
+    codes = np.array(list(HOURS_PER_ORDER), dtype=object)
+    if slopes is None:
+        slopes = np.array(list(HOURS_PER_ORDER.values()))
+    shares = np.full(len(codes), 1 / len(codes))
+    return Products(codes, np.zeros(len(codes)), slopes, random.multinomial(rows, shares))
+
+
+def drawn_products(rows: Integers, random: np.random.Generator) -> Products:
+    """Draw the lines of products that have these numbers of rows."""
+    means, deviations = MANY_PRODUCTS_PRIOR
+    lines = random.normal(means, deviations, size=(len(rows), 2))
+    codes = np.array([f"SKU{number:05d}" for number in range(len(rows))], dtype=object)
+    return Products(codes, lines[:, 0], np.maximum(lines[:, 1], LEAST_SLOPE), rows)
+
+
+def straight(seed: int, slopes: Floats | None = None) -> World:
+    """Return the world of the sample data, or the same with other slopes."""
+    return World(sample_products(1_000, _product_random(seed), slopes), seed)
+
+
+def congestion(seed: int) -> World:
+    """Return a world in which hours rise ever faster, up to 80 % of the capacity."""
+    products = sample_products(1_500, _product_random(seed))
+    return World(products, seed, capacity=BUSIEST_DAY / 0.8)
+
+
+def growing_noise(seed: int) -> World:
+    """Return a world in which long waits are less certain than short ones."""
+    products = sample_products(1_500, _product_random(seed))
+    return World(products, seed, noise_base_hours=0.2, noise_growth=0.15)
+
+
+def mis_keyed(seed: int) -> World:
+    """Return a world in which somebody forgets the decimal point."""
+    products = sample_products(1_000, _product_random(seed))
+    return World(products, seed, mis_keyed_share=0.03)
+
+
+def many_small_products(seed: int) -> World:
+    """Return a world of 300 products, half of which have too few rows for a line of their own."""
+    random = _product_random(seed)
+    few = random.integers(FEWEST_ROWS, MANY_ROWS, size=150)
+    remaining = 3_000 - int(few.sum()) - 150 * MANY_ROWS
+    more = MANY_ROWS + random.multinomial(remaining, np.full(150, 1 / 150))
+    products = drawn_products(np.concatenate([few, more]), random)
+    return World(products, seed, prior=MANY_PRODUCTS_PRIOR)
+
+
+WORLDS: Mapping[str, Callable[[int], World]] = {
+    "straight": straight,
+    "congestion": congestion,
+    "growing noise": growing_noise,
+    "mis-keyed": mis_keyed,
+    "many small products": many_small_products,
+}
+"""How to make each world from a seed."""
+
+
+def _product_random(seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, PRODUCT_STREAM])

@@ -1,0 +1,72 @@
+"""Temporary stores with weeks in them, and runs of the training stage on them."""
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.artifact_format import REFUSED, SUFFIX
+from pipeline.artifact_reader import load_model
+from pipeline.object_store import open_store
+from pipeline.order_simulator import FIRST_FRIDAY
+from pipeline.stage_settings import ENVIRONMENT_PREFIX
+from pipeline.timestamped_keys import NAME_PREFIX, find_newest
+from pipeline.train_model import main as train_model
+from pipeline.weekly_dataset import DATASETS
+
+
+class TrainingRun(NamedTuple):
+    """How a run of the training stage ended.
+
+    Attributes:
+        exit_code: 0 published, 1 refused or failed.
+        log: its errors in words.
+    """
+
+    exit_code: int
+    log: str
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it failed in a way that nobody foresaw; only then there is a traceback."""
+        return "Traceback" in self.log
+
+
+@contextmanager
+def temporary_store() -> Iterator[Path]:
+    """Make an empty store in a folder that is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="time_to_dispatch_") as folder:
+        yield Path(folder)
+
+
+def week_path(store: Path, week: int) -> Path:
+    """Return where the CSV of a week belongs, in a folder that exists.
+
+    Args:
+        store: the folder of the store.
+        week: its number; the higher it is, the newer is the dataset.
+    """
+    delivered_at = FIRST_FRIDAY + timedelta(weeks=week)
+    path = store / DATASETS / f"{NAME_PREFIX}_{delivered_at:%Y-%m-%dT%H-%M-%S}.csv"
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
+def run_training(store: Path) -> TrainingRun:
+    """Run the training stage in this process, with the default settings."""
+    for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
+        del os.environ[name]
+    with redirect_stderr(io.StringIO()) as log:
+        exit_code = train_model([str(store), "--log-level", "ERROR"])
+    return TrainingRun(exit_code, log.getvalue())
+
+
+def newest_refusal(store: Path) -> tuple[str, ...]:
+    """Return why the newest refused model of a store was refused; nothing if there is none."""
+    opened = open_store(str(store))
+    newest = find_newest(opened.list_keys(REFUSED), SUFFIX)
+    return load_model(opened, newest.key).lineage.refused_because if newest else ()

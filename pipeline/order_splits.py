@@ -1,0 +1,75 @@
+"""Which rows are fitted and which are judged: splits by product, the same way every time."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.order_rows import PRODUCT
+from pipeline.stage_errors import DatasetError
+
+FOLDS = 5
+"""One fifth of the rows is judged by a fit on the others."""
+MIN_ROWS = FOLDS
+"""A product with fewer rows in a dataset only trains."""
+SEED = 20210705
+
+
+class Split(NamedTuple):
+    """Disjoint rows for fitting and for judging; together they are all rows of the dataset.
+
+    Attributes:
+        train: rows to fit.
+        test: rows to judge the fit on.
+        is_test: which rows of the dataset these are, shape (n_rows,).
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    is_test: npt.NDArray[np.bool_]
+
+
+def split_orders(orders: pd.DataFrame) -> Split:
+    """Split the rows 80/20, the same share of each product, the same way every time.
+
+    Products with fewer than 5 rows only train.
+
+    Raises:
+        DatasetError: no product has enough rows to be judged on.
+    """
+    is_test = deal_out(orders) == FOLDS - 1
+    if not is_test.any():
+        raise DatasetError(
+            f"Cannot judge a model on this dataset: no product has {MIN_ROWS} rows or "
+            f"more (there are {len(orders):,} rows of {orders[PRODUCT].nunique():,} products)."
+        )
+    return Split(orders[~is_test], orders[is_test], is_test)
+
+
+def deal_out(orders: pd.DataFrame) -> npt.NDArray[np.intp]:
+    """Deal the rows of each product out to five folds, in random order; return each row's fold.
+
+    A product with fewer than five rows has none in the last folds.
+    """
+    shuffled = np.random.default_rng(SEED).permutation(len(orders))
+    product = orders[PRODUCT].iloc[shuffled]
+    folds = np.empty(len(orders), dtype=np.intp)
+    folds[shuffled] = product.groupby(product, observed=True).cumcount().to_numpy() % FOLDS
+    return folds
+
+
+def thin_out(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> pd.DataFrame:
+    """Return at most about `most_rows` rows that show how a model does on all of them.
+
+    Whole products are left out rather than rows of each, since how much a model can learn depends
+    on the rows of each product; where products have more than `rows_per_product` rows on average,
+    that is enough.
+    """
+    if len(orders) <= most_rows:
+        return orders
+    step = max(1, len(orders) // (rows_per_product * orders[PRODUCT].nunique()))
+    thinned = orders.iloc[::step]
+    rows = thinned[PRODUCT].value_counts().sample(frac=1, random_state=SEED)
+    kept = rows.index[: max(1, int((rows.cumsum() <= most_rows).sum()))]
+    return thinned[thinned[PRODUCT].isin(kept)]

@@ -1,0 +1,82 @@
+"""Whether a new model may be released: every rule asked, every reason kept in the lineage."""
+
+import numpy as np
+
+from pipeline.artifact_reader import DispatchModel
+from pipeline.champion_check import (
+    Challenger,
+    compare_with_champion,
+    comparison_failures,
+    shift_failures,
+)
+from pipeline.drift_check import measure_drift
+from pipeline.model_checks import behaviour_failures, outlier_failures, r_squared_failures
+from pipeline.model_lineage import ChampionComparison, Lineage
+from pipeline.model_training import TrainedModel
+from pipeline.order_rows import HOURS
+from pipeline.stage_settings import TrainSettings
+from pipeline.weekly_dataset import WeeklyDataset
+
+MOST_ROWS_TO_COMPARE = 100_000
+"""So many rows tell the two models apart as well as all of them."""
+
+
+def judge(
+    lineage: Lineage,
+    model: TrainedModel,
+    dataset: WeeklyDataset,
+    champion: DispatchModel | None,
+    settings: TrainSettings,
+) -> Lineage:
+    """Return the lineage with comparison, drift, and the rules for which the model is refused.
+
+    Args:
+        lineage: of the new model.
+        model: the new model, which is the challenger.
+        dataset: what it was trained on.
+        champion: the model in production, or None if there is none to compare with.
+        settings: limits of the rules.
+    """
+    failures = [
+        *r_squared_failures(lineage.metrics, settings.r2_error_threshold, "--r2-error-threshold"),
+        *behaviour_failures(model.grid, _largest_label(model, dataset)),
+        *outlier_failures(lineage.outliers, settings.max_outlier_share),
+    ]
+    if champion is None:
+        return lineage.model_copy(update={"refused_because": tuple(failures)})
+    comparison = _compare(lineage, model, champion, settings)
+    some = dataset.orders.iloc[:: _step(len(dataset.orders))]
+    failures += comparison_failures(comparison, settings.champion_tolerance)
+    if not settings.accept_shift:
+        failures += shift_failures(comparison, settings.max_shift)
+    return lineage.model_copy(
+        update={
+            "comparison": comparison,
+            "drift": measure_drift(champion, dataset.orders, some, comparison),
+            "refused_because": tuple(failures),
+        }
+    )
+
+
+def _compare(
+    lineage: Lineage, model: TrainedModel, champion: DispatchModel, settings: TrainSettings
+) -> ChampionComparison:
+    step = _step(len(model.test.rows))
+    challenger = Challenger(
+        test=model.test.rows.iloc[::step],
+        test_estimates=model.test.estimates[::step],
+        grid=model.grid,
+        rows=np.array(lineage.catalogue.rows),
+    )
+    return compare_with_champion(
+        champion, challenger, lineage.dataset.sha256, settings.max_shift
+    )
+
+
+def _step(rows: int) -> int:
+    return -(-rows // MOST_ROWS_TO_COMPARE)
+
+
+def _largest_label(model: TrainedModel, dataset: WeeklyDataset) -> float:
+    """Return the largest label in hours that is not an outlier."""
+    return float(dataset.orders[HOURS].to_numpy()[~model.noise.is_outlier].max())
