@@ -10,10 +10,10 @@ PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v
 TOX := .venv/bin/tox run
 STORE = data
 
-.PHONY: help demo test week lock static notebook bodywork clean python3.11
+.PHONY: help demo test week lock static notebook bodywork bench-quality bench-gate bench-training clean python3.11
 
 help:  ## show this list
-	@grep -E '^[a-z0-9.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
 
 demo: .venv/ready  ## train on the sample store, serve the model, ask it for one prediction
 	@.venv/bin/python -m examples.demo
@@ -35,6 +35,9 @@ notebook: .venv/ready  ## only the notebook
 
 bodywork: .venv/ready  ## only the stages under Bodywork
 	$(TOX) -e py311-bodywork
+
+bench-quality bench-gate bench-training: .venv/ready  ## a benchmark: see benchmarks/README.md
+	$(TOX) -e $@
 
 clean:  ## remove all environments
 	rm -rf .venv .tox

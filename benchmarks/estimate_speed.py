@@ -44,7 +44,7 @@ def measure_estimates(model: DispatchModel) -> list[ServingCost]:
     products = drawn_products(of_each, random)._replace(
         codes=np.array(model.lineage.catalogue.product_code, dtype=object)
     )
-    week = World(products, seed=0).draw_week(BATCH_ROWS, random)
+    week = World(products, seed=0).draw_week(BATCH_ROWS, random, of_each)
     codes, orders = week[PRODUCT].tolist(), week[ORDERS].to_numpy(dtype=float)
     table = _plain_table(products)
     return [

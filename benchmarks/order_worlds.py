@@ -7,6 +7,7 @@ Everything follows from the world's seed.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ class Products(NamedTuple):
         codes: the product codes.
         intercepts: hours when no orders were placed before.
         slopes: hours per order placed.
-        rows: of each product in the training week; in fresh weeks they are as frequent.
+        rows: of each product in the training week.
     """
 
     codes: Codes
@@ -74,6 +75,8 @@ class World:
         noise_growth: by how many hours it grows with each hour of the mean.
         mis_keyed_share: share of the training labels that are ten times too large.
         prior: what intercepts and slopes were drawn from, if nobody can know them better.
+        fresh_is_even: whether the week to judge on has all products equally often, instead of as
+            often as the training week, so that small products weigh more.
     """
 
     products: Products
@@ -83,6 +86,7 @@ class World:
     noise_growth: float = 0.0
     mis_keyed_share: float = 0.0
     prior: LinePrior | None = None
+    fresh_is_even: bool = False
 
     def training_week(self) -> pd.DataFrame:
         """Draw the valid rows of the week to train on."""
@@ -93,12 +97,21 @@ class World:
 
     def fresh_week(self) -> pd.DataFrame:
         """Draw the week to judge on: other orders of the same products, without mistakes."""
-        return self.draw_week(FRESH_ROWS, self.random(FRESH_STREAM))
+        weights = np.ones_like(self.products.rows) if self.fresh_is_even else self.products.rows
+        return self.draw_week(FRESH_ROWS, self.random(FRESH_STREAM), weights)
 
-    def draw_week(self, rows: int, random: np.random.Generator) -> pd.DataFrame:
-        """Draw rows of a week: product codes, orders placed and hours to dispatch."""
-        frequencies = self.products.rows / self.products.rows.sum()
-        return self._week(random.choice(len(frequencies), size=rows, p=frequencies), random)
+    def draw_week(
+        self, rows: int, random: np.random.Generator, weights: Integers
+    ) -> pd.DataFrame:
+        """Draw rows of a week: product codes, orders placed and hours to dispatch.
+
+        Args:
+            rows: how many.
+            random: the random numbers.
+            weights: how frequent each product is.
+        """
+        product = random.choice(len(weights), size=rows, p=weights / weights.sum())
+        return self._week(product, random)
 
     def mean_hours(self, week: pd.DataFrame) -> Floats:
         """Return the hours that are expected given product and orders, shape (n_rows,)."""
@@ -215,14 +228,14 @@ def mis_keyed(seed: int) -> World:
     return World(products, seed, mis_keyed_share=0.03)
 
 
-def many_small_products(seed: int) -> World:
+def many_small_products(seed: int, fresh_is_even: bool = False) -> World:
     """Return a world of 300 products, half of which have too few rows for a line of their own."""
     random = _product_random(seed)
     few = random.integers(FEWEST_ROWS, MANY_ROWS, size=150)
     remaining = 3_000 - int(few.sum()) - 150 * MANY_ROWS
     more = MANY_ROWS + random.multinomial(remaining, np.full(150, 1 / 150))
     products = drawn_products(np.concatenate([few, more]), random)
-    return World(products, seed, prior=MANY_PRODUCTS_PRIOR)
+    return World(products, seed, prior=MANY_PRODUCTS_PRIOR, fresh_is_even=fresh_is_even)
 
 
 WORLDS: Mapping[str, Callable[[int], World]] = {
@@ -231,6 +244,7 @@ WORLDS: Mapping[str, Callable[[int], World]] = {
     "growing noise": growing_noise,
     "mis-keyed": mis_keyed,
     "many small products": many_small_products,
+    "the same, judged evenly": partial(many_small_products, fresh_is_even=True),
 }
 """How to make each world from a seed."""
 

@@ -33,6 +33,7 @@ CHUNK_ROWS = 1_000_000
 
 CATALOGUE_PRODUCTS = 10_000
 CATALOGUE_ROWS = 1_000_000
+CAPACITY = 400.0
 MOST_ARTIFACT_KB = 1_000
 
 READ_CSV = """
@@ -176,20 +177,28 @@ def read_csv_seconds(path: Path) -> float:
     return float(subprocess.check_output(command, cwd=ROOT, env=ENVIRONMENT))
 
 
-def write_orders(path: Path, rows: int, products: int) -> None:
-    """Write a dataset of straight lines in chunks; a row is about 31 bytes long."""
+def write_orders(path: Path, rows: int, products: int, capacity: float = np.inf) -> None:
+    """Write a dataset in chunks: straight lines, or curves if there is a capacity.
+
+    A row is about 31 bytes long.
+    """
     random = np.random.default_rng(rows)
-    world = World(drawn_products(np.ones(products, dtype=int), random), seed=rows)
+    weights = np.ones(products, dtype=int)
+    world = World(drawn_products(weights, random), seed=rows, capacity=capacity)
     with path.open("wb") as file:
         for start in range(0, rows, CHUNK_ROWS):
-            chunk = world.draw_week(min(CHUNK_ROWS, rows - start), random)
+            chunk = world.draw_week(min(CHUNK_ROWS, rows - start), random, weights)
             chunk.to_csv(file, index=False, header=start == 0, lineterminator="\n")
 
 
 def measure_serving() -> list[ServingCost]:
-    """Measure size and speed of a model with 10,000 products; nothing if none is published."""
+    """Measure size and speed of a model with 10,000 products; nothing if none is published.
+
+    The world is congested, so that the model is of the largest kind: a curve per product.
+    """
     with temporary_store() as store:
-        write_orders(week_path(store, week=0), CATALOGUE_ROWS, CATALOGUE_PRODUCTS)
+        path = week_path(store, week=0)
+        write_orders(path, CATALOGUE_ROWS, CATALOGUE_PRODUCTS, capacity=CAPACITY)
         if run_stage(store).exit_code != 0:
             return []
         model = load_model(open_store(str(store)))
@@ -255,7 +264,7 @@ def _print_serving(costs: Sequence[ServingCost]) -> None:
         for cost in costs
     ]
     print_table(
-        f"A published model with {CATALOGUE_PRODUCTS:,} products, beside a plain table in NumPy",
+        f"A published model with {CATALOGUE_PRODUCTS:,} curves, beside a plain table in NumPy",
         ["measure", "model", "goal", "", "plain table", "ratio"],
         rows,
     )

@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 ROOT = Path(__file__).resolve().parents[1]
-ROUTE = "/api/v0.1/time_to_dispatch"
+ROUTES = ("/api/v0.1/time_to_dispatch", "/api/v0.2/time_to_dispatch")
 EXAMPLE = {"product_code": "SKU001", "orders_placed": 112}
 PATIENCE_SECONDS = 30.0
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("TTD_")}
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def _serve_and_ask(port: int) -> int:
-    """Start the service, send it the example, stop it, and return its exit code."""
+    """Start the service, send it the example in both versions, stop it, return its exit code."""
     command = ["-m", "pipeline.serve_model", "--port", str(port)]
     print(f"\n$ python {' '.join(command)} &", flush=True)
     url = f"http://127.0.0.1:{port}"
@@ -45,8 +45,10 @@ def _serve_and_ask(port: int) -> int:
         try:
             _wait_until_ready(f"{url}/readyz", service)
             body = json.dumps(EXAMPLE)
-            print(f"\n$ curl {url}{ROUTE} --json '{body}'", flush=True)
-            print(_post(f"{url}{ROUTE}", body), end="\n\n", flush=True)
+            for route in ROUTES:
+                print(f"\n$ curl {url}{route} --json '{body}'", flush=True)
+                print(_post(f"{url}{route}", body), flush=True)
+            print(flush=True)
         finally:
             service.terminate()
     return service.returncode

@@ -67,7 +67,10 @@ class DispatchModel:
             ORDERS_INPUT: np.asarray(orders_placed, dtype=np.float64).reshape(-1, 1),
         }
         (hours,) = self._session.run([HOURS_OUTPUT], inputs)
-        return np.asarray(hours, dtype=np.float64).ravel()
+        estimates = np.array(hours, dtype=np.float64).ravel()
+        # scikit-learn's encoders give an unknown product some estimate.
+        estimates[[code not in self._position for code in product_codes]] = np.nan
+        return estimates
 
     def bounds(
         self, product_codes: Sequence[str], estimates: npt.NDArray[np.float64]

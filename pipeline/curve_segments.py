@@ -18,7 +18,7 @@ FINE_CELLS = 32
 MOST_ROWS_FOR_KNOTS = 100_000
 
 
-class SegmentSums(NamedTuple):
+class LeastSquaresSums(NamedTuple):
     """What weighted least squares needs to know of the rows of each product.
 
     Attributes:
@@ -31,9 +31,11 @@ class SegmentSums(NamedTuple):
     matrices: Floats
     moments: Floats
 
-    def of(self, products: Positions) -> "SegmentSums":
+    def of(self, products: Positions) -> "LeastSquaresSums":
         """Return the sums of some of the products."""
-        return SegmentSums(self.rows[products], self.matrices[products], self.moments[products])
+        return LeastSquaresSums(
+            self.rows[products], self.matrices[products], self.moments[products]
+        )
 
 
 def place_knots(product: Positions, orders: Floats, hours: Floats, segments: int) -> Floats:
@@ -125,26 +127,46 @@ def evaluate(coefficients: Floats, rows: LocatedRows) -> Floats:
     return hours
 
 
-def sum_by_segment(
-    rows: LocatedRows, hours: Floats, weights: Floats, n_coefficients: int
-) -> SegmentSums:
-    """Sum weighted rows for least squares on the coefficients of each product's curve."""
+def sum_by_segment(rows: LocatedRows, hours: Floats, weights: Floats) -> Floats:
+    """Sum rows by product and segment, shape (5, n_products, n_segments).
 
-    def sums(values: Floats) -> Floats:
-        cells = rows.n_products * rows.n_segments
-        by_cell = np.bincount(rows.cell, values, minlength=cells).astype(float)
-        return by_cell.reshape(rows.n_products, rows.n_segments)
+    The five sums are of weight, weight · position, weight · position², weight · hours and
+    weight · position · hours; those of several parts of the rows can be added.
 
-    before = np.tri(rows.n_segments, n_coefficients)
-    within = np.eye(rows.n_segments, n_coefficients, k=1)
+    Args:
+        rows: where the rows lie.
+        hours: hours to dispatch, shape (n_rows,).
+        weights: of the rows, shape (n_rows,).
+    """
+    shape = (rows.n_products, rows.n_segments)
     weighted_position = weights * rows.position
-    moments = sums(weights * hours) @ before + sums(weighted_position * hours) @ within
+    terms = (
+        weights,
+        weighted_position,
+        weighted_position * rows.position,
+        weights * hours,
+        weighted_position * hours,
+    )
+    cells = shape[0] * shape[1]
+    return np.array([np.bincount(rows.cell, term, cells).reshape(shape) for term in terms])
+
+
+def least_squares_sums(
+    by_segment: Floats, rows_of_product: Positions, n_coefficients: int
+) -> LeastSquaresSums:
+    """Return what least squares on the coefficients needs, from the sums by segment.
+
+    A row has passed the segments before its own in whole, and its own in part.
+    """
+    weight, position, square, moment, position_moment = by_segment
+    n_segments = by_segment.shape[2]
+    before = np.tri(n_segments, n_coefficients)
+    within = np.eye(n_segments, n_coefficients, k=1)
     crossed = before[:, :, None] * within[:, None, :]
     matrices = (
-        np.tensordot(sums(weights), before[:, :, None] * before[:, None, :], 1)
-        + np.tensordot(sums(weighted_position), crossed + crossed.transpose(0, 2, 1), 1)
-        + np.tensordot(
-            sums(weighted_position * rows.position), within[:, :, None] * within[:, None, :], 1
-        )
+        np.tensordot(weight, before[:, :, None] * before[:, None, :], 1)
+        + np.tensordot(position, crossed + crossed.transpose(0, 2, 1), 1)
+        + np.tensordot(square, within[:, :, None] * within[:, None, :], 1)
     )
-    return SegmentSums(rows.rows_of_product, matrices, moments)
+    moments = moment @ before + position_moment @ within
+    return LeastSquaresSums(rows_of_product, matrices, moments)

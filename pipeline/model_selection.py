@@ -14,8 +14,8 @@ from pipeline.noise_scale import OUTLIER_DISTANCE, settled_noise
 from pipeline.order_rows import HOURS, PRODUCT
 from pipeline.order_splits import FOLDS, deal_out, thin_out
 
-MOST_ROWS_TO_CHOOSE = 100_000
-MOST_ROWS_OF_PRODUCT = 1_000
+MOST_ROWS_TO_CHOOSE = 50_000
+MOST_ROWS_OF_PRODUCT = 500
 NEGLIGIBLE_HOURS = 1e-4
 """Candidates whose errors differ by less are equally good, however sure the difference is."""
 
@@ -63,7 +63,7 @@ class Judged(NamedTuple):
         residuals: Floats = self.rows[HOURS].to_numpy() - self.estimates
         return residuals
 
-    def where(self, kept: npt.NDArray[np.bool_]) -> Self:
+    def where(self, kept: npt.NDArray[np.bool_] | slice) -> Self:
         """Return some of the rows."""
         return self._replace(rows=self.rows[kept], estimates=self.estimates[kept])
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from pipeline.curve_segments import Floats, SegmentSums
+from pipeline.curve_segments import Floats, LeastSquaresSums
 
 MOST_PRODUCTS = 500
 """The products with most rows are enough to estimate the prior."""
@@ -45,7 +45,7 @@ class Posterior(NamedTuple):
     freedom: Floats
 
 
-def estimate_prior(sums: SegmentSums, start: Prior) -> Prior:
+def estimate_prior(sums: LeastSquaresSums, start: Prior) -> Prior:
     """Return the prior that makes the rows of all products most likely.
 
     Args:
@@ -64,7 +64,7 @@ def estimate_prior(sums: SegmentSums, start: Prior) -> Prior:
     return prior
 
 
-def update(sums: SegmentSums, prior: Prior) -> Posterior:
+def update(sums: LeastSquaresSums, prior: Prior) -> Posterior:
     """Return what the rows of each product make of the prior."""
     root = _root(prior.covariance)
     inverses = _inverses(sums.matrices, root)
@@ -73,7 +73,7 @@ def update(sums: SegmentSums, prior: Prior) -> Posterior:
     return Posterior(prior.mean + deviations, freedom)
 
 
-def without_falls(coefficients: Floats, sums: SegmentSums, prior: Prior) -> Floats:
+def without_falls(coefficients: Floats, sums: LeastSquaresSums, prior: Prior) -> Floats:
     """Return the most likely coefficients among those whose rises are not negative.
 
     Args:
@@ -99,7 +99,7 @@ def _nearest_rising(coefficients: Floats, precision: Floats) -> Floats:
     return np.concatenate([[level], rises])
 
 
-def _improved(sums: SegmentSums, prior: Prior) -> Prior:
+def _improved(sums: LeastSquaresSums, prior: Prior) -> Prior:
     """Make one step of the EM algorithm."""
     root = _root(prior.covariance)
     inverses = _inverses(sums.matrices, root)
@@ -109,7 +109,7 @@ def _improved(sums: SegmentSums, prior: Prior) -> Prior:
     return Prior(mean, spread + root @ inverses.mean(axis=0) @ root.T)
 
 
-def _pooled_mean(sums: SegmentSums, root: Floats, inverses: Floats) -> Floats:
+def _pooled_mean(sums: LeastSquaresSums, root: Floats, inverses: Floats) -> Floats:
     """Return the mean of the prior by generalised least squares over the products."""
     gains = sums.matrices @ root @ inverses @ root.T
     normal = (sums.matrices - gains @ sums.matrices).sum(axis=0)
@@ -118,7 +118,7 @@ def _pooled_mean(sums: SegmentSums, root: Floats, inverses: Floats) -> Floats:
     return mean
 
 
-def _deviations(sums: SegmentSums, mean: Floats, root: Floats, inverses: Floats) -> Floats:
+def _deviations(sums: LeastSquaresSums, mean: Floats, root: Floats, inverses: Floats) -> Floats:
     """Return how far each product's coefficients are from a mean, shape (n_products, D)."""
     surprise = sums.moments - sums.matrices @ mean
     deviations: Floats = (inverses @ (surprise @ root)[:, :, None])[:, :, 0] @ root.T

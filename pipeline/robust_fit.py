@@ -2,20 +2,25 @@
 
 The search starts with Huber's weights and one noise for all rows, which finds the bulk of the rows
 even when a third of the labels is wrong. It settles with Tukey's biweight, which leaves outliers
-without any influence, and with noise that may grow with the estimate and
-differ by product, so that noisy rows count less (Holland and Welsch 1977 compare the weights).
+without any influence, and with noise that may grow with the estimate and differ by product, so
+that noisy rows count less (Holland and Welsch 1977 compare the weights). Where there are many
+rows, all this happens on some of them, and one more step on all of them is as good as many
+(one-step M-estimates: Bickel 1975).
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.curve_segments import (
     Floats,
+    LeastSquaresSums,
     LocatedRows,
     Positions,
-    SegmentSums,
     evaluate,
+    least_squares_sums,
+    locate,
     sum_by_segment,
 )
 from pipeline.noise_scale import (
@@ -33,34 +38,43 @@ MOST_STEPS = 40
 FOUND, SETTLED = 0.03, 1e-3
 """Search and settling end when the estimates move less than this on average, in units of the
 noise."""
-MOST_ROWS_FOR_START = 500_000
+MOST_ROWS_TO_SETTLE = 500_000
+ROWS_AT_ONCE = 250_000
+"""So many rows stay in the processor's cache while they are summed."""
 TINY = 1e-9
 LEAST_FREE_SHARE = 0.05
 """A curve that follows its rows nearly all the way has residuals that say nothing."""
 
 
 class LabelledRows(NamedTuple):
-    """Rows to fit.
+    """Rows to fit; all of shape (n_rows,).
 
     Attributes:
-        product: position of each row's product, shape (n_rows,).
-        located: where the rows lie on the curves.
-        hours: their labels, shape (n_rows,).
+        product: position of each row's product.
+        orders: orders placed.
+        hours: labels.
     """
 
     product: Positions
-    located: LocatedRows
+    orders: Floats
     hours: Floats
 
-    def thinned(self, step: int) -> "LabelledRows":
-        """Return every step-th row."""
-        product = self.product[::step]
-        located = self.located._replace(
-            cell=self.located.cell[::step],
-            position=self.located.position[::step],
-            rows_of_product=np.bincount(product, minlength=self.located.n_products),
-        )
-        return LabelledRows(product, located, self.hours[::step])
+    def part(self, where: slice) -> "LabelledRows":
+        """Return some of the rows."""
+        return LabelledRows(self.product[where], self.orders[where], self.hours[where])
+
+    def parts(self) -> Iterator["LabelledRows"]:
+        """Yield all rows, a few at a time."""
+        for start in range(0, len(self.hours), ROWS_AT_ONCE):
+            yield self.part(slice(start, start + ROWS_AT_ONCE))
+
+
+class _Rows(NamedTuple):
+    """Rows, and where they lie on the curves."""
+
+    product: Positions
+    hours: Floats
+    located: LocatedRows
 
 
 class _Fit(NamedTuple):
@@ -76,31 +90,48 @@ class _Fit(NamedTuple):
     """
 
     coefficients: Floats
-    sums: SegmentSums
+    sums: LeastSquaresSums
     prior: Prior
     estimates: Floats
     residuals: Floats
 
 
-def fit_robustly(rows: LabelledRows, n_coefficients: int) -> Floats:
+def fit_robustly(rows: LabelledRows, knots: Floats, n_products: int) -> Floats:
     """Return the coefficients of each product's curve, no rise negative, shape (n_products, D).
-
-    Where there are many rows, the search is made on some of them, and settles on all.
 
     Args:
         rows: to fit.
-        n_coefficients: D, the number of coefficients of a curve.
+        knots: of the curves, shape (D,).
+        n_products: number of products.
     """
-    step = -(-len(rows.hours) // MOST_ROWS_FOR_START)
-    some = rows.thinned(step)
-    noise = NoiseScale.ordinary(rows.located.n_products)
-    fit, noise = _settle(some, _search(some, n_coefficients), noise)
+    step = -(-len(rows.hours) // MOST_ROWS_TO_SETTLE)
+    some = rows.part(slice(None, None, step))
+    located = locate(knots, some.product, some.orders, n_products)
+    fit, noise = _settle(_Rows(some.product, some.hours, located), len(knots))
+    sums, prior, coefficients = fit.sums, fit.prior, fit.coefficients
     if step > 1:
-        fit, noise = _settle(rows, _assess(rows, fit.sums, fit.prior), noise)
-    return without_falls(fit.coefficients, fit.sums, fit.prior)
+        sums = _sum_in_parts(rows, knots, coefficients, noise)
+        prior = estimate_prior(sums, prior)
+        coefficients = update(sums, prior).means
+    return without_falls(coefficients, sums, prior)
 
 
-def _search(rows: LabelledRows, n_coefficients: int) -> _Fit:
+def _settle(rows: _Rows, n_coefficients: int) -> tuple[_Fit, NoiseScale]:
+    """Search for curves, and improve them until their estimates stay where they are."""
+    fit = _search(rows, n_coefficients)
+    noise = NoiseScale.ordinary(rows.located.n_products)
+    for _ in range(MOST_STEPS):
+        noise = measure_noise(rows.product, fit.estimates, fit.residuals, noise)
+        noise_hours = noise.of(rows.product, fit.estimates)
+        weights = _settling_weights(rows.hours - fit.estimates, noise_hours)
+        before = fit.estimates
+        fit = _fit(rows, weights, fit.prior)
+        if np.mean(np.abs(fit.estimates - before) / noise_hours) < SETTLED:
+            break
+    return fit, noise
+
+
+def _search(rows: _Rows, n_coefficients: int) -> _Fit:
     """Find the bulk of the rows, starting from a level curve and a prior that allows anything."""
     level = np.sqrt(np.mean(rows.hours**2)) + TINY
     anything = Prior(np.zeros(n_coefficients), level**2 * np.eye(n_coefficients))
@@ -109,8 +140,7 @@ def _search(rows: LabelledRows, n_coefficients: int) -> _Fit:
     for _ in range(MOST_STEPS):
         noise = np.median(np.abs(residuals)) / MEDIAN_OF_NORMAL + SMALLEST_SHARE * level
         distances = np.abs(rows.hours - estimates) / noise
-        weights = 1 / np.maximum(distances / HUBER, 1)
-        fit = _fit(rows, weights / noise**2, anything)
+        fit = _fit(rows, 1 / np.maximum(distances / HUBER, 1) / noise**2, anything)
         moved = np.mean(np.abs(fit.estimates - estimates)) / noise
         estimates, residuals = fit.estimates, fit.residuals
         if moved < FOUND:
@@ -118,31 +148,44 @@ def _search(rows: LabelledRows, n_coefficients: int) -> _Fit:
     return fit
 
 
-def _settle(rows: LabelledRows, fit: _Fit, noise: NoiseScale) -> tuple[_Fit, NoiseScale]:
-    """Improve a fit until its estimates stay where they are."""
-    for _ in range(MOST_STEPS):
-        noise = measure_noise(rows.product, fit.estimates, fit.residuals, noise)
-        noise_hours = noise.of(rows.product, fit.estimates)
-        distances = (rows.hours - fit.estimates) / noise_hours
-        weights = np.maximum(1 - (distances / OUTLIER_DISTANCE) ** 2, 0.0) ** 2
-        before = fit.estimates
-        fit = _fit(rows, weights / noise_hours**2, fit.prior)
-        if np.mean(np.abs(fit.estimates - before) / noise_hours) < SETTLED:
-            break
-    return fit, noise
+def _settling_weights(residuals: Floats, noise_hours: Floats) -> Floats:
+    """Return Tukey's biweights, divided by the variance of the noise."""
+    distances = residuals / noise_hours
+    biweights = np.maximum(1 - (distances / OUTLIER_DISTANCE) ** 2, 0.0) ** 2
+    weights: Floats = biweights / noise_hours**2
+    return weights
 
 
-def _fit(rows: LabelledRows, weights: Floats, start: Prior) -> _Fit:
-    """Fit the curves to weighted rows; the weights are one over the variance of the noise."""
-    sums = sum_by_segment(rows.located, rows.hours, weights, len(start.mean))
-    return _assess(rows, sums, estimate_prior(sums, start))
+def _fit(rows: _Rows, weights: Floats, start: Prior) -> _Fit:
+    """Fit the curves to weighted rows, and see where the rows lie around them.
 
-
-def _assess(rows: LabelledRows, sums: SegmentSums, prior: Prior) -> _Fit:
-    """Return the curves that sums and prior give, and where these rows lie around them."""
+    Args:
+        rows: to fit.
+        weights: of the rows; one over the variance of the noise where nothing is wrong.
+        start: where the search for the prior begins.
+    """
+    by_segment = sum_by_segment(rows.located, rows.hours, weights)
+    sums = least_squares_sums(by_segment, rows.located.rows_of_product, len(start.mean))
+    prior = estimate_prior(sums, start)
     posterior = update(sums, prior)
     estimates = np.maximum(evaluate(posterior.means, rows.located), 0.0)
     free_share = 1 - posterior.freedom / np.maximum(sums.rows, 1)
     reduction = np.sqrt(np.maximum(free_share, LEAST_FREE_SHARE))
     residuals = (rows.hours - estimates) / reduction[rows.product]
     return _Fit(posterior.means, sums, prior, estimates, residuals)
+
+
+def _sum_in_parts(
+    rows: LabelledRows, knots: Floats, coefficients: Floats, noise: NoiseScale
+) -> LeastSquaresSums:
+    """Sum all rows, weighted by how far they are from the curves that some of them gave."""
+    n_products, n_coefficients = coefficients.shape
+    by_segment = np.zeros((5, n_products, max(n_coefficients - 1, 1)))
+    for part in rows.parts():
+        located = locate(knots, part.product, part.orders, n_products)
+        estimates = np.maximum(evaluate(coefficients, located), 0.0)
+        noise_hours = noise.of(part.product, estimates)
+        weights = _settling_weights(part.hours - estimates, noise_hours)
+        by_segment += sum_by_segment(located, part.hours, weights)
+    rows_of_product = np.bincount(rows.product, minlength=n_products)
+    return least_squares_sums(by_segment, rows_of_product, n_coefficients)

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     LOG.info("Starting train-model stage.")
     with alert_on_failure(settings.webhook_url):
         store = open_store(settings.store)
-        champion = None if settings.ignore_champion else load_champion(store)
+        champion = _champion(store, settings)
         try:
             _train_and_release(store, champion, settings)
         except (DatasetError, ModelRefused) as refusal:
@@ -45,6 +45,17 @@ def main(arguments: Sequence[str] = ()) -> None:
                 raise
             _go_on_with(champion, refusal, settings)
     LOG.info("Finished train-model stage.")
+
+
+def _champion(store: ObjectStore, settings: TrainSettings) -> DispatchModel | None:
+    """Return the model in production, or None if there is none or it is not to be asked."""
+    if settings.ignore_champion:
+        LOG.warning("The model in production is not compared with: --ignore-champion is set.")
+        return None
+    champion = load_champion(store)
+    if champion is None:
+        LOG.info("There is no model in production to compare with.")
+    return champion
 
 
 def _train_and_release(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pipeline.champion_check import comparison_warnings, movement_in_words
 from pipeline.drift_check import drift_warnings
 from pipeline.model_checks import listed
-from pipeline.model_lineage import CandidateScore, Lineage
+from pipeline.model_lineage import CandidateScore, ChampionComparison, Lineage
 from pipeline.stage_logging import LOG
 
 
@@ -37,7 +37,8 @@ def _table(lineage: Lineage) -> Iterator[str]:
         f"{interval.noise_base_hours:.2f} h + {interval.noise_growth:.1%} of the estimate. "
         f"Outliers: {lineage.outliers.rows:,} rows ({lineage.outliers.share:.1%})."
     )
-    yield _champion_row(lineage)
+    if lineage.comparison is not None:
+        yield _champion_row(lineage.comparison)
 
 
 def _candidate_row(score: CandidateScore) -> str:
@@ -51,10 +52,7 @@ def _candidate_row(score: CandidateScore) -> str:
     )
 
 
-def _champion_row(lineage: Lineage) -> str:
-    comparison = lineage.comparison
-    if comparison is None:
-        return "There is no model in production to compare with."
+def _champion_row(comparison: ChampionComparison) -> str:
     champion, challenger = comparison.champion_error_hours, comparison.challenger_error_hours
     if champion is None or challenger is None:
         return movement_in_words(comparison)

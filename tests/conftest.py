@@ -1,9 +1,10 @@
-"""What the tests share: an S3 server, stores with sample data, and a clean environment."""
+"""What the tests share: servers, stores with sample data, and a clean environment."""
 
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +15,7 @@ import pytest
 from pipeline.artifact_reader import DispatchModel, load_model
 from pipeline.directory_store import DirectoryStore
 from pipeline.train_model import main as train_model
-from tests.helpers import ROOT, free_port, wait_for
+from tests.helpers import ROOT, Webhook, free_port, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -76,10 +77,28 @@ def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
+@pytest.fixture
+def production(trained_store: Path, tmp_path: Path) -> Path:
+    """Copy the trained store, so that a test may train on a next week."""
+    return shutil.copytree(trained_store, tmp_path / "production")
+
+
 @pytest.fixture(scope="session")
 def served_model(trained_store: Path) -> DispatchModel:
     """Return the model of the trained store, as the service has it."""
     return load_model(DirectoryStore(str(trained_store)))
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    """Run a webhook in a thread, and ask no proxy for it."""
+    monkeypatch.setenv("no_proxy", "*")
+    with Webhook() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 def _copy_sample_datasets(store: Path) -> Path:

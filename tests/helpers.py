@@ -1,4 +1,4 @@
-"""Ports, processes and stores for tests that use real ones."""
+"""Ports, processes, servers and stores for tests that use real ones."""
 
 import json
 import socket
@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,6 +21,9 @@ HTTP = build_opener(ProxyHandler({}))
 """All servers are on this machine, so no proxy is asked."""
 PREDICTION = "/api/v0.1/time_to_dispatch"
 EXAMPLE = {"product_code": "SKU001", "orders_placed": 112}
+NEXT_WEEK = "datasets/time_to_dispatch_2026-11-27T23-00-00.csv"
+"""Newer than all datasets of the sample store."""
+WEBHOOK_TOKEN = "T0000-B0000-XXXX"
 
 
 def free_port() -> int:
@@ -89,3 +94,60 @@ def stop(process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         raise
+
+
+def deliver(store: Path, week: pd.DataFrame | str) -> None:
+    """Put a week into a store as its newest dataset."""
+    text = week if isinstance(week, str) else week.to_csv(index=False)
+    (store / NEXT_WEEK).parent.mkdir(parents=True, exist_ok=True)
+    (store / NEXT_WEEK).write_text(text)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder without their suffixes, sorted."""
+    return sorted(path.stem for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
+    """Return the messages that were logged at a level."""
+    return [record.getMessage() for record in caplog.records if record.levelname == level]
+
+
+class Webhook(ThreadingHTTPServer):
+    """A server that answers every request alike and keeps what it received."""
+
+    def __init__(self) -> None:
+        """Listen on a free port."""
+        super().__init__(("127.0.0.1", 0), _WebhookHandler)
+        self.status = 200
+        self.received: list[tuple[str, dict[str, str], Any]] = []
+
+    @property
+    def url(self) -> str:
+        """The URL that stands for the webhook, token included."""
+        return f"http://127.0.0.1:{self.server_port}/services/{WEBHOOK_TOKEN}"
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts that were posted."""
+        return [body["text"] for _, _, body in self.received]
+
+
+class _WebhookHandler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Webhook)
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.received.append((self.path, dict(self.headers), body))
+        self.send_response(self.server.status)
+        self.send_header("location", "/elsewhere")
+        self.end_headers()
+        self.wfile.write(f"no service {WEBHOOK_TOKEN}".encode())
+
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Webhook)
+        self.server.received.append((self.path, dict(self.headers), None))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -68,6 +69,39 @@ def test_estimates_never_fall_as_orders_rise_and_are_never_negative(
         assert (np.diff(hours) >= 0).all()
         assert (hours >= 0).all()
         assert hours[-1] > hours[0]
+
+
+def test_the_bounds_lie_around_the_estimate_and_never_below_zero(
+    served_model: DispatchModel,
+) -> None:
+    orders = np.arange(0.0, 321.0)
+    for product in served_model.products:
+        codes = [product] * len(orders)
+        hours = served_model.estimate(codes, orders)
+        lower, upper = served_model.bounds(codes, hours)
+        interval = served_model.lineage.interval
+        assert (lower >= 0).all() and (lower <= hours).all() and (hours < upper).all()
+        # Where zero does not cut it off, the interval is as wide below as above.
+        assert np.allclose((upper - hours)[lower > 0], (hours - lower)[lower > 0])
+        assert (upper - hours).min() > 0.5 * interval.multiple * interval.noise_base_hours
+
+
+def test_an_unknown_product_has_no_bounds(served_model: DispatchModel) -> None:
+    with pytest.raises(KeyError):
+        served_model.bounds(["SKU999"], np.array([1.0]))
+
+
+@pytest.mark.parametrize("product_code", ["SKU001", "SKU005"])
+def test_order_counts_outside_the_range_seen_are_extrapolated(
+    product_code: str, served_model: DispatchModel, trained_store: Path
+) -> None:
+    week = pd.read_csv(trained_store / served_model.lineage.dataset.key)
+    seen = week.loc[week["product_code"] == product_code, "orders_placed"]
+
+    assert not served_model.is_extrapolated(product_code, float(seen.min()))
+    assert not served_model.is_extrapolated(product_code, float(seen.max()))
+    assert served_model.is_extrapolated(product_code, float(seen.min()) - 0.5)
+    assert served_model.is_extrapolated(product_code, float(seen.max()) + 0.5)
 
 
 def test_the_model_with_the_newest_timestamp_is_loaded(
@@ -173,16 +207,18 @@ def test_a_model_without_our_lineage_is_refused(
         load(with_metadata(artifact, metadata))
 
 
-def test_a_newer_format_is_refused_with_both_versions_and_what_to_do(
-    artifact: bytes, load: Callable[[bytes], DispatchModel]
+@pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
+def test_another_format_is_refused_with_both_versions_and_what_to_do(
+    version: int, artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
-    # A newer format may be anything, so the version has to be judged before all other facts.
-    newer = {"format_version": FORMAT_VERSION + 1, "trained": "at some time"}
+    # Another format may be anything, so the version has to be judged before all other facts.
+    other = {"format_version": version, "trained": "at some time"}
     with pytest.raises(ArtifactError) as refusal:
-        load(with_metadata(artifact, {LINEAGE_METADATA: json.dumps(newer)}))
-    assert f"has format {FORMAT_VERSION + 1}" in str(refusal.value)
-    assert f"knows formats up to {FORMAT_VERSION}" in str(refusal.value)
-    assert "Deploy newer code, or pin an older model with --model-key" in str(refusal.value)
+        load(with_metadata(artifact, {LINEAGE_METADATA: json.dumps(other)}))
+    assert f"has format {version}, and this code knows format {FORMAT_VERSION}" in str(
+        refusal.value
+    )
+    assert "Deploy the code that it was made with, or train it again" in str(refusal.value)
 
 
 @pytest.mark.parametrize("fact", ["trained_at", "dataset", "metrics", "catalogue"])

@@ -1,73 +1,25 @@
 """Alerts: what a webhook receives, and that no failure raises or tells the secret."""
 
-import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
 from pipeline.failure_alert import alert_on_failure, post_alert
 from pipeline.stage_errors import PipelineError
-from tests.helpers import free_port
+from tests.helpers import WEBHOOK_TOKEN as SECRET
+from tests.helpers import Webhook, free_port
 
-SECRET = "T0000-B0000-XXXX"
 MANY_SECONDS = 30.0
-
-
-class Webhook(ThreadingHTTPServer):
-    """A server that answers every request alike and keeps what it received."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.status = 200
-        self.received: list[tuple[str, dict[str, str], Any]] = []
-
-    @property
-    def url(self) -> str:
-        """The URL that stands for the webhook, token included."""
-        return f"http://127.0.0.1:{self.server_port}/services/{SECRET}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        assert isinstance(self.server, Webhook)
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.received.append((self.path, dict(self.headers), body))
-        self.send_response(self.server.status)
-        self.send_header("location", "/elsewhere")
-        self.end_headers()
-        self.wfile.write(f"no service {SECRET}".encode())
-
-    def do_GET(self) -> None:
-        assert isinstance(self.server, Webhook)
-        self.server.received.append((self.path, dict(self.headers), None))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing."""
 
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask no proxy for servers on this machine."""
     monkeypatch.setenv("no_proxy", "*")
-
-
-@pytest.fixture
-def webhook() -> Iterator[Webhook]:
-    """Run a webhook in a thread."""
-    with Webhook() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_a_webhook_receives_the_text_as_json(

@@ -5,62 +5,66 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from pipeline.dispatch_curves import Floats, PerProductLine
+from pipeline.curve_segments import Floats
+from pipeline.dispatch_curves import FEATURES, DispatchCurve, PerProductCurve
 from pipeline.model_checks import (
+    GRID_POINTS,
     GridEstimates,
     behaviour_failures,
     compute_metrics,
     estimate_on_grid,
     flat_products,
     listed,
+    outlier_failures,
     r_squared_failures,
 )
-from pipeline.model_lineage import Metrics
-from pipeline.model_selection import Split, fit_regressor, split_orders
+from pipeline.model_lineage import Metrics, Outliers
+from pipeline.model_selection import Judged
 from pipeline.order_simulator import simulate_orders
 
 
-class Fixed:
-    """A fitted regressor that gives the same estimates whatever it is asked."""
-
-    def __init__(self, *hours: float) -> None:
-        self.hours = np.array(hours)
-
-    def predict(self, X: pd.DataFrame) -> Floats:
-        return self.hours[: len(X)]
+def judged(hours: list[float], estimates: list[float]) -> Judged:
+    rows = pd.DataFrame({"product_code": "A", "orders_placed": 1.0, "hours_to_dispatch": hours})
+    return Judged(rows, np.array(estimates))
 
 
-def split_with(test_hours: list[float]) -> Split:
-    def rows(hours: list[float]) -> pd.DataFrame:
-        return pd.DataFrame(
-            {"product_code": "A", "orders_placed": 1.0, "hours_to_dispatch": hours}
-        )
-
-    return Split(train=rows([1.0, 2.0, 3.0]), test=rows(test_hours))
+def fit_lines(orders: pd.DataFrame) -> DispatchCurve:
+    return PerProductCurve(segments=1).fit(orders[FEATURES], orders["hours_to_dispatch"])
 
 
 def grid(*curves: list[float]) -> GridEstimates:
     codes: npt.NDArray[np.object_] = np.array([f"SKU{i}" for i in range(len(curves))], dtype=object)
-    return GridEstimates(codes, np.array(curves))
+    orders = np.tile(np.arange(len(curves[0]), dtype=float), (len(curves), 1))
+    return GridEstimates(codes, orders, np.array(curves))
 
 
-def metrics(r_squared: float | None) -> Metrics:
+def metrics(r_squared: float | None, noise_floor_hours: float = 0.5) -> Metrics:
     return Metrics(
-        r_squared=r_squared, mean_absolute_error_hours=1.0, train_rows=80, test_rows=20
+        r_squared=r_squared,
+        mean_absolute_error_hours=1.0,
+        noise_floor_hours=noise_floor_hours,
+        train_rows=80,
+        test_rows=20,
     )
 
 
 def test_metrics_are_those_of_the_test_rows() -> None:
-    found = compute_metrics(Fixed(1.5, 2.0, 6.0), split_with([1.0, 2.0, 6.0]))
+    test = judged([1.0, 2.0, 6.0], estimates=[1.5, 2.0, 6.0])
+
+    found = compute_metrics(test, noise_hours=np.array([1.0, 2.0, 3.0]), train_rows=12)
 
     assert found.mean_absolute_error_hours == pytest.approx(0.5 / 3)
     assert found.r_squared == pytest.approx(1 - 0.25 / 14)
-    assert (found.train_rows, found.test_rows) == (3, 3)
+    # The mean absolute value of normal noise is its standard deviation times sqrt(2 / pi).
+    assert found.noise_floor_hours == pytest.approx(2 * np.sqrt(2 / np.pi))
+    assert (found.train_rows, found.test_rows) == (12, 3)
 
 
 @pytest.mark.parametrize("test_hours", [[2.0], [2.0, 2.0, 2.0]])
 def test_r_squared_is_not_defined_where_all_hours_are_the_same(test_hours: list[float]) -> None:
-    found = compute_metrics(Fixed(1.0, 2.0, 2.0), split_with(test_hours))
+    test = judged(test_hours, estimates=[1.0] * len(test_hours))
+
+    found = compute_metrics(test, np.ones(len(test_hours)), train_rows=12)
 
     assert found.r_squared is None
     assert "not defined" in r_squared_failures(found, 0.1, "--option")[0]
@@ -77,26 +81,54 @@ def test_r_squared_below_the_threshold_is_reported_with_both_numbers() -> None:
     assert failures == ["R² 0.7999 is below --option 0.8"]
 
 
+@pytest.mark.parametrize(
+    ("noise_floor_hours", "at_the_floor"), [(0.9, False), (0.92, True), (1.1, True)]
+)
+def test_a_low_r_squared_at_the_noise_floor_is_explained(
+    noise_floor_hours: float, at_the_floor: bool
+) -> None:
+    (failure,) = r_squared_failures(metrics(0.5, noise_floor_hours), 0.8, "--option")
+
+    assert ("the hours of this week vary too little" in failure) == at_the_floor
+    assert ("accept it with a lower --option" in failure) == at_the_floor
+
+
+@pytest.mark.parametrize(("share", "refused"), [(0.05, False), (0.051, True)])
+def test_outliers_are_refused_above_their_share(share: float, refused: bool) -> None:
+    found = outlier_failures(Outliers(rows=51, share=share, farthest=()), max_share=0.05)
+
+    assert found == refused * [
+        "51 rows (5.1%) are farther than 6 robust standard deviations from the model, more than "
+        "--max-outlier-share 0.05 allows"
+    ]
+
+
 def test_a_sound_model_breaks_no_rule() -> None:
     orders = simulate_orders(500, seed=1)
 
-    found = estimate_on_grid(fit_regressor(orders), orders)
+    found = estimate_on_grid(fit_lines(orders), orders)
 
-    assert found.hours.shape == (5, 21)
+    assert found.hours.shape == (5, GRID_POINTS)
     assert behaviour_failures(found, orders["hours_to_dispatch"].max()) == []
 
 
 def test_the_grid_covers_the_orders_seen_with_each_product() -> None:
-    orders = pd.DataFrame(
-        {"product_code": ["A", "A", "B"], "orders_placed": [10.0, 40.0, 8.0], "hours": [1, 4, 8]}
-    )
-    line = PerProductLine(min_rows=1).fit(orders, orders["hours"])
+    orders = pd.DataFrame({"product_code": ["A", "A", "B"], "orders_placed": [10.0, 40.0, 8.0]})
 
-    found = estimate_on_grid(line, orders)
+    class TenthOfOrders:
+        """A fitted regressor that gives a tenth of an hour per order."""
+
+        def predict(self, X: pd.DataFrame) -> Floats:
+            return X["orders_placed"].to_numpy(dtype=float) / 10
+
+    found = estimate_on_grid(TenthOfOrders(), orders)
 
     assert found.products.tolist() == ["A", "B"]
-    np.testing.assert_allclose(found.hours[0], np.linspace(0, 4, 21), atol=1e-12)
-    assert found.hours[1, -1] == pytest.approx(8.0)
+    np.testing.assert_allclose(found.orders[0], np.linspace(0, 40, GRID_POINTS))
+    np.testing.assert_allclose(found.orders[1], np.linspace(0, 8, GRID_POINTS))
+    np.testing.assert_allclose(found.hours, found.orders / 10)
+    assert found.points()["product_code"].tolist() == ["A"] * GRID_POINTS + ["B"] * GRID_POINTS
+    assert found.points()["orders_placed"].tolist() == found.orders.ravel().tolist()
 
 
 @pytest.mark.parametrize(
@@ -143,12 +175,3 @@ def test_long_lists_of_products_are_cut() -> None:
 def test_odd_product_codes_stay_on_one_short_line() -> None:
     assert listed(["A\nB"]) == r"'A\nB'"
     assert len(listed(["A" * 100_000])) < 50
-
-
-def test_the_metrics_of_the_simulator_s_weeks_are_near_the_noise_floor() -> None:
-    split = split_orders(simulate_orders(20_000, seed=4))
-
-    found = compute_metrics(fit_regressor(split.train), split)
-
-    # The mean absolute value of normal noise is its standard deviation times sqrt(2 / pi).
-    assert found.mean_absolute_error_hours == pytest.approx(0.8 * np.sqrt(2 / np.pi), rel=0.05)

@@ -1,0 +1,142 @@
+"""Curves through rows of which some are wrong."""
+
+import numpy as np
+import pytest
+
+from pipeline.curve_segments import Floats, Positions
+from pipeline.robust_fit import LabelledRows, fit_robustly
+
+KNOTS = np.array([0.0, 320.0])
+PRODUCTS = 5
+TRUTH = np.array([[1.0, 24.0], [3.0, 16.0], [2.0, 10.0], [4.0, 30.0], [2.5, 14.0]])
+"""Level and rise of each product."""
+
+
+def week(count: int, seed: int, noise_hours: float = 0.8) -> LabelledRows:
+    random = np.random.default_rng(seed)
+    product = random.integers(0, PRODUCTS, count)
+    orders = random.uniform(0, 320, count)
+    hours = TRUTH[product, 0] + TRUTH[product, 1] * orders / 320
+    return LabelledRows(product, orders, hours + random.normal(scale=noise_hours, size=count))
+
+
+def mistyped(rows: LabelledRows, share: float, factor: float = 10.0) -> LabelledRows:
+    """Multiply some of the labels by ten."""
+    wrong = np.random.default_rng(99).random(len(rows.hours)) < share
+    return rows._replace(hours=np.where(wrong, factor * rows.hours, rows.hours))
+
+
+def fit(rows: LabelledRows) -> Floats:
+    return fit_robustly(rows, KNOTS, PRODUCTS)
+
+
+def by_least_squares(rows: LabelledRows) -> Floats:
+    """Return level and rise of each product by plain least squares."""
+    coefficients = []
+    for i in range(PRODUCTS):
+        own = rows.product == i
+        slope, level = np.polyfit(rows.orders[own], rows.hours[own], 1)
+        coefficients.append([level, slope * 320])
+    return np.array(coefficients)
+
+
+def error(coefficients: Floats, truth: Floats = TRUTH) -> float:
+    """Return the mean distance between lines in hours."""
+    places = np.linspace(0, 1, 11)
+    difference = coefficients - truth
+    return float(np.abs(difference[:, :1] + difference[:, 1:] * places).mean())
+
+
+def test_clean_rows_give_nearly_what_least_squares_gives() -> None:
+    rows = week(10_000, seed=1)
+
+    assert error(fit(rows), by_least_squares(rows)) < 0.01
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("factor", [10.0, 0.1])
+def test_three_percent_of_wrong_labels_hardly_change_the_lines(seed: int, factor: float) -> None:
+    clean = week(2000, seed)
+    rows = mistyped(clean, share=0.03, factor=factor)
+
+    moved = error(fit(rows), fit(clean))
+
+    assert moved < 0.05
+    assert error(by_least_squares(rows), by_least_squares(clean)) > 5 * moved
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_third_of_the_labels_times_ten_leaves_the_lines_near_the_truth(seed: int) -> None:
+    rows = mistyped(week(2000, seed), share=0.3)
+
+    assert error(fit(rows)) < 0.3
+    assert error(by_least_squares(rows)) > 20
+
+
+def test_wrong_labels_of_one_product_alone_do_not_move_it() -> None:
+    rows = week(2000, seed=6)
+    wrong = (rows.product == 2) & (np.random.default_rng(0).random(2000) < 0.2)
+    damaged = rows._replace(hours=np.where(wrong, 10 * rows.hours, rows.hours))
+
+    np.testing.assert_allclose(fit(damaged)[2], fit(rows)[2], atol=0.3)
+
+
+def test_noisy_rows_count_less_than_quiet_ones() -> None:
+    random = np.random.default_rng(7)
+    errors, plain_errors = [], []
+    for _ in range(10):
+        rows = week(500, seed=int(random.integers(1_000_000)), noise_hours=0)
+        noise = random.normal(size=500) * (0.02 + 0.3 * rows.hours * (rows.orders > 100))
+        noisy = rows._replace(hours=rows.hours + noise)
+        errors.append(np.abs(fit(noisy)[:, 0] - TRUTH[:, 0]).mean())
+        plain_errors.append(np.abs(by_least_squares(noisy)[:, 0] - TRUTH[:, 0]).mean())
+
+    assert np.mean(errors) < 0.7 * np.mean(plain_errors)
+
+
+def test_more_rows_than_are_searched_still_all_count() -> None:
+    rows = week(1_200_000, seed=8, noise_hours=3.0)
+
+    assert error(fit(rows), by_least_squares(rows)) < 0.004
+
+
+def test_more_rows_than_are_searched_may_hold_wrong_ones() -> None:
+    rows = mistyped(week(600_000, seed=9), share=0.03)
+
+    assert error(fit(rows)) < 0.02
+
+
+@pytest.mark.parametrize("hours", [0.0, 7.0, 1e5])
+def test_constant_labels_give_a_level(hours: float) -> None:
+    rows = week(100, seed=10)._replace(hours=np.full(100, hours))
+
+    coefficients = fit(rows)
+
+    np.testing.assert_allclose(coefficients[:, 0], hours, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(coefficients[:, 1], 0.0, atol=1e-6 * (1 + hours))
+
+
+def test_a_product_without_rows_is_like_the_others() -> None:
+    rows = week(500, seed=11)
+    product: Positions = np.where(rows.product == 4, 3, rows.product)
+    four = rows._replace(product=product)
+
+    coefficients = fit(four)
+
+    assert coefficients[:4, 1].min() < coefficients[4, 1] < coefficients[:4, 1].max()
+
+
+def test_no_rise_is_negative_whatever_the_rows_say() -> None:
+    rows = week(300, seed=12)
+    falling = rows._replace(hours=40 - rows.hours)
+
+    assert (fit(falling)[:, 1] == 0.0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+def test_the_unit_of_the_labels_does_not_matter(scale: float) -> None:
+    rows = mistyped(week(500, seed=13), share=0.03)
+
+    scaled = fit(rows._replace(hours=rows.hours * scale))
+
+    np.testing.assert_allclose(scaled / scale, fit(rows), rtol=1e-3)
