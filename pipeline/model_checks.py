@@ -82,8 +82,8 @@ def r_squared_failures(metrics: Metrics, threshold: float, option: str) -> list[
         return [failure]
     return [
         f"{failure}, though the mean absolute error of {error:.2f} h is at the noise floor of "
-        f"{floor:.2f} h: the hours of this week vary too little for a high R². If that is as it "
-        f"should be, accept it with a lower {option}"
+        f"{floor:.2f} h: either the hours of this week vary too little for a high R², and a lower "
+        f"{option} accepts that, or they depend on something else than product and orders placed"
     ]
 
 

@@ -107,10 +107,20 @@ def _trend(estimates: Floats, distances: Floats) -> tuple[float, float]:
     by_estimate = np.array_split(np.argsort(estimates, kind="stable"), bins)
     centres = np.array([estimates[rows].mean() for rows in by_estimate])
     noise = np.array([np.median(distances[rows]) for rows in by_estimate]) / MEDIAN_OF_NORMAL
-    is_level = np.ptp(centres) <= SMALLEST_SHARE * centres.max()
-    growth = 0.0 if is_level else max(theilslopes(noise, centres).slope, 0.0)
-    base_hours = np.median(noise - growth * centres)
-    return float(max(base_hours, LEAST_BASE_SHARE * np.median(noise))), float(growth)
+    typical = np.median(noise)
+    # Through the origin; steeper lines come from estimates that hardly differ.
+    steepest = typical / max(np.median(centres), SMALLEST_SHARE)
+    growth = float(np.clip(_median_slope(centres, noise), 0.0, steepest))
+    base_hours = max(np.median(noise - growth * centres), LEAST_BASE_SHARE * typical)
+    return float(base_hours), growth
+
+
+def _median_slope(x: Floats, y: Floats) -> float:
+    """Return the median slope of the lines through all pairs of points (Theil and Sen)."""
+    if np.ptp(x) <= SMALLEST_SHARE * x.max():
+        return 0.0
+    with np.errstate(invalid="ignore"):  # of the confidence limits, where values are tied
+        return float(theilslopes(y, x).slope)
 
 
 def _shrunk(relative: Floats, product: Positions, distances: Floats) -> Floats:

@@ -67,14 +67,18 @@ def deal_out(orders: pd.DataFrame) -> npt.NDArray[np.int8]:
 def thin_out(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> pd.DataFrame:
     """Return at most about `most_rows` rows that show how a model does on all of them.
 
-    Whole products are left out rather than rows of each, since how much a model can learn depends
-    on the rows of each product; where products have more than `rows_per_product` rows on average,
-    that is enough.
+    How much a model can learn depends on the rows of each product. So products are left out rather
+    than rows of each, and a product loses rows only beyond `rows_per_product`, or beyond its equal
+    share if that is more.
     """
     if len(orders) <= most_rows:
         return orders
-    step = max(1, len(orders) // (rows_per_product * orders[PRODUCT].nunique()))
-    thinned = orders.iloc[::step]
-    rows = thinned[PRODUCT].value_counts().sample(frac=1, random_state=SEED)
-    kept = rows.index[: max(1, int((rows.cumsum() <= most_rows).sum()))]
-    return thinned[thinned[PRODUCT].isin(kept)]
+    rows = orders[PRODUCT].value_counts()
+    rows = rows[rows > 0]
+    most_of_product = max(rows_per_product, most_rows // len(rows))
+    shuffled = rows.clip(upper=most_of_product).sample(frac=1, random_state=SEED)
+    kept = shuffled.index[: max(1, int((shuffled.cumsum() <= most_rows).sum()))]
+    some = orders[orders[PRODUCT].isin(kept)]
+    steps = some[PRODUCT].map(-(-rows // most_of_product)).to_numpy(dtype=int)
+    places = some.groupby(PRODUCT, observed=True).cumcount().to_numpy()
+    return some[places % steps == 0]

@@ -13,11 +13,12 @@ from scipy.optimize import nnls
 
 from pipeline.curve_segments import Floats, LeastSquaresSums
 
-MOST_PRODUCTS = 500
+MOST_PRODUCTS = 300
 """The products with most rows are enough to estimate the prior."""
-MOST_STEPS = 50
+MOST_STEPS = 30
 CHANGE = 0.01
 """The EM algorithm stops when no standard deviation changes by a larger share of itself."""
+TRACE, TINY = 1e-12, 1e-300
 
 
 class Prior(NamedTuple):
@@ -45,6 +46,18 @@ class Posterior(NamedTuple):
     freedom: Floats
 
 
+class _Evidence(NamedTuple):
+    """The rows of each product as D rows with noise of one: target = rootᵀ · coefficients + noise.
+
+    Attributes:
+        roots: shape (n_products, D, D).
+        targets: shape (n_products, D).
+    """
+
+    roots: Floats
+    targets: Floats
+
+
 def estimate_prior(sums: LeastSquaresSums, start: Prior) -> Prior:
     """Return the prior that makes the rows of all products most likely.
 
@@ -53,23 +66,23 @@ def estimate_prior(sums: LeastSquaresSums, start: Prior) -> Prior:
         start: where the search begins; its covariance should rather be too large.
     """
     largest = np.argsort(-sums.rows, kind="stable")[:MOST_PRODUCTS]
-    some = sums.of(largest)
+    evidence = _evidence(sums.of(largest))
     prior = start
     for _ in range(MOST_STEPS):
-        improved = _improved(some, prior)
-        change = np.diag(improved.covariance) / np.diag(prior.covariance) - 1
+        improved = _improved(evidence, prior)
+        before, after = np.diag(prior.covariance), np.diag(improved.covariance)
         prior = improved
-        if (np.abs(change) < 2 * CHANGE).all():
+        if (np.abs(after - before) <= 2 * CHANGE * before).all():
             break
     return prior
 
 
 def update(sums: LeastSquaresSums, prior: Prior) -> Posterior:
     """Return what the rows of each product make of the prior."""
-    root = _root(prior.covariance)
-    inverses = _inverses(sums.matrices, root)
-    deviations = _deviations(sums, prior.mean, root, inverses)
-    freedom = len(root) - np.trace(inverses, axis1=1, axis2=2)
+    evidence = _evidence(sums)
+    shares = _prior_shares(evidence, prior)
+    deviations = _deviations(evidence, prior, shares)
+    freedom = len(prior.mean) - np.trace(shares, axis1=1, axis2=2)
     return Posterior(prior.mean + deviations, freedom)
 
 
@@ -93,49 +106,55 @@ def _nearest_rising(coefficients: Floats, precision: Floats) -> Floats:
     """Minimise the squared distance in this metric; the level is free and follows the rises."""
     cross = precision[0, 1:] / precision[0, 0]
     of_rises = precision[1:, 1:] - np.outer(cross, precision[0, 1:])
-    root = _root(of_rises).T
+    values, vectors = np.linalg.eigh(of_rises)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))).T
     rises, _ = nnls(root, root @ coefficients[1:])
     level = coefficients[0] - cross @ (rises - coefficients[1:])
     return np.concatenate([[level], rises])
 
 
-def _improved(sums: LeastSquaresSums, prior: Prior) -> Prior:
+def _evidence(sums: LeastSquaresSums) -> _Evidence:
+    """Take the roots of the matrices; a trace of evidence makes those of few rows regular."""
+    trace = np.trace(sums.matrices, axis1=1, axis2=2)
+    regular = (TRACE * trace + TINY)[:, None, None] * np.eye(sums.moments.shape[1])
+    roots = np.linalg.cholesky(sums.matrices + regular).astype(float, copy=False)
+    targets = np.linalg.solve(roots, sums.moments[:, :, None])[:, :, 0]
+    return _Evidence(roots, targets)
+
+
+def _improved(evidence: _Evidence, prior: Prior) -> Prior:
     """Make one step of the EM algorithm."""
-    root = _root(prior.covariance)
-    inverses = _inverses(sums.matrices, root)
-    mean = _pooled_mean(sums, root, inverses)
-    deviations = _deviations(sums, mean, root, inverses)
+    shares = _prior_shares(evidence, prior)
+    gains = evidence.roots @ shares
+    information = gains @ evidence.roots.transpose(0, 2, 1)
+    right = np.einsum("pij,pj->i", gains, evidence.targets)
+    mean = np.linalg.lstsq(information.sum(axis=0), right, rcond=TRACE)[0]
+    deviations = _deviations(evidence, Prior(mean, prior.covariance), shares)
     spread = deviations.T @ deviations / len(deviations)
-    return Prior(mean, spread + root @ inverses.mean(axis=0) @ root.T)
+    known = prior.covariance @ information.mean(axis=0) @ prior.covariance
+    return Prior(mean, _without_negative_variance(spread + prior.covariance - known))
 
 
-def _pooled_mean(sums: LeastSquaresSums, root: Floats, inverses: Floats) -> Floats:
-    """Return the mean of the prior by generalised least squares over the products."""
-    gains = sums.matrices @ root @ inverses @ root.T
-    normal = (sums.matrices - gains @ sums.matrices).sum(axis=0)
-    right = (sums.moments - (gains @ sums.moments[:, :, None])[:, :, 0]).sum(axis=0)
-    mean: Floats = np.linalg.lstsq(normal, right)[0]
-    return mean
+def _prior_shares(evidence: _Evidence, prior: Prior) -> Floats:
+    """Return (1 + rootᵀ · covariance · root)⁻¹ for each product.
+
+    What the targets differ from the prior's mean is noise to this share, and the rest is the
+    product's own; shape (n_products, D, D).
+    """
+    signal = evidence.roots.transpose(0, 2, 1) @ prior.covariance @ evidence.roots
+    return np.linalg.inv(np.eye(len(prior.mean)) + signal).astype(float, copy=False)
 
 
-def _deviations(sums: LeastSquaresSums, mean: Floats, root: Floats, inverses: Floats) -> Floats:
-    """Return how far each product's coefficients are from a mean, shape (n_products, D)."""
-    surprise = sums.moments - sums.matrices @ mean
-    deviations: Floats = (inverses @ (surprise @ root)[:, :, None])[:, :, 0] @ root.T
+def _deviations(evidence: _Evidence, prior: Prior, shares: Floats) -> Floats:
+    """Return how far each product's coefficients are from the mean, shape (n_products, D)."""
+    surprise = evidence.targets - prior.mean @ evidence.roots
+    explained = evidence.roots @ (shares @ surprise[:, :, None])
+    deviations: Floats = explained[:, :, 0] @ prior.covariance
     return deviations
 
 
-def _inverses(matrices: Floats, root: Floats) -> Floats:
-    """Return (1 + rootᵀ · matrix · root)⁻¹ for each product.
-
-    With the root of the prior's covariance on both sides this is the posterior covariance,
-    (matrix + covariance⁻¹)⁻¹, also where matrix or covariance are singular.
-    """
-    return np.linalg.inv(np.eye(len(root)) + root.T @ matrices @ root).astype(float, copy=False)
-
-
-def _root(matrix: Floats) -> Floats:
-    """Return R with R · Rᵀ equal to a symmetric matrix without negative eigenvalues."""
-    values, vectors = np.linalg.eigh(matrix)
-    root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
-    return root
+def _without_negative_variance(covariance: Floats) -> Floats:
+    """Return the nearest covariance matrix, since rounding may have made it something else."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    nearest: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return nearest

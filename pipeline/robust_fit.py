@@ -34,7 +34,7 @@ from pipeline.pooled_prior import Prior, estimate_prior, update, without_falls
 
 HUBER = 0.5
 """Distance, in units of the noise, from which Huber's weights fall: nearly least absolute error."""
-MOST_STEPS = 40
+MOST_STEPS = 20
 FOUND, SETTLED = 0.03, 1e-3
 """Search and settling end when the estimates move less than this on average, in units of the
 noise."""

@@ -135,7 +135,7 @@ def _go_on_with(
     message = f"{refusal} Going on with {champion.version}, since --on-refusal is keep."
     LOG.error(message)
     if settings.webhook_url:
-        post_alert(settings.webhook_url, message)
+        post_alert(settings.webhook_url, f"time-to-dispatch: {message}")
 
 
 if __name__ == "__main__":

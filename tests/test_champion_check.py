@@ -408,7 +408,7 @@ def test_the_interval_is_that_of_a_mean_and_the_same_every_time() -> None:
 
     standard_error = differences.std() / np.sqrt(len(test))
     assert comparison.least_excess_hours == pytest.approx(
-        differences.mean() - 1.645 * standard_error, abs=0.15 * standard_error
+        differences.mean() - 2.326 * standard_error, abs=0.25 * standard_error
     )
     assert comparison == compare_with_champion(champion, worse, THIS_WEEK, MAX_SHIFT)
 

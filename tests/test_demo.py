@@ -19,6 +19,7 @@ VARIABLE_PARTS = {
     r"process \[\d+\]": "process <id>",
     r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+": "<port>",
     r"(?<= )/\S*/data/": "<data>/",
+    r"\([\d,]+ bytes\)": "(<size>)",
 }
 
 
