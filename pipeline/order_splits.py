@@ -81,4 +81,5 @@ def thin_out(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> pd.
     some = orders[orders[PRODUCT].isin(kept)]
     steps = some[PRODUCT].map(-(-rows // most_of_product)).to_numpy(dtype=int)
     places = some.groupby(PRODUCT, observed=True).cumcount().to_numpy()
-    return some[places % steps == 0]
+    thinned: pd.DataFrame = some[places % steps == 0]
+    return thinned

@@ -19,7 +19,8 @@ def orders_of(rows_of_product: dict[str, int]) -> pd.DataFrame:
 
 def counts(orders: pd.DataFrame) -> dict[str, int]:
     """Return the rows of each product that has any."""
-    return orders["product_code"].astype(str).value_counts().to_dict()
+    rows = orders["product_code"].value_counts()
+    return {str(code): int(count) for code, count in rows.items() if count}
 
 
 # Training and test rows

@@ -27,7 +27,7 @@ def test_the_dataset_with_the_newest_time_in_its_name_is_read(store: DirectorySt
     assert dataset.key == "datasets/time_to_dispatch_2026-11-20T23:00:00.csv"
     assert dataset.delivered_at.isoformat() == "2026-11-20T23:00:00+00:00"
     assert dataset.sha256 == hashlib.sha256((HEADER + SOUND).encode()).hexdigest()
-    assert (len(dataset.orders), dataset.rejected) == (1, 0)
+    assert (len(dataset.orders), len(dataset.rejected)) == (1, 0)
 
 
 def test_a_store_without_dataset_is_an_error_that_shows_a_name(store: DirectoryStore) -> None:
@@ -49,7 +49,7 @@ def test_bad_rows_are_kept_and_counted_when_they_are_few(
 
     dataset = load_newest_dataset(store, max_rejected_share=0.01)
 
-    assert (len(dataset.orders), dataset.rejected) == (99, 1)
+    assert (len(dataset.orders), len(dataset.rejected)) == (99, 1)
     assert store.read(REJECTED).decode().splitlines() == [
         "product_code,orders_placed,hours_to_dispatch,reason",
         "SKU001,-1,2,orders_placed is negative",
