@@ -1,10 +1,14 @@
 """How wide the prediction intervals must be: conformal calibration on rows that no fit had seen."""
 
+import math
+
 import numpy as np
 
 from pipeline.curve_segments import Floats, Positions
 from pipeline.model_lineage import PredictionInterval
 from pipeline.noise_scale import NoiseScale
+
+ROUNDING = 1e-9
 
 
 def calibrate_interval(
@@ -12,8 +16,8 @@ def calibrate_interval(
 ) -> PredictionInterval:
     """Return the interval inside which a share `level` of orders will be.
 
-    The scores are the distances of the rows from their estimates in units of the noise; their
-    quantile at (n + 1)/n · level, the next higher score, is what a new row stays within with that
+    The scores are the distances of the rows from their estimates in units of the noise. Of n
+    scores, the one of rank (n + 1) · level, rounded up, is what a new row stays within with that
     probability (split conformal prediction with scaled scores: Lei and others 2018, pooled over
     folds as in Vovk 2015). Outliers count: they happen to customers too.
 
@@ -26,7 +30,8 @@ def calibrate_interval(
     """
     scores = np.abs(residuals) / noise.of(product, estimates)
     n = len(scores)
-    multiple = np.quantile(scores, min((n + 1) / n * level, 1.0), method="higher")
+    rank = min(math.ceil((n + 1) * level - ROUNDING), n)
+    multiple = np.partition(scores, rank - 1)[rank - 1]
     return PredictionInterval(
         level=level,
         multiple=float(multiple),

@@ -397,7 +397,7 @@ def test_a_challenger_that_is_worse_than_chance_explains() -> None:
 
     page = read(make_facts(comparison=COMPARISON.model_copy(update=update)))
 
-    assert "worse by more than chance explains (95 % sure)" in page.table("champion")[3][2]
+    assert "worse by more than chance explains (99 % sure)" in page.table("champion")[3][2]
     assert "not worse" not in page.table("champion")[3][2]
     assert "Both were trained on the same file" in page.text["champion"]
 
