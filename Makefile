@@ -6,6 +6,9 @@ PYENV_BINS := $(foreach minor,11 12 13,$(lastword $(sort $(wildcard $(PYENV_ROOT
 # Interpreters under pyenv are found too, whichever of them pyenv has made the default.
 export PATH := $(if $(strip $(PYENV_BINS)),$(shell printf '%s:' $(PYENV_BINS)))$(PATH)
 
+# Imports take four seconds otherwise, where Python may not write bytecode itself.
+export UV_COMPILE_BYTECODE := 1
+
 PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v python3.$(minor))))
 TOX := .venv/bin/tox run
 STORE = data
