@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.artifact_reader import DispatchModel
-from pipeline.champion_check import NEGLIGIBLE_HOURS
+from pipeline.champion_rules import NEGLIGIBLE_HOURS
 from pipeline.model_lineage import ChampionComparison, DriftMeasure, Floats, Histogram
 from pipeline.order_rows import HOURS, ORDERS, PRODUCT
 

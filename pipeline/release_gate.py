@@ -3,12 +3,8 @@
 import numpy as np
 
 from pipeline.artifact_reader import DispatchModel
-from pipeline.champion_check import (
-    Challenger,
-    compare_with_champion,
-    comparison_failures,
-    shift_failures,
-)
+from pipeline.champion_check import Challenger, compare_with_champion
+from pipeline.champion_rules import comparison_failures, shift_failures
 from pipeline.drift_check import measure_drift
 from pipeline.model_checks import behaviour_failures, outlier_failures, r_squared_failures
 from pipeline.model_lineage import ChampionComparison, Lineage

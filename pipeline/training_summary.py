@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipeline.champion_check import comparison_warnings, movement_in_words
+from pipeline.champion_rules import comparison_warnings, movement_in_words
 from pipeline.drift_check import drift_warnings
 from pipeline.model_checks import listed
 from pipeline.model_lineage import CandidateScore, ChampionComparison, Lineage

@@ -29,9 +29,11 @@ from pipeline.champion_check import (
     Challenger,
     champion_on_grid,
     compare_with_champion,
+    load_champion,
+)
+from pipeline.champion_rules import (
     comparison_failures,
     comparison_warnings,
-    load_champion,
     movement_in_words,
     shift_failures,
 )

@@ -272,7 +272,7 @@ def test_every_option_in_the_documents_exists(document: str) -> None:
 def test_the_messages_in_the_document_are_those_of_the_pipeline() -> None:
     code = "".join(
         (ROOT / "pipeline" / f"{module}.py").read_text(encoding="utf-8")
-        for module in ("model_checks", "champion_check", "weekly_dataset")
+        for module in ("model_checks", "champion_check", "champion_rules", "weekly_dataset")
     )
     said = re.sub(r'"\n\s*f?"', "", code)  # strings over several lines
     first_column = re.findall(r"^\| (`.*?`) \|", REFUSED_WEEKS, flags=re.MULTILINE)
