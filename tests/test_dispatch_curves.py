@@ -10,6 +10,8 @@ from pipeline.curve_segments import Floats
 from pipeline.dispatch_curves import PerProductCurve
 from pipeline.order_simulator import HOURS_PER_ORDER, simulate_orders
 
+pytestmark = pytest.mark.statistics
+
 SEGMENTS = [0, 1, 8]
 
 

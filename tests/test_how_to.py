@@ -32,6 +32,8 @@ from pipeline.stage_settings import TrainSettings
 from pipeline.weekly_dataset import WeeklyDataset
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.statistics
+
 NOW = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 HOW_TO = ROOT / "docs" / "how-to"
 ADD_A_CANDIDATE = (HOW_TO / "add_a_candidate.md").read_text(encoding="utf-8")

@@ -9,6 +9,8 @@ from pipeline.dispatch_curves import FEATURES
 from pipeline.model_selection import CANDIDATES, Choice, choose_candidate
 from pipeline.order_simulator import simulate_orders
 
+pytestmark = pytest.mark.statistics
+
 MEAN, LINE, CURVE = (candidate.name for candidate in CANDIDATES)
 CAPACITY = 400
 

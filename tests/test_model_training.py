@@ -13,6 +13,8 @@ from pipeline.model_training import TrainedModel, train_on
 from pipeline.order_simulator import NOISE_HOURS, simulate_orders
 from pipeline.stage_errors import DatasetError
 
+pytestmark = pytest.mark.statistics
+
 LEVEL = 0.9
 LARGEST_LABEL_HOURS = 100_000.0
 

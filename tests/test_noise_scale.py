@@ -6,6 +6,8 @@ import pytest
 from pipeline.curve_segments import Floats, Positions
 from pipeline.noise_scale import NoiseScale, measure_noise, settled_noise
 
+pytestmark = pytest.mark.statistics
+
 PRODUCTS = 8
 
 

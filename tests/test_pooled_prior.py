@@ -7,6 +7,8 @@ from scipy.optimize import minimize
 from pipeline.curve_segments import Floats, LeastSquaresSums
 from pipeline.pooled_prior import Prior, estimate_prior, update, without_falls
 
+pytestmark = pytest.mark.statistics
+
 NOISE_HOURS = 0.8
 TRUE = Prior(np.array([2.0, 18.0]), np.array([[0.64, 0.5], [0.5, 9.0]]))
 """Level at no orders, and rise up to the busiest day."""

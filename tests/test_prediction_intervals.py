@@ -23,6 +23,8 @@ from pipeline.noise_scale import NoiseScale, settled_noise
 from pipeline.order_simulator import NOISE_HOURS, simulate_orders
 from pipeline.prediction_intervals import calibrate_interval
 
+pytestmark = pytest.mark.statistics
+
 NINETY_PERCENT_OF_NORMAL = 1.6449
 """Nine tenths of normal draws are within so many standard deviations."""
 

@@ -6,6 +6,8 @@ import pytest
 from pipeline.curve_segments import Floats, Positions
 from pipeline.robust_fit import LabelledRows, fit_robustly
 
+pytestmark = pytest.mark.statistics
+
 KNOTS = np.array([0.0, 320.0])
 PRODUCTS = 5
 TRUTH = np.array([[1.0, 24.0], [3.0, 16.0], [2.0, 10.0], [4.0, 30.0], [2.5, 14.0]])
