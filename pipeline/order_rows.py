@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pandera.pandas as pa
-from pandas.errors import ParserError, ParserWarning
+from pandas.errors import DtypeWarning, ParserError, ParserWarning
 from pandera.errors import SchemaErrors
 
 from pipeline.order_limits import MOST_HOURS, MOST_ORDERS
@@ -106,16 +106,19 @@ def _sound_rows(content: bytes) -> OrderRows | None:
     """Read all rows in one typed pass, or return None if there is anything wrong with any row."""
     try:
         with warnings.catch_warnings(action="error", category=ParserWarning):
-            rows = _read_csv(content, dtype={PRODUCT: str, ORDERS: float, HOURS: float})
-    except (ValueError, ParserWarning):  # a ParserError is a ValueError too
+            warnings.simplefilter("error", DtypeWarning)  # numbers and words in one column
+            rows = _read_csv(content, dtype={PRODUCT: str})
+    except (ParserError, ParserWarning, DtypeWarning):
         return None
     if not set(COLUMNS).issubset(rows.columns):
         return None
     # Reading categories at once would take codes such as 007 for numbers.
     rows = rows[COLUMNS].astype({PRODUCT: "category"})
     codes = rows[PRODUCT].cat.categories
-    if not codes.equals(codes.str.strip()):
+    numeric = all(rows[name].dtype.kind in "if" for name in (ORDERS, HOURS))
+    if not (numeric and codes.equals(codes.str.strip())):
         return None
+    rows = rows.astype({ORDERS: float, HOURS: float})
     try:
         VALID_ROW.validate(rows, lazy=True)
     except SchemaErrors:

@@ -202,3 +202,18 @@ def test_what_is_not_a_csv_of_orders_is_refused_with_all_faults(
         read_order_rows(content)
 
     assert [fault for fault in faults if fault not in str(refusal.value)] == []
+
+
+@pytest.mark.parametrize("body", ["A,True,2\nA,False,3\n", "A,1,TRUE\n"])
+def test_a_column_of_nothing_but_truth_values_is_not_taken_for_numbers(body: str) -> None:
+    rows = read_order_rows(f"{HEADER}{body}".encode())
+
+    assert rows.valid.empty
+    assert rows.rejected["reason"].str.endswith("is not a number").all()
+
+
+def test_a_word_far_down_a_long_file_is_set_aside() -> None:
+    rows = read_order_rows(f"{HEADER}{400_000 * SOUND}SKU001,1,soon\n".encode())
+
+    assert len(rows.valid) == 800_000
+    assert rows.rejected["reason"].tolist() == ["hours_to_dispatch is not a number"]
