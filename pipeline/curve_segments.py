@@ -42,8 +42,8 @@ def place_knots(product: Positions, orders: Floats, hours: Floats, segments: int
     """Return increasing knots for curves of all products, shape (n_segments + 1,).
 
     They divide the typical curve into stretches of equal length, where length counts the share
-    of rows passed and the share of hours risen: steep stretches get short segments, and no
-    segment is without rows. There may be fewer segments than asked for, where the rows have few
+    of rows passed and the share of hours risen: steep stretches get short segments, and stretches
+    without rows few. There may be fewer segments than asked for, where the rows have few
     different order counts, and none at all where they have one.
 
     Args:

@@ -113,5 +113,5 @@ def _falling_products(orders: pd.DataFrame) -> tuple[str, ...]:
     return tuple(
         str(code)
         for code, rows in orders.groupby(PRODUCT, observed=True)
-        if rows[ORDERS].cov(rows[HOURS]) < 0
+        if len(rows) > 1 and rows[ORDERS].cov(rows[HOURS]) < 0
     )

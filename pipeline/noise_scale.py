@@ -29,8 +29,9 @@ LEAST_BASE_SHARE = 0.05
 """The noise where the estimate is zero is at least this share of the typical noise."""
 LEAST_LEVEL = 0.5
 """The mean distance may correct the medians, and not make them vanish where labels are exact."""
-LEAST_RELATIVE = 0.05
-"""The noise of a product is at least this share of that of all; its rows may all be exact."""
+LEAST_RELATIVE, MOST_RELATIVE = 0.05, 20.0
+"""Limits to the noise of a product relative to that of all: its rows may all be exact, or a curve
+may follow a single row ever more closely, which makes the noise of the others seem large."""
 SMALLEST_SHARE = 1e-5
 """Rows that lie on their curves to the last digit still get noise: this share of the hours."""
 
@@ -135,4 +136,5 @@ def _shrunk(relative: Floats, product: Positions, distances: Floats) -> Floats:
     measured = np.where(rows > 0, relative * mean_distances, 1.0)
     chance = SPREAD_OF_NORMAL / np.maximum(rows, 1)
     signal = max(float(np.average((measured - 1) ** 2 - chance, weights=rows)), 0.0)
-    return np.maximum(1 + (measured - 1) * signal / (signal + chance), LEAST_RELATIVE)
+    shrunk = 1 + (measured - 1) * signal / (signal + chance)
+    return np.clip(shrunk, LEAST_RELATIVE, MOST_RELATIVE)

@@ -64,6 +64,59 @@ def test_an_artifact_gives_the_model_s_estimates_everywhere(
     np.testing.assert_allclose(estimates, regressor.predict(grid), rtol=2e-6, atol=1e-4)
 
 
+def odd_orders(kind: str) -> pd.DataFrame:
+    """Return a week that is odd in one way."""
+    random = np.random.default_rng(1)
+    orders = simulate_orders(400, seed=1).astype({"orders_placed": float})
+    placed, hours = orders["orders_placed"], orders["hours_to_dispatch"]
+    few = orders.head(4).assign(product_code=["ONE", "TWO", "TWO", 'Odd "\n,'])
+    falling = orders[:50].assign(product_code="FALLS", hours_to_dispatch=40 - hours[:50])
+    numbers = random.choice(["007", "7", "7.0", "nan"], 400)
+    return {
+        "congested": orders.assign(hours_to_dispatch=0.05 * placed / (1 - placed / 400)),
+        "odd products": pd.concat([orders, few, falling], ignore_index=True),
+        "one order count": orders.assign(orders_placed=50.0),
+        "two order counts": orders.assign(orders_placed=random.choice([1.0, 1e6], 400)),
+        "huge hours": orders.assign(hours_to_dispatch=np.minimum(hours * 5000, 1e5)),
+        "no hours": orders.assign(hours_to_dispatch=0.0),
+        "huge orders": orders.assign(orders_placed=placed * 3125),
+        "one product": orders.assign(product_code="A"),
+        "codes that look like numbers": orders.assign(product_code=numbers),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "congested", "odd products", "one order count", "two order counts", "huge hours",
+        "no hours", "huge orders", "one product", "codes that look like numbers",
+    ],
+)
+def test_odd_weeks_give_artifacts_that_agree_with_their_models(kind: str) -> None:
+    week = odd_orders(kind)
+    lineage = lineage_of(week, train_on(week, interval_level=0.9))
+    codes = list(lineage.catalogue.product_code)
+    places = np.concatenate([[0.0], np.geomspace(1e-3, 1e6, 200), np.linspace(0, 400, 200)])
+    grid = pd.DataFrame(
+        {
+            "product_code": np.repeat(codes, len(places)),
+            "orders_placed": np.tile(places, len(codes)),
+        }
+    )
+    points = pd.concat([week[FEATURES], grid])
+
+    for candidate in CANDIDATES:
+        regressor = candidate.fit(week)
+        content = write_artifact(regressor, lineage)
+        check_agreement(regressor, lineage, content, points)
+        artifact = read_artifact(artifact_key("models", lineage.trained_at, content), content)
+        placed = points["orders_placed"].to_numpy()
+        written = artifact.estimate(points["product_code"].tolist(), placed)
+        np.testing.assert_allclose(written, regressor.predict(points), rtol=2e-6, atol=1e-4)
+        assert written.min() >= 0.0
+        assert np.isnan(artifact.estimate(["SKU999", ""], [1.0, 1.0])).all()
+
+
 def test_ten_thousand_curves_fit_into_a_megabyte() -> None:
     slopes = {f"SKU{i:05}": 0.01 + i / 1e5 for i in range(10_000)}
     orders = simulate_orders(60_000, seed=2, hours_per_order=slopes)

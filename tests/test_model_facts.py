@@ -197,3 +197,14 @@ def test_the_commit_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert train_and_gather(orders)[1].git_commit is None
     monkeypatch.setenv("GIT_COMMIT_HASH", "5210017")
     assert train_and_gather(orders)[1].git_commit == "5210017"
+
+
+def test_a_flat_product_with_a_single_row_is_not_called_falling() -> None:
+    random = np.random.default_rng(2)
+    level = simulate_orders(300, seed=2).assign(hours_to_dispatch=random.normal(10, 1, 300))
+    orders = pd.concat([level, rows_of("ONCE", [5.0], [9.0])], ignore_index=True)
+
+    _, lineage = train_and_gather(orders.astype({"product_code": "category"}))
+
+    assert "ONCE" in lineage.remarks.flat
+    assert "ONCE" not in lineage.remarks.falling
