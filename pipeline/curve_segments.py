@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import isotonic_regression
 
+from pipeline.order_splits import every_nth
+
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
 
@@ -57,8 +59,8 @@ def place_knots(product: Positions, orders: Floats, hours: Floats, segments: int
         return ends[:1]
     if segments == 1:
         return ends
-    step = -(-len(orders) // MOST_ROWS_FOR_KNOTS)
-    edges, rise = _typical_rise(product[::step], orders[::step], hours[::step])
+    some = every_nth(len(orders), MOST_ROWS_FOR_KNOTS)
+    edges, rise = _typical_rise(product[some], orders[some], hours[some])
     length = np.linspace(0.0, 1.0, len(edges)) + rise
     inner = np.interp(np.linspace(0.0, length[-1], segments + 1)[1:-1], length, edges)
     return np.unique(np.concatenate([ends[:1], inner, ends[1:]]))

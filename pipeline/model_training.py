@@ -14,7 +14,7 @@ from pipeline.model_lineage import CandidateScore, Metrics, PredictionInterval
 from pipeline.model_selection import CANDIDATES, Judged, choose_candidate
 from pipeline.noise_scale import OUTLIER_DISTANCE, NoiseScale, settled_noise
 from pipeline.order_rows import PRODUCT
-from pipeline.order_splits import split_orders
+from pipeline.order_splits import every_nth, split_orders
 from pipeline.prediction_intervals import calibrate_interval
 
 MOST_TEST_ROWS = 500_000
@@ -68,8 +68,8 @@ class TrainedModel:
 
     def points(self) -> pd.DataFrame:
         """Return products and order counts of test rows (at most 100,000) and of the grid."""
-        step = -(-len(self.test.rows) // MOST_ROWS_TO_AGREE_ON)
-        test = self.test.rows[FEATURES].iloc[::step]
+        some = self.test.where(every_nth(len(self.test.rows), MOST_ROWS_TO_AGREE_ON))
+        test = some.rows[FEATURES]
         return pd.concat([test.astype({PRODUCT: object}), self.grid.points()])
 
 
@@ -88,7 +88,7 @@ def train_on(orders: pd.DataFrame, interval_level: float) -> TrainedModel:
     judged = choice.candidate.fit(split.train)
     test = Judged(split.test, judged.predict(split.test[FEATURES]))
     regressor = choice.candidate.fit(orders)
-    some_of_test = test.where(slice(None, None, -(-len(test.rows) // MOST_TEST_ROWS)))
+    some_of_test = test.where(every_nth(len(test.rows), MOST_TEST_ROWS))
     unseen = [choice.judged, some_of_test]
     noise, interval = _measure_noise(regressor, orders, unseen, interval_level)
     sound = ~noise.is_outlier[split.is_test]

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import theilslopes
 
 from pipeline.curve_segments import Floats, Positions
+from pipeline.order_splits import every_nth
 
 OUTLIER_DISTANCE = 6.0
 """Rows farther than this from the estimate, in units of the noise, are outliers."""
@@ -72,8 +73,7 @@ def measure_noise(
         start: an earlier measurement; the relative noise of products is taken from there, and
             improved by what these rows say.
     """
-    step = -(-len(product) // MOST_ROWS_FOR_TREND)
-    sample = slice(None, None, step)
+    sample = every_nth(len(product), MOST_ROWS_FOR_TREND)
     in_sample = np.abs(residuals[sample]) / start.relative[product[sample]]
     smallest = SMALLEST_SHARE * (1 + estimates[sample].max())
     base_hours, growth = _trend(estimates[sample], in_sample)

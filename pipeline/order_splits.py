@@ -64,6 +64,11 @@ def deal_out(orders: pd.DataFrame) -> npt.NDArray[np.int8]:
     return folds
 
 
+def every_nth(rows: int, most: int) -> slice:
+    """Return the slice that takes every n-th of so many rows, so that at most `most` are left."""
+    return slice(None, None, max(1, -(-rows // most)))
+
+
 def thin_out(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> pd.DataFrame:
     """Return at most about `most_rows` rows that show how a model does on all of them.
 

@@ -10,6 +10,7 @@ from pipeline.model_checks import behaviour_failures, outlier_failures, r_square
 from pipeline.model_lineage import ChampionComparison, Lineage
 from pipeline.model_training import TrainedModel
 from pipeline.order_rows import HOURS
+from pipeline.order_splits import every_nth
 from pipeline.stage_settings import TrainSettings
 from pipeline.weekly_dataset import WeeklyDataset
 
@@ -41,7 +42,7 @@ def judge(
     if champion is None:
         return lineage.model_copy(update={"refused_because": tuple(failures)})
     comparison = _compare(lineage, model, champion, settings)
-    some = dataset.orders.iloc[:: _step(len(dataset.orders))]
+    some = dataset.orders[every_nth(len(dataset.orders), MOST_ROWS_TO_COMPARE)]
     failures += comparison_failures(comparison, settings.champion_tolerance)
     if not settings.accept_shift:
         failures += shift_failures(comparison, settings.max_shift)
@@ -57,20 +58,16 @@ def judge(
 def _compare(
     lineage: Lineage, model: TrainedModel, champion: DispatchModel, settings: TrainSettings
 ) -> ChampionComparison:
-    step = _step(len(model.test.rows))
+    test = model.test.where(every_nth(len(model.test.rows), MOST_ROWS_TO_COMPARE))
     challenger = Challenger(
-        test=model.test.rows.iloc[::step],
-        test_estimates=model.test.estimates[::step],
+        test=test.rows,
+        test_estimates=test.estimates,
         grid=model.grid,
         rows=np.array(lineage.catalogue.rows),
     )
     return compare_with_champion(
         champion, challenger, lineage.dataset.sha256, settings.max_shift
     )
-
-
-def _step(rows: int) -> int:
-    return -(-rows // MOST_ROWS_TO_COMPARE)
 
 
 def _largest_label(model: TrainedModel, dataset: WeeklyDataset) -> float:

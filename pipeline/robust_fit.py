@@ -30,6 +30,7 @@ from pipeline.noise_scale import (
     NoiseScale,
     measure_noise,
 )
+from pipeline.order_splits import every_nth
 from pipeline.pooled_prior import Prior, estimate_prior, update, without_falls
 
 HUBER = 0.5
@@ -104,12 +105,11 @@ def fit_robustly(rows: LabelledRows, knots: Floats, n_products: int) -> Floats:
         knots: of the curves, shape (D,).
         n_products: number of products.
     """
-    step = -(-len(rows.hours) // MOST_ROWS_TO_SETTLE)
-    some = rows.part(slice(None, None, step))
+    some = rows.part(every_nth(len(rows.hours), MOST_ROWS_TO_SETTLE))
     located = locate(knots, some.product, some.orders, n_products)
     fit, noise = _settle(_Rows(some.product, some.hours, located), len(knots))
     sums, prior, coefficients = fit.sums, fit.prior, fit.coefficients
-    if step > 1:
+    if len(some.hours) < len(rows.hours):
         sums = _sum_in_parts(rows, knots, coefficients, noise)
         prior = estimate_prior(sums, prior)
         coefficients = update(sums, prior).means
