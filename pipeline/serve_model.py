@@ -6,6 +6,7 @@ uvicorn then stops without draining, and waits for slow clients.
 """
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -52,8 +53,10 @@ def main(arguments: Sequence[str] = ()) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=FINISH_SECONDS,
         )
+        gc.freeze()  # what is loaded by now stays, so the collector need not look at it again
         DispatchServer(config, service).run()
     LOG.info("Finished serve-model stage.")
 

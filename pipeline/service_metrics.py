@@ -38,7 +38,8 @@ class ServiceMetrics:
 
     def __init__(self) -> None:
         """Make the metrics, in a registry of their own; all of them start at zero."""
-        disable_created_metrics()  # they would double the series, and nobody asks for them
+        # Times of creation would double the series, and nobody asks for them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._requests = Counter(

@@ -1,4 +1,4 @@
-"""The server below the application: uvicorn that takes its time to stop, and gives clients little."""
+"""uvicorn that takes its time to stop, and gives slow clients little of it."""
 
 import resource
 import signal
