@@ -1,0 +1,115 @@
+"""What answers single predictions in the benchmark: the references, and our service."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from benchmarks.server_processes import PORT, Server
+from benchmarks.serving_world import Order, ServingWorld, compact_json
+from pipeline.stage_settings import ServeSettings
+
+CEILING, PLAIN = "bare ASGI function", "plain FastAPI handler"
+V1, V2 = "v0.1", "v0.2"
+V1_UNCACHED, V2_UNCACHED = "v0.1, cache off", "v0.2, cache off"
+V1_PATH, V2_PATH = "/api/v0.1/time_to_dispatch", "/api/v0.2/time_to_dispatch"
+KEY = "a-key-of-the-benchmark"
+JSON_HEADERS = {"Content-Type": "application/json"}
+OUR_HEADERS = {**JSON_HEADERS, "X-API-Key": KEY}
+
+UVICORN_OPTIONS = ["--workers", "1", "--loop", "uvloop", "--http", "httptools"]
+UVICORN_OPTIONS += ["--no-access-log", "--log-level", "error"]
+
+
+class Target(NamedTuple):
+    """A route of a server that is asked for single predictions.
+
+    Attributes:
+        name: for the table.
+        server: key of its server; targets may share one.
+        path: of the URL.
+        headers: of each request.
+        body: makes the body of a request.
+        hours_in: finds the hours in an answer, or None where the answer is constant.
+        expected_hours: what it should answer.
+    """
+
+    name: str
+    server: str
+    path: str
+    headers: Mapping[str, str]
+    body: Callable[[Order], str]
+    hours_in: Callable[[Any], float] | None
+    expected_hours: Callable[[Order], float]
+
+
+def our_server(store: str, *options: str, environment: Mapping[str, str] = {}) -> Server:
+    """Return our service on a store, as one starts it by hand, with an API key."""
+    stage = [sys.executable, "-m", "pipeline.serve_model", store, "--port", PORT, *options]
+    quiet = ["--log-level", "ERROR"]
+    return Server([*stage, *quiet], {"TTD_API_KEY": KEY, **environment})
+
+
+def plain_server(world: ServingWorld) -> Server:
+    """Return the plain FastAPI handler with the tree."""
+    environment = {"MODEL_FILE": str(world.tree_path), "PRODUCT_CODES": ",".join(world.codes)}
+    return _under_uvicorn("plain_handler", environment)
+
+
+def bare_server(answer: str) -> Server:
+    """Return the bare ASGI function, which always gives this answer."""
+    return _under_uvicorn("bare_function", {"ANSWER": answer})
+
+
+def servers(world: ServingWorld, answer: str) -> dict[str, Server]:
+    """Return all servers of the comparison by name.
+
+    Args:
+        world: what they serve.
+        answer: of our v0.1, which gives its length to the constant answer of the ceiling.
+    """
+    store = str(world.store)
+    found = {CEILING: bare_server(answer), PLAIN: plain_server(world), V1: our_server(store)}
+    if cache_can_be_off():
+        found[V1_UNCACHED] = our_server(store, "--answer-cache", "0")
+    return found
+
+
+def targets(world: ServingWorld) -> list[Target]:
+    """Return the targets of all these servers, in the order of the table."""
+    plain = ("/time_to_dispatch", JSON_HEADERS, request_body, hours_of, world.tree_hours)
+    found = [
+        Target(CEILING, CEILING, "/", JSON_HEADERS, request_body, None, world.model_hours),
+        Target(PLAIN, PLAIN, *plain),
+        our_target(world, V1, V1, V1_PATH),
+        our_target(world, V2, V1, V2_PATH),
+    ]
+    if cache_can_be_off():
+        found.append(our_target(world, V1_UNCACHED, V1_UNCACHED, V1_PATH))
+        found.append(our_target(world, V2_UNCACHED, V1_UNCACHED, V2_PATH))
+    return found
+
+
+def our_target(world: ServingWorld, name: str, server: str, path: str) -> Target:
+    """Return a route of our service."""
+    return Target(name, server, path, OUR_HEADERS, request_body, hours_of, world.model_hours)
+
+
+def request_body(order: Order) -> str:
+    """Return the body that our service and the plain handler take."""
+    return compact_json(order.as_request())
+
+
+def hours_of(answer: Any) -> float:
+    """Return the hours in an answer of our service or of the plain handler."""
+    return float(answer["est_hours_to_dispatch"])
+
+
+def cache_can_be_off() -> bool:
+    """Whether this version of the service has a cache, and an option that turns it off."""
+    return "answer_cache" in ServeSettings.model_fields
+
+
+def _under_uvicorn(module: str, environment: Mapping[str, str]) -> Server:
+    app = f"benchmarks.reference_servers.{module}:app"
+    command = [sys.executable, "-m", "uvicorn", app, "--port", PORT, *UVICORN_OPTIONS]
+    return Server(command, environment)
