@@ -16,7 +16,8 @@ from benchmarks.measured_process import ENVIRONMENT, KIB_PER_MIB, ROOT
 
 HOST = "127.0.0.1"
 PORT = "{port}"
-"""Stands for the port in a command."""
+"""Stands for the port in a command and in the environment."""
+PORTS = iter(range(20_000, 30_000))
 POLL_SECONDS = 0.003
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -33,7 +34,8 @@ class Server(NamedTuple):
 
     Attributes:
         command: with `PORT` where its port belongs.
-        environment: besides that of this process, without settings of the service.
+        environment: besides that of this process, without settings of the service; `PORT` stands
+            for the port here as well.
         folder: to start it in.
     """
 
@@ -115,7 +117,8 @@ def running(server: Server) -> Iterator[RunningServer]:
     """Start a server on a free port, and stop it and its descendants at the end."""
     port = free_port()
     command = [part.replace(PORT, str(port)) for part in server.command]
-    environment = {**ENVIRONMENT, **server.environment}
+    variables = {n: text.replace(PORT, str(port)) for n, text in server.environment.items()}
+    environment = {**ENVIRONMENT, **variables}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, cwd=server.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -143,11 +146,20 @@ def ask(port: int, question: Question) -> tuple[int, bytes]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, and another one each time.
+
+    It is below those that systems give to clients: between this call and the start of a server, one
+    of the many connections could take it.
+    """
+    for port in PORTS:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise ServerFailure("There is no free port left.")
 
 
 def family(process_id: int) -> list[int]:
