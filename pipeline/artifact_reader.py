@@ -43,9 +43,11 @@ class DispatchModel:
         """Put together what was read from an artifact."""
         self.version = version
         self.lineage = lineage
-        self._catalogue = lineage.catalogue
-        self._position = {code: i for i, code in enumerate(self._catalogue.product_code)}
-        self._relative_noise = np.array(self._catalogue.relative_noise)
+        catalogue = lineage.catalogue
+        self._position = {code: i for i, code in enumerate(catalogue.product_code)}
+        self._least_orders = np.array(catalogue.least_orders)
+        self._most_orders = np.array(catalogue.most_orders)
+        self._relative_noise = np.array(catalogue.relative_noise)
         self._session = session
 
     @property
@@ -91,15 +93,23 @@ class DispatchModel:
         half_width = self.lineage.interval.half_width(estimates, relative_noise)
         return np.maximum(estimates - half_width, 0.0), estimates + half_width
 
-    def is_extrapolated(self, product_code: str, orders_placed: float) -> bool:
-        """Tell whether an order count is outside the range that the model saw of a product.
+    def extrapolated(
+        self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_]:
+        """Tell which order counts are outside the range that the model saw of the product.
+
+        Args:
+            product_codes: codes among `products`, n_rows of them.
+            orders_placed: orders placed before on the same day, n_rows of them.
 
         Raises:
-            KeyError: the code is not among `products`.
+            KeyError: a code is not among `products`.
         """
-        position = self._position[product_code]
-        least = self._catalogue.least_orders[position]
-        return not least <= orders_placed <= self._catalogue.most_orders[position]
+        positions = [self._position[code] for code in product_codes]
+        orders = np.asarray(orders_placed, dtype=np.float64)
+        below = orders < self._least_orders[positions]
+        outside: npt.NDArray[np.bool_] = below | (orders > self._most_orders[positions])
+        return outside
 
 
 def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
@@ -109,7 +119,7 @@ def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
         ArtifactError: there is no model, or it does not pass a check; the message says which.
         StoreError: the store cannot be listed or read.
     """
-    key = key or _newest_model_key(store)
+    key = key or newest_model_key(store)
     model = read_artifact(key, store.read(key))
     _warm_up(model)
     return model
@@ -133,7 +143,13 @@ def read_artifact(key: str, content: bytes) -> DispatchModel:
     return DispatchModel(version, lineage, session)
 
 
-def _newest_model_key(store: ObjectStore) -> str:
+def newest_model_key(store: ObjectStore) -> str:
+    """Return the key of the newest model of a store.
+
+    Raises:
+        ArtifactError: there is none.
+        StoreError: the store cannot be listed.
+    """
     newest = find_newest(store.list_keys(MODELS), SUFFIX)
     if newest is None:
         raise ArtifactError(

@@ -1,33 +1,33 @@
 """Stage 2: serve predictions of the newest model of a store over HTTP.
 
 `python -m pipeline.serve_model` loads the model first and opens the port after that, so an open
-port means ready. `uvicorn pipeline.serve_model:app` works too, with settings from the environment.
+port means ready. `uvicorn pipeline.serve_model:app` works too, with settings from the environment;
+uvicorn then stops without draining, and waits for slow clients.
 """
 
+import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline.artifact_reader import DispatchModel, load_model
-from pipeline.object_store import open_store
-from pipeline.prediction_api import (
-    API_VERSION,
-    MAX_BODY_BYTES,
-    install_error_handlers,
-    router,
-)
-from pipeline.request_limits import BodyLimit
+from pipeline import prediction_api, service_api
+from pipeline.api_description import DescribedAPI
+from pipeline.api_errors import install_error_handlers
+from pipeline.dispatch_service import DispatchService
+from pipeline.model_reload import ModelReloader
+from pipeline.request_guard import RequestGuard
+from pipeline.service_server import FINISH_SECONDS, DispatchServer, allow_many_connections
+from pipeline.short_path import ShortAnswer, answer_shortly
 from pipeline.stage_errors import ServiceError
 from pipeline.stage_logging import LOG, configure_logging, exit_code_of
 from pipeline.stage_settings import ServeSettings
-
-SHUTDOWN_SECONDS = 10
-"""How long a client may take to finish its request after SIGTERM."""
 
 
 @exit_code_of
@@ -41,103 +41,94 @@ def main(arguments: Sequence[str] = ()) -> None:
     configure_logging(settings.log_level, settings.log_format)
     with _stopped_by_sigterm():
         LOG.info("Starting serve-model stage.")
-        model = load_configured_model(settings)
-        uvicorn.run(
-            create_app(lambda: model),
+        allow_many_connections()
+        service = DispatchService(settings)
+        service.answers()
+        config = uvicorn.Config(
+            create_app(service),
             host=settings.host,
             port=settings.port,
+            loop="uvloop",
+            http="httptools",
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=FINISH_SECONDS,
         )
+        gc.freeze()  # what is loaded by now stays, so the collector need not look at it again
+        DispatchServer(config, service).run()
     LOG.info("Finished serve-model stage.")
 
 
-class DispatchService(FastAPI):
-    """The application: FastAPI with one model, which is loaded at start or on first use."""
+def create_app(
+    service: DispatchService, short_answer: ShortAnswer = answer_shortly
+) -> RequestGuard:
+    """Return the application that answers the requests to a service.
 
-    def __init__(self, load: Callable[[], DispatchModel], **options: Any) -> None:
-        """Remember how to load the model.
-
-        Args:
-            load: returns a verified model, or raises a PipelineError.
-            options: FastAPI's own.
-        """
-        super().__init__(**options)
-        self._load = load
-        self._model: DispatchModel | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether a model is loaded."""
-        return self._model is not None
-
-    def model(self) -> DispatchModel:
-        """Return the model; load it if this is the first use.
-
-        Raises:
-            PipelineError: it cannot be loaded.
-        """
-        if self._model is None:
-            self._model = self._load()
-        return self._model
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI schema, which lists the products that the model knows."""
-        schema = super().openapi()
-        request = schema["components"]["schemas"]["TimeToDispatchRequest"]
-        codes = self.model().lineage.catalogue.product_code
-        request["properties"]["product_code"] |= {"enum": codes, "examples": codes[:1]}
-        return schema
-
-
-def create_app(load: Callable[[], DispatchModel]) -> DispatchService:
-    """Return the application; `load` is called when it starts, or at the first request."""
-    app = DispatchService(
-        load, title="Time to dispatch", version=API_VERSION, lifespan=_load_at_start
-    )
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
-    app.include_router(router)
-    install_error_handlers(app)
-    return app
-
-
-def load_configured_model(settings: ServeSettings) -> DispatchModel:
-    """Return the model that the settings ask for.
-
-    Raises:
-        PipelineError: there is none, or it does not pass a check.
+    Args:
+        service: what it is about.
+        short_answer: the short way to an answer.
     """
-    model = load_model(open_store(settings.store), settings.model_key)
-    LOG.info(
-        f"Loaded {model.version} with {len(model.products):,} products, trained on "
-        f"{model.lineage.dataset.key}."
-    )
-    if model.lineage.refused_because:
-        LOG.warning(f"This model was refused: {'; '.join(model.lineage.refused_because)}.")
-    return model
+    api = DescribedAPI(service, lifespan=_live)
+    paths = {route.path for route in api.routes if isinstance(route, Route)}
+    for router in (prediction_api.router, service_api.router):
+        api.include_router(router)
+        paths |= {route.path for route in router.routes if isinstance(route, Route)}
+    install_error_handlers(api)
+    return RequestGuard(api, service, paths, short_answer)
 
 
-def load_from_environment() -> DispatchModel:
-    """Load the model for those who import `app` instead of running the stage.
+class LazyApp:
+    """An application that is made at its first call, so that importing it reads no settings."""
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        """Remember how to make it."""
+        self._make = make
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on."""
+        if self._app is None:
+            self._app = self._make()
+        await self._app(scope, receive, send)
+
+
+def app_from_environment() -> RequestGuard:
+    """Return the application for those who import `app` instead of running the stage.
 
     Raises:
-        PipelineError: the settings in the environment are wrong, or the model cannot be loaded.
+        ServiceError: the settings in the environment are wrong.
     """
     try:
         settings = ServeSettings.from_arguments(())
     except SystemExit as stop:
         raise ServiceError("A setting is wrong; the lines above say which.") from stop
     configure_logging(settings.log_level, settings.log_format)
-    return load_configured_model(settings)
+    return create_app(DispatchService(settings))
+
+
+@asynccontextmanager
+async def _live(api: FastAPI) -> AsyncIterator[None]:
+    """Load the model when the application starts, and look for newer ones until it stops."""
+    service: DispatchService = api.state.service
+    service.answers()
+    seconds = service.settings.reload_seconds
+    if seconds is None:
+        yield
+        return
+    reloading = asyncio.create_task(ModelReloader(service).run(seconds))
+    yield
+    reloading.cancel()
+    with suppress(asyncio.CancelledError):
+        await reloading
 
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
     """Make SIGTERM end what is inside, so that the stage goes on to its end and exit code 0.
 
-    uvicorn handles the signal while it runs, and raises it once more when it has shut down. One
-    that comes before uvicorn is up should not be lost.
+    The server handles the signal while it runs. One that comes before it is up should not be lost.
 
     Raises:
         ServiceError: uvicorn could not start; it has logged the reason.
@@ -155,14 +146,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-@asynccontextmanager
-async def _load_at_start(app: FastAPI) -> AsyncIterator[None]:
-    assert isinstance(app, DispatchService)
-    app.model()
-    yield
-
-
-app = create_app(load_from_environment)
+app = LazyApp(app_from_environment)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

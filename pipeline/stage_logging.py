@@ -8,6 +8,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Literal, ParamSpec
 
 from pythonjsonlogger.json import JsonFormatter
@@ -21,6 +22,9 @@ LogFormat = Literal["text", "json"]
 
 HANDLER_NAME = "time_to_dispatch"
 TEXT_FORMAT = "%(asctime)s - %(levelname)s - %(module)s.%(funcName)s - %(message)s"
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The identifier of the request that is being answered, which stands in each line about it."""
 
 Arguments = ParamSpec("Arguments")
 
@@ -46,6 +50,7 @@ def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
         root.removeHandler(handler)
     handler = StandardErrorHandler()
     handler.name = HANDLER_NAME
+    handler.addFilter(_name_the_request)
     handler.setFormatter(_formatter(log_format))
     root.addHandler(handler)
     for name in (LOG.name, "uvicorn"):
@@ -95,9 +100,27 @@ def _log_error(main: Callable[..., None], message: str, with_traceback: bool) ->
     )
 
 
+def _name_the_request(record: logging.LogRecord) -> bool:
+    """Let a record know the request that it is about, if it is about one."""
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        record.request_id = request_id
+    return True
+
+
+class TextFormatter(logging.Formatter):
+    """Writes lines for people, with the identifier of the request at the end of the message."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return a line without the traceback that may follow it."""
+        line = super().formatMessage(record)
+        request_id = getattr(record, "request_id", None)
+        return line if request_id is None else f"{line} [request {request_id}]"
+
+
 def _formatter(log_format: LogFormat) -> logging.Formatter:
     if log_format == "text":
-        return logging.Formatter(TEXT_FORMAT)
+        return TextFormatter(TEXT_FORMAT)
     return JsonFormatter(
         "{asctime}{levelname}{module}{funcName}{message}",
         style="{",

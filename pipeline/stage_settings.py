@@ -13,7 +13,7 @@ from pipeline.stage_logging import LogFormat, LogLevel
 
 SAMPLE_STORE = Path(__file__).resolve().parents[1] / "data"
 ENVIRONMENT_PREFIX = "TTD_"
-SECRETS = {"alert_webhook"}
+SECRETS = {"alert_webhook", "api_key"}
 """Settings whose value is never shown."""
 
 
@@ -149,6 +149,78 @@ class ServeSettings(StageSettings):
         default=None,
         description="key of the model to serve, such as models/….onnx, instead of the newest",
     )
+    reload_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="look for a newer model this often, and serve it without a restart",
+    )
+    root_path: str = Field(
+        default="", description="prefix that a proxy puts before all paths, such as /dispatch"
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="key that clients send as X-API-Key; several with commas between them",
+    )
+    answer_cache: int = Field(
+        default=4096, ge=0, description="answers to remember for each version of the API"
+    )
+    max_concurrency: int = Field(
+        default=100, ge=1, description="requests worked on at once, beyond which others get 503"
+    )
+    header_seconds: float = Field(
+        default=10,
+        gt=0,
+        allow_inf_nan=False,
+        description="time for the headers of a request to arrive",
+    )
+    request_seconds: float = Field(
+        default=30,
+        gt=0,
+        allow_inf_nan=False,
+        description="time from the headers of a request to the end of its answer",
+    )
+    drain_seconds: float = Field(
+        default=10,
+        ge=0,
+        allow_inf_nan=False,
+        description="go on serving for this long after SIGTERM",
+    )
+    access_log: bool = Field(default=False, description="log a line for each request")
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The keys that are accepted; without any, no key is asked for."""
+        given = self.api_key.get_secret_value() if self.api_key else ""
+        return tuple(key.strip() for key in given.split(",") if key.strip())
+
+    @field_validator("api_key")
+    @classmethod
+    def _at_least_one_key(cls, api_key: SecretStr | None) -> SecretStr | None:
+        """Refuse a setting without a key in it: an empty secret must not open the service."""
+        keys = api_key.get_secret_value().split(",") if api_key else ["none"]
+        if not all(re.fullmatch(r"[!-~]+", key.strip()) for key in keys):
+            raise ValueError(
+                "should be keys of ASCII letters, digits and signs with commas between them; "
+                "leave it out to ask for none"
+            )
+        return api_key
+
+    @field_validator("root_path")
+    @classmethod
+    def _path_without_end(cls, root_path: str) -> str:
+        if not re.fullmatch(r"(/[^/?#]+)*/?", root_path):
+            raise ValueError("should be a path that begins with a slash, such as /dispatch")
+        return root_path.rstrip("/")
+
+    @model_validator(mode="after")
+    def _pinned_or_newest(self) -> Self:
+        if self.model_key is not None and self.reload_seconds is not None:
+            raise ValueError(
+                "--reload-seconds looks for the newest model, and --model-key pins another: "
+                "leave one of them out"
+            )
+        return self
 
 
 def _exit_with_usage_errors(settings: type[StageSettings], error: ValidationError) -> NoReturn:

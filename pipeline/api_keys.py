@@ -1,0 +1,41 @@
+"""Who may ask: the check of API keys."""
+
+from collections.abc import Collection, Mapping
+from hashlib import blake2b
+from hmac import compare_digest
+
+KEY_HEADER = "X-API-Key"
+BEARER = b"Bearer "
+"""Prometheus and other programs can send a secret only as `Authorization: Bearer …`."""
+
+
+class KeyRing:
+    """The keys that are accepted; several, so that they can be changed one client at a time."""
+
+    def __init__(self, keys: Collection[str]) -> None:
+        """Take the keys; without any, everybody may ask."""
+        self._digests = [_digest(key.encode()) for key in keys]
+
+    def accepts(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Tell whether the headers of a request, with names in lower case, carry a key.
+
+        A wrong key takes the same time whichever it is: digests are compared, which all have the
+        same length, in constant time, and with every key that there is.
+        """
+        if not self._digests:
+            return True
+        given = _digest(_key_in(headers))
+        matches = [compare_digest(given, digest) for digest in self._digests]
+        return any(matches)
+
+
+def _digest(key: bytes) -> bytes:
+    return blake2b(key, digest_size=32).digest()
+
+
+def _key_in(headers: Mapping[bytes, bytes]) -> bytes:
+    key = headers.get(b"x-api-key")
+    if key is not None:
+        return key
+    authorization = headers.get(b"authorization", b"")
+    return authorization.removeprefix(BEARER) if authorization.startswith(BEARER) else b""

@@ -1,0 +1,54 @@
+"""The products that a model knows, with the range seen of each and its curve over that range."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.api_schemas import ProductAnswer, ProductCurve
+from pipeline.artifact_reader import DispatchModel
+from pipeline.model_answers import rounded
+from pipeline.model_lineage import Floats
+
+CURVE_POINTS = 41
+
+
+def product_answers(model: DispatchModel, positions: Sequence[int]) -> list[ProductAnswer]:
+    """Return what the model knows of products; all their curves are estimated in one call.
+
+    Args:
+        model: what to ask.
+        positions: of the products in the model's catalogue.
+    """
+    catalogue = model.lineage.catalogue
+    codes = [catalogue.product_code[position] for position in positions]
+    least = [catalogue.least_orders[position] for position in positions]
+    most = [catalogue.most_orders[position] for position in positions]
+    orders = np.linspace(least, most, CURVE_POINTS, axis=1)
+    curves = _curves(model, codes, orders)
+    return [
+        ProductAnswer(
+            product_code=catalogue.product_code[position],
+            rows=catalogue.rows[position],
+            least_orders=catalogue.least_orders[position],
+            most_orders=catalogue.most_orders[position],
+            curve=curve,
+        )
+        for position, curve in zip(positions, curves)
+    ]
+
+
+def _curves(model: DispatchModel, codes: Sequence[str], orders: Floats) -> list[ProductCurve]:
+    """Return the curves of products at order counts, shape (n_products, n_points)."""
+    rows = [code for code in codes for _ in range(orders.shape[1])]
+    hours = model.estimate(rows, orders.ravel())
+    lower, upper = model.bounds(rows, hours)
+    by_product = (column.reshape(orders.shape) for column in (hours, lower, upper))
+    return [
+        ProductCurve(
+            orders_placed=placed.tolist(),
+            est_hours_to_dispatch=[rounded(value) for value in estimates],
+            lower_hours=[rounded(value) for value in least],
+            upper_hours=[rounded(value) for value in most],
+        )
+        for placed, estimates, least, most in zip(orders, *by_product)
+    ]

@@ -1,0 +1,99 @@
+"""Reading the bodies of requests: each within its limit, and all of them within one."""
+
+from collections.abc import Mapping
+
+from starlette.types import Message, Receive
+
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+"""Of all bodies together that have arrived in part; clients may be slow, and many."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+class RequestRefused(Exception):
+    """A request that is not answered as it wishes.
+
+    Attributes:
+        status: of the answer.
+        reason: a word for the metrics.
+        detail: what is wrong and what to do.
+    """
+
+    def __init__(self, status: int, reason: str, detail: str) -> None:
+        """Refuse a request."""
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+
+
+class BodyReader:
+    """Reads bodies, and knows how many bytes of unfinished ones are waiting in memory."""
+
+    def __init__(self, most_waiting_bytes: int = MOST_WAITING_BYTES) -> None:
+        """Start without any body."""
+        self._most_waiting_bytes = most_waiting_bytes
+        self._waiting_bytes = 0
+
+    async def read(self, receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+        """Return the whole body of a request.
+
+        Args:
+            receive: gives the messages of the request.
+            headers: of the request, with names in lower case.
+            limit: longest body in bytes.
+
+        Raises:
+            RequestRefused: the body is too long, or there are too many unfinished ones.
+            ClientGone: the rest of the body will not come.
+        """
+        declared = headers.get(b"content-length", b"0")
+        # int() would fail on more than 4,300 digits.
+        if declared.isdigit() and float(declared) > limit:
+            raise _too_long(limit)
+        message = await receive()
+        if message.get("more_body"):
+            return await self._read_rest(message, receive, limit)
+        piece = _piece_of(message)
+        if len(piece) > limit:
+            raise _too_long(limit)
+        return piece
+
+    async def _read_rest(self, message: Message, receive: Receive, limit: int) -> bytes:
+        """Return a body that comes in several messages, of which this is the first."""
+        pieces: list[bytes] = []
+        length = 0
+        try:
+            while True:
+                pieces.append(_piece_of(message))
+                length += len(pieces[-1])
+                self._waiting_bytes += len(pieces[-1])
+                if length > limit:
+                    raise _too_long(limit)
+                if not message.get("more_body"):
+                    return b"".join(pieces)
+                if self._waiting_bytes > self._most_waiting_bytes:
+                    raise RequestRefused(
+                        503, "overloaded", "Too many requests are coming in at once. Try again."
+                    )
+                message = await receive()
+        finally:
+            self._waiting_bytes -= length
+
+
+def _piece_of(message: Message) -> bytes:
+    """Return the bytes in a message.
+
+    Raises:
+        ClientGone: the message says so.
+    """
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    piece: bytes = message.get("body", b"")
+    return piece
+
+
+def _too_long(limit: int) -> RequestRefused:
+    return RequestRefused(413, "body_too_long", f"The body is longer than {limit:,} bytes.")

@@ -1,0 +1,42 @@
+"""The short way to a prediction: valid requests for one order are answered without FastAPI.
+
+FastAPI costs several times more than the prediction itself. So what is certainly a valid request
+for a prediction is answered here, by the same schema and with the same bytes; everything else
+goes FastAPI's way. FastAPI still declares, documents and serves these routes, and answers every
+error: if this module were removed, only the speed would change.
+"""
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from pipeline.api_schemas import TimeToDispatchRequest
+from pipeline.dispatch_service import DispatchService
+from pipeline.model_answers import UnknownProduct
+from pipeline.prediction_api import ESTIMATE, ESTIMATE_WITH_INTERVAL
+
+WITH_INTERVAL = {ESTIMATE: False, ESTIMATE_WITH_INTERVAL: True}
+"""The paths of the routes that have a short way, and whether they answer with an interval."""
+ShortAnswer = Callable[[DispatchService, str, bytes | None, bytes], bytes | None]
+JSON = b"application/json"
+CHECK_REQUEST = TimeToDispatchRequest.__pydantic_validator__.validate_json
+
+
+def answer_shortly(
+    service: DispatchService, path: str, content_type: bytes | None, body: bytes
+) -> bytes | None:
+    """Return the body of the answer 200 to a valid request for a prediction, else None.
+
+    Args:
+        service: answers.
+        path: of a POST request, without the prefix that a proxy may have put before it.
+        content_type: header of the request.
+        body: of the request.
+    """
+    with_interval = WITH_INTERVAL.get(path)
+    if with_interval is None or content_type != JSON or not service.has_model:
+        return None
+    try:
+        return service.answer(CHECK_REQUEST(body), with_interval)
+    except (ValidationError, UnknownProduct):
+        return None
