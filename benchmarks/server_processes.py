@@ -37,11 +37,13 @@ class Server(NamedTuple):
         environment: besides that of this process, without settings of the service; `PORT` stands
             for the port here as well.
         folder: to start it in.
+        on_one_core: whether it may use only one of the processors.
     """
 
     command: Sequence[str]
     environment: Mapping[str, str] = {}
     folder: Path = ROOT
+    on_one_core: bool = False
 
 
 class Question(NamedTuple):
@@ -59,12 +61,21 @@ class Question(NamedTuple):
 
 
 class RunningServer:
-    """A started server."""
+    """A started server.
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+    Attributes:
+        port: that it listens on.
+        process: its process.
+        started_at: when the process was started, by `time.perf_counter`.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, started_at: float, log: IO[bytes]
+    ) -> None:
         """Remember what `running` has started."""
         self.port = port
         self.process = process
+        self.started_at = started_at
         self._log = log
 
     def url(self, path: str) -> str:
@@ -120,11 +131,14 @@ def running(server: Server) -> Iterator[RunningServer]:
     variables = {n: text.replace(PORT, str(port)) for n, text in server.environment.items()}
     environment = {**ENVIRONMENT, **variables}
     with tempfile.TemporaryFile() as log:
+        started_at = time.perf_counter()
         process = subprocess.Popen(
             command, cwd=server.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
+        if server.on_one_core:
+            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
         try:
-            yield RunningServer(process, port, log)
+            yield RunningServer(process, port, started_at, log)
         finally:
             _stop(process)
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from benchmarks.server_processes import PORT, Server
 from benchmarks.serving_world import Order, ServingWorld, compact_json
-from pipeline.stage_settings import ServeSettings
 
 CEILING, PLAIN = "bare ASGI function", "plain FastAPI handler"
 V1, V2 = "v0.1", "v0.2"
@@ -43,10 +42,13 @@ class Target(NamedTuple):
 
 
 def our_server(store: str, *options: str, environment: Mapping[str, str] = {}) -> Server:
-    """Return our service on a store, as one starts it by hand, with an API key."""
+    """Return our service on a store, as one starts it by hand, with an API key.
+
+    It logs no more than the references do, and stops at once.
+    """
     stage = [sys.executable, "-m", "pipeline.serve_model", store, "--port", PORT, *options]
-    quiet = ["--log-level", "ERROR"]
-    return Server([*stage, *quiet], {"TTD_API_KEY": KEY, **environment})
+    unmeasured = ["--log-level", "ERROR", "--drain-seconds", "0"]
+    return Server([*stage, *unmeasured], {"TTD_API_KEY": KEY, **environment})
 
 
 def plain_server(world: ServingWorld) -> Server:
@@ -68,25 +70,25 @@ def servers(world: ServingWorld, answer: str) -> dict[str, Server]:
         answer: of our v0.1, which gives its length to the constant answer of the ceiling.
     """
     store = str(world.store)
-    found = {CEILING: bare_server(answer), PLAIN: plain_server(world), V1: our_server(store)}
-    if cache_can_be_off():
-        found[V1_UNCACHED] = our_server(store, "--answer-cache", "0")
-    return found
+    return {
+        CEILING: bare_server(answer),
+        PLAIN: plain_server(world),
+        V1: our_server(store),
+        V1_UNCACHED: our_server(store, "--answer-cache", "0"),
+    }
 
 
 def targets(world: ServingWorld) -> list[Target]:
     """Return the targets of all these servers, in the order of the table."""
     plain = ("/time_to_dispatch", JSON_HEADERS, request_body, hours_of, world.tree_hours)
-    found = [
+    return [
         Target(CEILING, CEILING, "/", JSON_HEADERS, request_body, None, world.model_hours),
         Target(PLAIN, PLAIN, *plain),
         our_target(world, V1, V1, V1_PATH),
         our_target(world, V2, V1, V2_PATH),
+        our_target(world, V1_UNCACHED, V1_UNCACHED, V1_PATH),
+        our_target(world, V2_UNCACHED, V1_UNCACHED, V2_PATH),
     ]
-    if cache_can_be_off():
-        found.append(our_target(world, V1_UNCACHED, V1_UNCACHED, V1_PATH))
-        found.append(our_target(world, V2_UNCACHED, V1_UNCACHED, V2_PATH))
-    return found
 
 
 def our_target(world: ServingWorld, name: str, server: str, path: str) -> Target:
@@ -102,11 +104,6 @@ def request_body(order: Order) -> str:
 def hours_of(answer: Any) -> float:
     """Return the hours in an answer of our service or of the plain handler."""
     return float(answer["est_hours_to_dispatch"])
-
-
-def cache_can_be_off() -> bool:
-    """Whether this version of the service has a cache, and an option that turns it off."""
-    return "answer_cache" in ServeSettings.model_fields
 
 
 def _under_uvicorn(module: str, environment: Mapping[str, str]) -> Server:
