@@ -12,9 +12,8 @@ from pathlib import Path
 from benchmarks.peer_targets import PEER_SERVERS
 from benchmarks.result_tables import write_results
 from benchmarks.server_processes import ServerFailure
-from benchmarks.serving import answer_of_v1
 from benchmarks.serving_load import CONNECTIONS, HOW_TO_INSTALL, wrk_is_missing
-from benchmarks.serving_targets import CEILING, PLAIN, V1, V2, servers, targets
+from benchmarks.serving_targets import CEILING, PLAIN, V1, V2, answer_of_v1, servers, targets
 from benchmarks.serving_world import ServingWorld, serving_world
 from benchmarks.single_predictions import Measurement, measure_targets
 from benchmarks.single_tables import print_single, single_as_json

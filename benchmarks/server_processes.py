@@ -3,12 +3,13 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -105,6 +106,19 @@ class RunningServer:
             time.sleep(POLL_SECONDS)
         raise ServerFailure(f"No prediction within {seconds:.0f} s. {last} {self.last_words()}")
 
+    def wait_for_port(self, seconds: float = START_SECONDS) -> None:
+        """Wait until the port is open.
+
+        Raises:
+            ServerFailure: it does not open in time.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with suppress(OSError), socket.create_connection((HOST, self.port)):
+                return
+            time.sleep(POLL_SECONDS)
+        raise ServerFailure(f"It did not open its port. {self.last_words()}")
+
     def last_words(self) -> str:
         """Return the last lines that the server wrote."""
         self._log.seek(0)
@@ -198,10 +212,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     for member in members[1:]:
-        try:
-            os.kill(member, 9)
-        except ProcessLookupError:
-            pass
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
 
 
 def _stat_fields(process_id: int) -> list[str]:

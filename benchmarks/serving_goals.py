@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from benchmarks.result_tables import UNKNOWN, verdict
+from benchmarks.service_costs import FOLDER, S3
 from benchmarks.serving_targets import V1, V2
 
 
@@ -37,6 +38,14 @@ RATE_OF_PLAIN: Mapping[str, Goal] = {V1: Goal(8, True)}
 """By target: requests each second, in units of the plain handler's."""
 P99_OF_CEILING: Mapping[str, Goal] = {V1: Goal(3, False)}
 """By target: p99 of the time to an answer, in units of the ceiling's."""
+BATCH_RATE: Mapping[int, Goal] = {1_000: Goal(200_000, True)}
+"""By orders in a batch: predictions each second on one core."""
+START_SECONDS: Mapping[str, Goal] = {FOLDER: Goal(1.0, False, ".1f"), S3: Goal(1.3, False, ".1f")}
+"""By kind of store: from the start of the process to the first answer."""
+MEMORY_MIB: Mapping[str, Goal] = {FOLDER: Goal(110, False), S3: Goal(125, False)}
+"""By kind of store: resident memory after 100,000 requests."""
+GROWTH_MIB = Goal(1.0, False, ".0f")
+"""Growth of that over the next 1,000,000: none, but for what the allocator shifts around."""
 
 
 def goal_met(goal: Goal | None, value: float | None) -> bool | None:

@@ -92,7 +92,12 @@ def send(requests: Requests, seconds: int, connections: int = CONNECTIONS, seed:
     """
     command = wrk_command(requests, seconds, connections, seed)
     finished = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    return Load(**json.loads(finished.stdout.splitlines()[-1]))
+    return read_load(finished.stdout)
+
+
+def read_load(output: str) -> Load:
+    """Return what wrk told at its end."""
+    return Load(**json.loads(output.splitlines()[-1]))
 
 
 def wrk_command(requests: Requests, seconds: int, connections: int, seed: int) -> list[str]:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from benchmarks.server_processes import PORT, Server
+from benchmarks.server_processes import PORT, Question, Server, ServerFailure, ask, running
 from benchmarks.serving_world import Order, ServingWorld, compact_json
 
 CEILING, PLAIN = "bare ASGI function", "plain FastAPI handler"
@@ -94,6 +94,22 @@ def targets(world: ServingWorld) -> list[Target]:
 def our_target(world: ServingWorld, name: str, server: str, path: str) -> Target:
     """Return a route of our service."""
     return Target(name, server, path, OUR_HEADERS, request_body, hours_of, world.model_hours)
+
+
+def answer_of_v1(world: ServingWorld) -> str:
+    """Return the body of an answer of our v0.1, and see that it asks for a key.
+
+    Raises:
+        ServerFailure: our service does not answer, or answers anybody.
+    """
+    (order,) = world.draw_orders(1, seed=0)
+    asked = Question(V1_PATH, OUR_HEADERS, request_body(order))
+    with running(our_server(str(world.store))) as server:
+        answer = server.first_answer(asked)
+        status, _ = ask(server.port, asked._replace(headers=JSON_HEADERS))
+    if status != 401:
+        raise ServerFailure(f"Without a key our service answers {status} instead of 401.")
+    return compact_json(answer)
 
 
 def request_body(order: Order) -> str:
