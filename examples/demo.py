@@ -5,6 +5,7 @@ Both stages run as processes of their own, with the same commands that a person 
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def _serve_and_ask(port: int) -> int:
                 print(_post(f"{url}{route}", body), flush=True)
             print(flush=True)
         finally:
-            service.terminate()
+            service.send_signal(signal.SIGINT)  # like Ctrl+C: it stops at once
     return service.returncode
 
 

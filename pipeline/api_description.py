@@ -22,9 +22,9 @@ API_VERSION = "0.2"
 ERRORS_OF_ALL = {503: "No model can be loaded, or there are too many requests at once."}
 ERRORS_OF_BODIES = {
     400: "The body cannot be read.",
-    408: "The request took too long to arrive.",
     413: "The body is too long.",
 }
+TOO_SLOW = "The request took too long to arrive. The connection is closed."
 NO_KEY = "The API key is missing or wrong."
 SCHEMAS = "#/components/schemas/"
 
@@ -81,3 +81,5 @@ def _add_errors(path: str, method: str, operation: dict[str, Any], needs_key: bo
     for status, description in errors.items():
         content = {media_type: {"schema": {"$ref": SCHEMAS + name}}}
         operation["responses"][str(status)] = {"description": description, "content": content}
+    if method == "post":
+        operation["responses"]["408"] = {"description": TOO_SLOW}

@@ -100,15 +100,11 @@ def _estimates(
     extrapolated = model.extrapolated(codes, counts)
     metrics.count_predictions(Counter(codes), int(extrapolated.sum()))
     level = model.lineage.interval.level
-    columns = (hours.tolist(), lower.tolist(), upper.tolist(), extrapolated.tolist())
+    columns = (rounded(hours), rounded(lower), rounded(upper), extrapolated.tolist())
     return [
         {
-            "est_hours_to_dispatch": rounded(estimate),
-            "interval": {
-                "level": level,
-                "lower_hours": rounded(least),
-                "upper_hours": rounded(most),
-            },
+            "est_hours_to_dispatch": estimate,
+            "interval": {"level": level, "lower_hours": least, "upper_hours": most},
             "extrapolated": outside,
         }
         for estimate, least, most, outside in zip(*columns)

@@ -6,6 +6,7 @@ Both ways through the service, the short one and FastAPI's, answer with these by
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 from pydantic_core import to_json
 
 from pipeline.api_schemas import (
@@ -61,21 +62,20 @@ class ModelAnswers:
 
     def _estimate(self, product_code: str, orders_placed: float) -> OrderAnswer:
         hours, extrapolated = self._ask(product_code, orders_placed)
+        (estimate,) = rounded(hours)
         answer = TimeToDispatchAnswer(
-            est_hours_to_dispatch=rounded(hours[0]), model_version=self.model.version
+            est_hours_to_dispatch=estimate, model_version=self.model.version
         )
         return OrderAnswer(to_json(answer), extrapolated)
 
     def _estimate_with_interval(self, product_code: str, orders_placed: float) -> OrderAnswer:
         hours, extrapolated = self._ask(product_code, orders_placed)
-        (lower,), (upper,) = self.model.bounds([product_code], hours)
+        lower, upper = self.model.bounds([product_code], hours)
+        estimate, least, most = rounded(np.concatenate([hours, lower, upper]))
+        level = self.model.lineage.interval.level
         answer = TimeToDispatchAnswerWithInterval(
-            est_hours_to_dispatch=rounded(hours[0]),
-            interval=DispatchInterval(
-                level=self.model.lineage.interval.level,
-                lower_hours=rounded(lower),
-                upper_hours=rounded(upper),
-            ),
+            est_hours_to_dispatch=estimate,
+            interval=DispatchInterval(level=level, lower_hours=least, upper_hours=most),
             extrapolated=extrapolated,
             model_version=self.model.version,
         )
@@ -90,6 +90,10 @@ class ModelAnswers:
         return hours, bool(extrapolated)
 
 
-def rounded(hours: float) -> float:
-    """Return hours as they are answered; rounding keeps an estimate within its bounds."""
-    return round(float(hours), DECIMALS)
+def rounded(hours: Floats) -> list[float]:
+    """Return hours as they are answered; rounding keeps an estimate within its bounds.
+
+    NumPy's way of rounding, for a single order as for a batch, so that both get the same answer.
+    """
+    decimals: list[float] = np.round(hours, DECIMALS).tolist()
+    return decimals

@@ -46,9 +46,9 @@ def _curves(model: DispatchModel, codes: Sequence[str], orders: Floats) -> list[
     return [
         ProductCurve(
             orders_placed=placed.tolist(),
-            est_hours_to_dispatch=[rounded(value) for value in estimates],
-            lower_hours=[rounded(value) for value in least],
-            upper_hours=[rounded(value) for value in most],
+            est_hours_to_dispatch=rounded(estimates),
+            lower_hours=rounded(least),
+            upper_hours=rounded(most),
         )
         for placed, estimates, least, most in zip(orders, *by_product)
     ]

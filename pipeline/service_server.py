@@ -3,6 +3,7 @@
 import resource
 import signal
 from math import inf
+from socket import socket
 from time import monotonic
 from types import FrameType
 
@@ -53,6 +54,12 @@ class DispatchServer(uvicorn.Server):
             seconds = self._service.settings.drain_seconds
             LOG.info(f"Received SIGTERM. Serving for {seconds:g} s more, then stopping.")
         return await super().on_tick(counter) or monotonic() >= self._drained_at
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Close everything; uvicorn leaves out the application's end if it is in a hurry."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
 
 
 def allow_many_connections() -> None:

@@ -169,19 +169,19 @@ class ServeSettings(StageSettings):
         default=100, ge=1, description="requests worked on at once, beyond which others get 503"
     )
     header_seconds: float = Field(
-        default=10,
+        default=10.0,
         gt=0,
         allow_inf_nan=False,
         description="time for the headers of a request to arrive",
     )
     request_seconds: float = Field(
-        default=30,
+        default=30.0,
         gt=0,
         allow_inf_nan=False,
         description="time from the headers of a request to the end of its answer",
     )
     drain_seconds: float = Field(
-        default=10,
+        default=10.0,
         ge=0,
         allow_inf_nan=False,
         description="go on serving for this long after SIGTERM",

@@ -1,6 +1,7 @@
 """Ports, processes, servers and stores for tests that use real ones."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -87,8 +88,8 @@ def running_service(
 
 
 def stop(process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
-    """Send SIGTERM to a process; kill it, and fail, if it does not end in time."""
-    process.terminate()
+    """Stop a process at once, without draining; kill it, and fail, if it does not end in time."""
+    process.send_signal(signal.SIGINT)
     try:
         process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:

@@ -98,10 +98,9 @@ def test_order_counts_outside_the_range_seen_are_extrapolated(
     week = pd.read_csv(trained_store / served_model.lineage.dataset.key)
     seen = week.loc[week["product_code"] == product_code, "orders_placed"]
 
-    assert not served_model.is_extrapolated(product_code, float(seen.min()))
-    assert not served_model.is_extrapolated(product_code, float(seen.max()))
-    assert served_model.is_extrapolated(product_code, float(seen.min()) - 0.5)
-    assert served_model.is_extrapolated(product_code, float(seen.max()) + 0.5)
+    orders = [seen.min() - 0.5, seen.min(), seen.max(), seen.max() + 0.5]
+    extrapolated = served_model.extrapolated([product_code] * 4, orders)
+    assert extrapolated.tolist() == [True, False, False, True]
 
 
 def test_the_model_with_the_newest_timestamp_is_loaded(

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.artifact_format import MODELS
 from pipeline.artifact_reader import DispatchModel
+from pipeline.dispatch_service import DispatchService
 from pipeline.model_lineage import (
     DatasetLineage,
     Histogram,
@@ -25,7 +26,7 @@ from pipeline.model_lineage import (
     ProductRemarks,
 )
 from pipeline.serve_model import create_app
-from pipeline.stage_errors import ArtifactError
+from pipeline.stage_settings import ServeSettings
 from tests.helpers import EXAMPLE, PREDICTION
 
 PREDICTION_WITH_INTERVAL = "/api/v0.2/time_to_dispatch"
@@ -52,10 +53,14 @@ class HTTPValidationError(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def client(served_model: DispatchModel) -> Iterator[TestClient]:
-    """Return a client of a service that has loaded that model."""
-    with TestClient(create_app(lambda: served_model)) as client:
+def client(trained_store: Path) -> Iterator[TestClient]:
+    """Return a client of a service that has loaded the model of the trained store."""
+    with TestClient(create_app(service_of(trained_store))) as client:
         yield client
+
+
+def service_of(store: Path) -> DispatchService:
+    return DispatchService(ServeSettings.from_arguments([str(store)]))
 
 
 HAND_MADE_LINEAGE = Lineage(
@@ -108,20 +113,18 @@ class HandMadeModel(DispatchModel):
 
 
 @pytest.fixture(scope="module")
-def hand_made_client() -> Iterator[TestClient]:
+def hand_made_client(trained_store: Path) -> Iterator[TestClient]:
     """Return a client of a service that serves the model made by hand."""
-    with TestClient(create_app(HandMadeModel)) as client:
+    service = service_of(trained_store)
+    service.serve(HandMadeModel())
+    with TestClient(create_app(service)) as client:
         yield client
 
 
 @pytest.fixture
-def client_without_model() -> TestClient:
-    """Return a client of a service that cannot load a model."""
-
-    def fail() -> DispatchModel:
-        raise ArtifactError("There is no model: train one.")
-
-    return TestClient(create_app(fail))
+def client_without_model(tmp_path: Path) -> TestClient:
+    """Return a client of a service whose store has no model."""
+    return TestClient(create_app(service_of(tmp_path)))
 
 
 def test_the_example_is_answered_with_exactly_two_keys(
@@ -201,7 +204,7 @@ def test_both_versions_answer_with_the_estimate_of_the_model(
             "lower_hours": round(float(lower), 2),
             "upper_hours": round(float(upper), 2),
         },
-        "extrapolated": served_model.is_extrapolated("SKU001", orders),
+        "extrapolated": served_model.extrapolated(["SKU001"], [orders]).item(),
     }
 
 
@@ -353,12 +356,22 @@ REFUSED_BODIES = {
 
 
 @pytest.mark.parametrize("body", REFUSED_BODIES.values(), ids=REFUSED_BODIES.keys())
-def test_v0_2_refuses_what_v0_1_refuses_in_the_same_words(
+def test_v0_2_refuses_what_v0_1_refuses_in_a_problem_document(
     body: bytes, hand_made_client: TestClient
 ) -> None:
-    status, answer = post(hand_made_client, body, PREDICTION_WITH_INTERVAL)
+    status, answer = post(hand_made_client, body)
+    response = hand_made_client.post(PREDICTION_WITH_INTERVAL, content=body, headers=JSON_CONTENT)
+    problem = response.json()
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.status_code == problem["status"] == status
     assert status in (400, 413, 422)
-    assert (status, answer) == post(hand_made_client, body)
+    if isinstance(answer["detail"], str):
+        assert problem["detail"] == answer["detail"]
+    else:
+        assert [error["type"] for error in problem["errors"]] == [
+            fault["type"] for fault in answer["detail"]
+        ]
+        assert all(fault["msg"] in problem["detail"] for fault in answer["detail"])
 
 
 LONG_INPUTS = {
@@ -420,11 +433,14 @@ def test_a_service_without_a_model_is_alive_but_not_ready(client_without_model: 
 def test_a_service_without_a_model_answers_503_and_says_why(
     client_without_model: TestClient,
 ) -> None:
-    why = {"detail": "There is no model: train one."}
-    for path in (PREDICTION, PREDICTION_WITH_INTERVAL):
-        assert post(client_without_model, request(), path) == (503, why)
-    response = client_without_model.get("/api/v0.1/model")
-    assert (response.status_code, response.json()) == (503, why)
+    asked = [
+        client_without_model.post(PREDICTION, json=EXAMPLE),
+        client_without_model.post(PREDICTION_WITH_INTERVAL, json=EXAMPLE),
+        client_without_model.get("/api/v0.1/model"),
+    ]
+    for response in asked:
+        assert response.status_code == 503
+        assert "run the train-model stage on this store first" in response.json()["detail"]
 
 
 def test_the_api_description_has_examples_and_the_products_of_the_model(
@@ -449,7 +465,8 @@ def test_the_api_description_of_v0_2_shares_the_request_and_has_examples(
     new = description["paths"][PREDICTION_WITH_INTERVAL]["post"]
     assert description["info"]["version"] == "0.2"
     assert new["requestBody"] == old["requestBody"]
-    assert new["responses"].keys() == old["responses"].keys() == {"200", "400", "413", "422", "503"}
+    statuses = {"200", "400", "408", "413", "422", "503"}
+    assert new["responses"].keys() == old["responses"].keys() == statuses
     answer, interval = schemas["TimeToDispatchAnswerWithInterval"], schemas["DispatchInterval"]
     assert answer["required"] == list(answer["properties"])
     assert answer["properties"]["est_hours_to_dispatch"]["examples"] == [8.28]

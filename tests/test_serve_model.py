@@ -18,15 +18,16 @@ from fastapi.testclient import TestClient
 
 from pipeline.artifact_format import MODELS
 from pipeline.artifact_reader import DispatchModel
+from pipeline.dispatch_service import DispatchService
 from pipeline.directory_store import DirectoryStore
 from pipeline.serve_model import (
+    LazyApp,
     app,
+    app_from_environment,
     create_app,
-    load_configured_model,
-    load_from_environment,
     main,
 )
-from pipeline.stage_errors import ArtifactError
+from pipeline.stage_errors import ArtifactError, ServiceError
 from pipeline.stage_settings import ServeSettings
 from pipeline.train_model import main as train_model
 from tests.helpers import (
@@ -34,29 +35,13 @@ from tests.helpers import (
     PREDICTION,
     ROOT,
     free_port,
+    logged,
     predict,
     running_service,
     wait_for,
 )
 
 STAGE = (sys.executable, "-m", "pipeline.serve_model")
-
-
-class Loader:
-    """Loads a model that is there already, after some failures, and counts how often."""
-
-    def __init__(self, model: DispatchModel, failures: int = 0) -> None:
-        """Remember what to load."""
-        self.calls = 0
-        self._model = model
-        self._failures = failures
-
-    def __call__(self) -> DispatchModel:
-        """Return the model, or fail."""
-        self.calls += 1
-        if self.calls <= self._failures:
-            raise ArtifactError("There is no model: train one.")
-        return self._model
 
 
 @pytest.fixture
@@ -81,31 +66,35 @@ def test_an_imported_app_serves_the_store_in_the_environment_without_being_start
     assert response.json()["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
 
 
-def test_an_app_loads_its_model_when_it_starts_and_only_then(served_model: DispatchModel) -> None:
-    loader = Loader(served_model)
-    created = create_app(loader)
-    assert loader.calls == 0
+def test_an_app_loads_its_model_when_it_starts_and_only_then(
+    trained_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    service = service_of(trained_store)
+    created = create_app(service)
+    assert TestClient(created).get("/readyz").status_code == 503
     with TestClient(created) as client:
-        assert loader.calls == 1
         assert client.get("/readyz").status_code == 200
         assert client.post(PREDICTION, json=EXAMPLE).status_code == 200
-    assert loader.calls == 1
+    assert len([line for line in logged(caplog, "INFO") if "Serving" in line]) == 1
 
 
-def test_an_app_that_cannot_load_its_model_does_not_start(served_model: DispatchModel) -> None:
+def test_an_app_that_cannot_load_its_model_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="There is no model"):
-        with TestClient(create_app(Loader(served_model, failures=1))):
+        with TestClient(create_app(service_of(tmp_path))):
             pytest.fail("The application started.")
 
 
 def test_an_app_that_is_not_started_loads_its_model_once_as_soon_as_it_can(
-    served_model: DispatchModel,
+    trained_store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    loader = Loader(served_model, failures=1)
-    client = TestClient(create_app(loader))
-    statuses = [client.post(PREDICTION, json=EXAMPLE).status_code for _ in range(4)]
+    caplog.set_level("INFO")
+    client = TestClient(create_app(service_of(tmp_path)))
+    statuses = [client.post(PREDICTION, json=EXAMPLE).status_code]
+    shutil.copytree(trained_store / MODELS, tmp_path / MODELS)
+    statuses += [client.post(PREDICTION, json=EXAMPLE).status_code for _ in range(3)]
     assert statuses == [503, 200, 200, 200]
-    assert loader.calls == 2
+    assert len([line for line in logged(caplog, "INFO") if "Serving" in line]) == 1
 
 
 def test_a_stage_that_fails_returns_1_and_logs_one_error(
@@ -120,9 +109,8 @@ def test_an_app_with_a_wrong_setting_says_so_and_ends_no_process(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TTD_PORT", "abc")
-    response = TestClient(create_app(load_from_environment)).post(PREDICTION, json=EXAMPLE)
-    assert response.status_code == 503
-    assert "A setting is wrong" in response.json()["detail"]
+    with pytest.raises(ServiceError, match="A setting is wrong"):
+        TestClient(LazyApp(app_from_environment)).post(PREDICTION, json=EXAMPLE)
     assert "--port (or TTD_PORT) is 'abc'" in capsys.readouterr().err
 
 
@@ -132,7 +120,7 @@ def test_serving_a_refused_model_is_worth_a_warning(
     train_model([str(sample_store), "--r2-error-threshold", "1", "--r2-warning-threshold", "1"])
     (refused,) = DirectoryStore(str(sample_store)).list_keys("refused")
     settings = ServeSettings.from_arguments([str(sample_store), "--model-key", refused])
-    assert load_configured_model(settings).lineage.refused_because
+    assert DispatchService(settings).answers().model.lineage.refused_because
     assert "This model was refused: R² 0.98" in caplog.text
 
 
@@ -193,7 +181,7 @@ def test_a_long_body_is_refused_before_it_is_sent(trained_store: Path) -> None:
 
 @pytest.mark.system
 def test_sigterm_ends_the_service_with_exit_code_0(trained_store: Path) -> None:
-    stopped = run_until_sigterm(str(trained_store))
+    stopped = run_until_sigterm(str(trained_store), TTD_DRAIN_SECONDS="0.5")
     assert stopped.returncode == 0
     assert stopped.stderr.endswith("serve_model.main - Finished serve-model stage.\n")
     assert stopped.stdout == ""
@@ -202,7 +190,8 @@ def test_sigterm_ends_the_service_with_exit_code_0(trained_store: Path) -> None:
 @pytest.mark.system
 @pytest.mark.parametrize("seconds", [0, 0.002, 0.02])
 def test_a_sigterm_before_the_port_is_open_is_not_lost(seconds: float, trained_store: Path) -> None:
-    with stage_process(str(trained_store), "--port", "0") as process:
+    arguments = ("--port", "0", "--drain-seconds", "0")
+    with stage_process(str(trained_store), *arguments) as process:
         assert process.stderr is not None
         assert "Starting" in process.stderr.readline()
         time.sleep(seconds)
@@ -215,7 +204,8 @@ def test_a_client_that_never_finishes_does_not_keep_the_service_from_stopping(
     trained_store: Path,
 ) -> None:
     port = free_port()
-    with stage_process(str(trained_store), "--port", str(port)) as process:
+    arguments = ("--port", str(port), "--drain-seconds", "0", "--request-seconds", "2")
+    with stage_process(str(trained_store), *arguments) as process:
         wait_for(f"http://127.0.0.1:{port}/readyz")
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(
@@ -228,9 +218,9 @@ def test_a_client_that_never_finishes_does_not_keep_the_service_from_stopping(
 
 @pytest.mark.system
 def test_log_lines_are_json_if_asked_for(trained_store: Path) -> None:
-    stopped = run_until_sigterm(str(trained_store), TTD_LOG_FORMAT="json")
+    stopped = run_until_sigterm(str(trained_store), TTD_LOG_FORMAT="json", TTD_DRAIN_SECONDS="0")
     records = [json.loads(line) for line in stopped.stderr.splitlines()]
-    assert [record["message"] for record in records if record["module"] == "serve_model"][::2] == [
+    assert [record["message"] for record in records if record["module"] == "serve_model"] == [
         "Starting serve-model stage.",
         "Finished serve-model stage.",
     ]
@@ -326,9 +316,10 @@ def test_help_lists_the_settings() -> None:
 @pytest.mark.system
 def test_the_service_imports_no_training_code_and_prints_nothing(trained_store: Path) -> None:
     script = (
-        "import sys; from pipeline.serve_model import load_configured_model as load;"
+        "import sys; from pipeline.serve_model import DispatchService as Service;"
         "from pipeline.stage_settings import ServeSettings as Settings;"
-        "load(Settings.from_arguments(sys.argv[1:])).estimate(['SKU001'], [112]);"
+        "service = Service(Settings.from_arguments(sys.argv[1:]));"
+        "service.answers().estimate('SKU001', 112);"
         "print(*sys.modules)"
     )
     done = subprocess.run(
@@ -344,6 +335,11 @@ def test_the_service_imports_no_training_code_and_prints_nothing(trained_store: 
     assert {"onnxruntime", "pipeline.artifact_reader"} <= modules
     assert not modules & {"pandas", "sklearn", "skl2onnx", "onnx", "rich", "boto3"}
     assert not modules & {"pipeline.train_model", "pipeline.artifact_writer"}
+
+
+def service_of(store: Path) -> DispatchService:
+    """Return a service that has not loaded the model of its store yet."""
+    return DispatchService(ServeSettings.from_arguments([str(store)]))
 
 
 def run_stage(*arguments: str) -> subprocess.CompletedProcess[str]:
