@@ -13,7 +13,7 @@ PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v
 TOX := .venv/bin/tox run
 STORE = data
 
-.PHONY: help demo test week lock static notebook bodywork bench-quality bench-gate bench-training clean python3.11
+.PHONY: help demo test week lock static notebook bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -39,7 +39,7 @@ notebook: .venv/ready  ## only the notebook
 bodywork: .venv/ready  ## only the stages under Bodywork
 	$(TOX) -e py311-bodywork
 
-bench-quality bench-gate bench-training: .venv/ready  ## a benchmark: see benchmarks/README.md
+bench-quality bench-gate bench-training bench-serving bench-peers: .venv/ready  ## a benchmark: see benchmarks/README.md
 	$(TOX) -e $@
 
 clean:  ## remove all environments

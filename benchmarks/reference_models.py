@@ -1,5 +1,6 @@
 """What the pipeline's models are compared with: the best that is possible, and the usual."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,18 +56,18 @@ def fit_tree(training: pd.DataFrame, processes: int) -> Any:
         DecisionTreeRegressor(random_state=0), TREE_SETTINGS, cv=5, scoring="r2", n_jobs=processes
     )
     codes = sorted(training[PRODUCT].unique())
-    return search.fit(_tree_features(training, codes), training[HOURS].to_numpy())
+    return search.fit(tree_features(training, codes), training[HOURS].to_numpy())
 
 
 def tree_hours(training: pd.DataFrame, fresh: pd.DataFrame) -> Floats:
     """Return the estimates of that decision tree for fresh rows of the same products."""
     search = fit_tree(training, processes=1)
     codes = sorted(training[PRODUCT].unique())
-    hours: Floats = search.predict(_tree_features(fresh, codes))
+    hours: Floats = search.predict(tree_features(fresh, codes))
     return hours
 
 
-def _tree_features(week: pd.DataFrame, codes: list[str]) -> Floats:
+def tree_features(week: pd.DataFrame, codes: Sequence[str]) -> Floats:
     """Return the position of each row's product code and its orders, shape (n_rows, 2)."""
     product = pd.Index(codes).get_indexer(pd.Index(week[PRODUCT]))
     return np.column_stack([product, week[ORDERS]]).astype(float)

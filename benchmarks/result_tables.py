@@ -8,7 +8,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
-LIBRARIES = ("numpy", "onnxruntime", "pandas", "scikit-learn", "scipy")
+LIBRARIES = (
+    "fastapi",
+    "httptools",
+    "numpy",
+    "onnxruntime",
+    "pandas",
+    "pydantic",
+    "scikit-learn",
+    "scipy",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+)
 UNKNOWN = "-"
 
 

@@ -11,11 +11,15 @@ from tests.helpers import ROOT
 
 BODYWORK = yaml.safe_load((ROOT / "bodywork.yaml").read_text())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PEERS = ["mlserver", "bentoml", "litserve", "mlflow"]
 PINNED = {
     "requirements_pipe.txt": PROJECT["project"]["dependencies"],
     "requirements_cicd.txt": PROJECT["dependency-groups"]["cicd"],
     "requirements_bodywork.txt": PROJECT["dependency-groups"]["bodywork"],
     "notebooks/requirements_nb.txt": PROJECT["dependency-groups"]["notebook"],
+} | {
+    f"benchmarks/peers/requirements_{peer}.txt": PROJECT["dependency-groups"][f"peer-{peer}"]
+    for peer in PEERS
 }
 
 
@@ -39,6 +43,14 @@ def test_pins_that_are_installed_together_agree(name: str) -> None:
     assert {package: others[package] for package in pipeline.keys() & others.keys()} == {
         package: pipeline[package] for package in pipeline.keys() & others.keys()
     }
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_can_read_the_tree_that_the_benchmark_writes(peer: str) -> None:
+    ours, theirs = pins("requirements_pipe.txt"), pins(f"benchmarks/peers/requirements_{peer}.txt")
+
+    for package in ("numpy", "scikit-learn"):
+        assert theirs[package] == ours[package]
 
 
 def test_bodywork_runs_the_two_stages_in_order() -> None:
