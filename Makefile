@@ -13,7 +13,10 @@ PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v
 TOX := .venv/bin/tox run
 STORE = data
 
-.PHONY: help demo test week lock static notebook bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+APT_INSTALL := $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends
+
+.PHONY: help demo test week lock static notebook bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11 chromium wrk
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -21,7 +24,7 @@ help:  ## show this list
 demo: .venv/ready  ## train on the sample store, serve the model, ask it for one prediction
 	@.venv/bin/python -m examples.demo
 
-test: python3.11 .venv/ready  ## everything that must hold, on every supported Python of this machine
+test: python3.11 .venv/ready chromium  ## everything that must hold, on every supported Python of this machine
 	$(TOX)
 
 week: .venv/ready  ## add a simulated week of orders: make week [STORE=s3://bucket/prefix]
@@ -39,11 +42,21 @@ notebook: .venv/ready  ## only the notebook
 bodywork: .venv/ready  ## only the stages under Bodywork
 	$(TOX) -e py311-bodywork
 
+bench-serving bench-peers: wrk
+
 bench-quality bench-gate bench-training bench-serving bench-peers: .venv/ready  ## a benchmark: see benchmarks/README.md
 	$(TOX) -e $@
 
 clean:  ## remove all environments
 	rm -rf .venv .tox
+
+# The browser of the web page's tests: Debian's package, elsewhere Playwright's own download.
+chromium: .venv/ready
+	@command -v chromium >/dev/null || if grep -q '^ID=debian' /etc/os-release; \
+	then $(APT_INSTALL) chromium; else .venv/bin/playwright install --with-deps chromium; fi
+
+wrk:
+	@command -v wrk >/dev/null || $(APT_INSTALL) wrk
 
 python3.11:
 	@python3.11 --version || { echo "make test needs Python 3.11, and there is none on PATH or under pyenv." >&2; exit 1; }
