@@ -14,7 +14,7 @@ TOX := .venv/bin/tox run
 STORE = data
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-APT_INSTALL := $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends
+apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
 .PHONY: help demo test week lock static notebook bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11 chromium wrk
 
@@ -53,10 +53,10 @@ clean:  ## remove all environments
 # The browser of the web page's tests: Debian's package, elsewhere Playwright's own download.
 chromium: .venv/ready
 	@command -v chromium >/dev/null || if grep -q '^ID=debian' /etc/os-release; \
-	then $(APT_INSTALL) chromium; else .venv/bin/playwright install --with-deps chromium; fi
+	then $(call apt_install,chromium); else .venv/bin/playwright install --with-deps chromium; fi
 
 wrk:
-	@command -v wrk >/dev/null || $(APT_INSTALL) wrk
+	@command -v wrk >/dev/null || $(call apt_install,wrk)
 
 python3.11:
 	@python3.11 --version || { echo "make test needs Python 3.11, and there is none on PATH or under pyenv." >&2; exit 1; }
