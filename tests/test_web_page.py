@@ -33,7 +33,7 @@ CHROMIUM_OPTIONS = [
     "--no-first-run",
 ]
 PATIENCE_MILLISECONDS = 5_000
-MANY = {f"P{number:03}": 0.02 + number / 4_000 for number in range(1, 146)} | HOURS_PER_ORDER
+MANY = {**HOURS_PER_ORDER, **{f"P{number:03}": number / 4_000 for number in range(1, 146)}}
 """Hours per order of more products than a list is good for."""
 KEY = "a-secret-key"
 PREFIX = "/behind/a/proxy"
