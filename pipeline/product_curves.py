@@ -43,12 +43,15 @@ def _curves(model: DispatchModel, codes: Sequence[str], orders: Floats) -> list[
     hours = model.estimate(rows, orders.ravel())
     lower, upper = model.bounds(rows, hours)
     by_product = (column.reshape(orders.shape) for column in (hours, lower, upper))
-    return [
-        ProductCurve(
-            orders_placed=placed.tolist(),
-            est_hours_to_dispatch=rounded(estimates),
-            lower_hours=rounded(least),
-            upper_hours=rounded(most),
-        )
-        for placed, estimates, least, most in zip(orders, *by_product)
-    ]
+    return [_curve(*columns) for columns in zip(orders, *by_product)]
+
+
+def _curve(placed: Floats, hours: Floats, lower: Floats, upper: Floats) -> ProductCurve:
+    """Return one product's curve, which has one point only if it was seen at one order count."""
+    points = slice(None) if placed[0] < placed[-1] else slice(1)
+    return ProductCurve(
+        orders_placed=placed[points].tolist(),
+        est_hours_to_dispatch=rounded(hours[points]),
+        lower_hours=rounded(lower[points]),
+        upper_hours=rounded(upper[points]),
+    )
