@@ -78,7 +78,9 @@ class RequestGuard:
         started = perf_counter()
         if self._service.settings.root_path:
             scope["root_path"] = self._service.settings.root_path
-        request = _Request(scope, receive, get_route_path(scope), dict(scope["headers"]))
+        # Of a header that comes twice the first counts, as it does for FastAPI.
+        headers = dict(reversed(scope["headers"]))
+        request = _Request(scope, receive, get_route_path(scope), headers)
         answer = _Answer(send, self._identify(request), self._service.is_draining)
         try:
             await self._answer(request, answer)
