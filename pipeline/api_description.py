@@ -5,7 +5,6 @@ with, and the API key.
 """
 
 from copy import deepcopy
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,13 +18,11 @@ from pipeline.request_guard import OPEN_PATHS
 API_VERSION = "0.2"
 """The newest version that is served; the older ones stay."""
 
-ERRORS_OF_ALL = {503: "No model can be loaded, or there are too many requests at once."}
-ERRORS_OF_BODIES = {
-    400: "The body cannot be read.",
-    413: "The body is too long.",
-}
-TOO_SLOW = "The request took too long to arrive. The connection is closed."
+OVERLOADED = "No model can be loaded, or there are too many requests at once."
+ERRORS_OF_BODIES = {400: "The body cannot be read.", 413: "The body is too long."}
+TOO_SLOW = "The request took too long to arrive. There is no body, and the connection is closed."
 NO_KEY = "The API key is missing or wrong."
+INVALID = "Something in the request is not valid."
 SCHEMAS = "#/components/schemas/"
 
 
@@ -57,6 +54,8 @@ class DescribedAPI(FastAPI):
         codes = service.answers().model.lineage.catalogue.product_code
         request = components["schemas"]["TimeToDispatchRequest"]
         request["properties"]["product_code"] |= {"enum": codes, "examples": codes[:1]}
+        filters = schema["paths"]["/api/v0.2/products"]["get"]["parameters"]
+        filters[0]["schema"] = {"$ref": f"{SCHEMAS}TimeToDispatchRequest/properties/product_code"}
         needs_key = bool(service.settings.api_keys)
         if needs_key:
             key = {"type": "apiKey", "in": "header", "name": KEY_HEADER}
@@ -71,15 +70,17 @@ def _add_errors(path: str, method: str, operation: dict[str, Any], needs_key: bo
     """Add the errors that every operation of this kind can have, in the form of its version."""
     is_problem = path.startswith(PROBLEM_PREFIX)
     media_type = PROBLEM_MEDIA_TYPE if is_problem else "application/json"
-    errors = ERRORS_OF_ALL | (ERRORS_OF_BODIES if method == "post" else {})
+    responses = operation["responses"]
+    errors = {} if "503" in responses else {503: OVERLOADED}
+    if method == "post":
+        errors |= ERRORS_OF_BODIES
+        responses["408"] = {"description": TOO_SLOW}
     if needs_key:
         operation["security"] = [{KEY_HEADER: []}]
         errors |= {401: NO_KEY}
-    if is_problem and "422" in operation["responses"]:
-        errors |= {422: HTTPStatus(422).description}
+    if is_problem and "422" in responses:
+        errors |= {422: INVALID}
     name = Problem.__name__ if is_problem else ErrorAnswer.__name__
     for status, description in errors.items():
         content = {media_type: {"schema": {"$ref": SCHEMAS + name}}}
-        operation["responses"][str(status)] = {"description": description, "content": content}
-    if method == "post":
-        operation["responses"]["408"] = {"description": TOO_SLOW}
+        responses[str(status)] = {"description": description, "content": content}

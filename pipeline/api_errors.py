@@ -31,6 +31,11 @@ NOT_SENT_AS_JSON = {
     "msg": "The body should be JSON, sent with the header Content-Type: application/json",
 }
 
+FAULT_OF_OURS = (
+    "The service failed in a way that nobody foresaw. Its log says more beside the X-Request-ID of "
+    "this answer. Please report this."
+)
+
 PydanticFault = Mapping[str, Any]
 """A fault as pydantic and FastAPI tell it: type, loc, msg, input and perhaps ctx."""
 
@@ -88,10 +93,11 @@ def error_response(
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Make every mistake of a client a 4xx with a JSON body, and a missing model a 503."""
+    """Make every mistake of a client a 4xx with a JSON body, a missing model a 503, ours a 500."""
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(PipelineError, _answer_no_model)
+    app.add_exception_handler(Exception, _answer_fault_of_ours)
 
 
 async def _answer_invalid_request(request: Request, error: Exception) -> Response:
@@ -121,6 +127,11 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 async def _answer_no_model(request: Request, error: Exception) -> Response:
     return error_response(get_route_path(request.scope), 503, str(error))
+
+
+async def _answer_fault_of_ours(request: Request, error: Exception) -> Response:
+    """Answer 500; the error is raised again after that, and whoever catches it logs it."""
+    return error_response(get_route_path(request.scope), 500, FAULT_OF_OURS)
 
 
 def _json_response(

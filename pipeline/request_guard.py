@@ -11,6 +11,7 @@ from itertools import count
 from secrets import token_hex
 from time import perf_counter
 from typing import NamedTuple
+from urllib.parse import quote
 
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -78,7 +79,9 @@ class RequestGuard:
         started = perf_counter()
         if self._service.settings.root_path:
             scope["root_path"] = self._service.settings.root_path
-        request = _Request(scope, receive, get_route_path(scope), dict(scope["headers"]))
+        # Of a header that comes twice the first counts, as it does for FastAPI.
+        headers = dict(reversed(scope["headers"]))
+        request = _Request(scope, receive, get_route_path(scope), headers)
         answer = _Answer(send, self._identify(request), self._service.is_draining)
         try:
             await self._answer(request, answer)
@@ -91,7 +94,8 @@ class RequestGuard:
         self._metrics.count_request(route, answer.status, seconds)
         if self._service.settings.access_log:
             REQUEST_ID.set(answer.request_id)
-            LOG.info(f"{scope['method']} {scope['path']} {answer.status} in {1e3 * seconds:.2f} ms")
+            path = quote(scope["path"])  # it may have line breaks in it
+            LOG.info(f"{scope['method']} {path} {answer.status} in {1e3 * seconds:.2f} ms")
 
     def _identify(self, request: "_Request") -> bytes:
         """Return the identifier that the client gave the request if it is harmless, else ours."""

@@ -19,6 +19,10 @@ from pipeline.stage_errors import ObjectMissing
 MOST_PRODUCTS = 1_000
 REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
 """The report comes from the store, and may do nothing but show itself."""
+NO_REPORT = {
+    "description": "The store has no report on the model.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
+}
 
 router = APIRouter()
 
@@ -58,7 +62,7 @@ async def products(
     )
 
 
-@router.get("/report", response_class=HTMLResponse, tags=["model"])
+@router.get("/report", response_class=HTMLResponse, responses={404: NO_REPORT}, tags=["model"])
 async def report(service: Service) -> HTMLResponse:
     """Show the report on the training of the model that is served."""
     version = service.answers().model.version
