@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline import prediction_api, service_api
+from pipeline import prediction_api, service_api, web_page
 from pipeline.api_description import DescribedAPI
 from pipeline.api_errors import install_error_handlers
 from pipeline.dispatch_service import DispatchService
@@ -72,7 +72,7 @@ def create_app(
     """
     api = DescribedAPI(service, lifespan=_live)
     paths = {route.path for route in api.routes if isinstance(route, Route)}
-    for router in (prediction_api.router, service_api.router):
+    for router in (prediction_api.router, service_api.router, web_page.router):
         api.include_router(router)
         paths |= {route.path for route in router.routes if isinstance(route, Route)}
     install_error_handlers(api)
