@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     environments = options.environments.resolve()
     with serving_world() as world:
         measured = measure_peers(world, environments, options.seconds, options.rounds)
-    conditions = f"{options.rounds} rounds of {options.seconds} s, {CONNECTIONS} connections"
+    medians = f"medians of {options.rounds} rounds of {options.seconds} s"
+    conditions = f"{medians}, {CONNECTIONS} connections"
     print_single(measured, conditions)
     results = {
         "conditions": conditions,

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from benchmarks.measured_process import ENVIRONMENT, KIB_PER_MIB, ROOT
+from benchmarks.measured_process import ENVIRONMENT, ROOT
+from benchmarks.process_figures import family, processor_seconds, resident_mib
 
 HOST = "127.0.0.1"
 PORT = "{port}"
@@ -23,7 +24,6 @@ POLL_SECONDS = 0.003
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 LOG_LINES = 5
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class ServerFailure(Exception):
@@ -127,14 +127,14 @@ class RunningServer:
 
     def processor_seconds(self) -> float:
         """Return the processor time that the process and its descendants have taken so far."""
-        return sum(map(_processor_seconds, family(self.process.pid)))
+        return sum(map(processor_seconds, family(self.process.pid)))
 
     def resident_mib(self) -> float:
         """Return the resident memory of the process and its descendants.
 
         Memory that they share counts once for each of them.
         """
-        return sum(map(_resident_mib, family(self.process.pid)))
+        return sum(map(resident_mib, family(self.process.pid)))
 
 
 @contextmanager
@@ -190,18 +190,6 @@ def free_port() -> int:
     raise ServerFailure("There is no free port left.")
 
 
-def family(process_id: int) -> list[int]:
-    """Return a process and all its descendants that are alive."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        if fields := _stat_fields(int(folder.name)):
-            children.setdefault(int(fields[1]), []).append(int(folder.name))
-    found = [process_id]
-    for member in found:
-        found += children.get(member, [])
-    return found
-
-
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a process as its users would, and whatever it leaves behind without mercy."""
     members = family(process.pid)
@@ -214,25 +202,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     for member in members[1:]:
         with suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
-
-
-def _stat_fields(process_id: int) -> list[str]:
-    """Return what /proc tells of a process behind its name; nothing if it has ended."""
-    try:
-        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _processor_seconds(process_id: int) -> float:
-    fields = _stat_fields(process_id)
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND if fields else 0.0
-
-
-def _resident_mib(process_id: int) -> float:
-    try:
-        lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    kib = [int(line.split()[1]) for line in lines if line.startswith("VmRSS:")]
-    return sum(kib) / KIB_PER_MIB

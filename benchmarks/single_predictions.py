@@ -42,6 +42,15 @@ class Measurement(NamedTuple):
                 total[name] = total.get(name, 0) + count
         return total
 
+    def busy(self) -> float | None:
+        """Return how many processors its server kept busy, median of the rounds.
+
+        A server in one process that is well below 1 could have answered more: something else held
+        it up.
+        """
+        pairs = list(zip(self.loads, self.processor_microseconds))
+        return median(load.rate * used / 1e6 for load, used in pairs) if pairs else None
+
     def is_valid(self) -> bool:
         """Whether it was measured, and every request got its answer."""
         return bool(self.loads) and not self.faults()
