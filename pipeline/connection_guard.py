@@ -1,8 +1,9 @@
-"""No client keeps a connection busy for ever: those whose requests arrive too slowly are closed.
+"""No client keeps a connection busy for ever: those that send or read too slowly are closed.
 
 uvicorn closes connections that are idle after an answer, but waits without end for a first
-request, for the rest of headers and for the rest of a body. Its limit on concurrency counts idle
-connections too, so that many of them would cost everybody else their answers.
+request, for the rest of headers, for the rest of a body, and for its answers to be read. Its limit
+on concurrency counts idle connections too, so that many of them would cost everybody else their
+answers.
 """
 
 from collections.abc import Collection
@@ -24,7 +25,8 @@ class _Phase(NamedTuple):
 
     Attributes:
         exchange: uvicorn's state of the last request whose headers have arrived; None before.
-        is_answered: whether that has its answer, so that the headers of the next are awaited.
+        is_answered: whether that has been sent its whole answer, so that the headers of the next
+            are awaited.
     """
 
     exchange: RequestResponseCycle | None
@@ -73,6 +75,11 @@ class ConnectionGuard:
 
     def _close(self, connection: HttpToolsProtocol, phase: _Phase) -> None:
         """Close a connection; say why, if the client waits for an answer that has not begun."""
+        if connection.transport.get_write_buffer_size():
+            # The client does not read, and close() would wait until it does.
+            self._metrics.count_refusal("too_slow")
+            connection.transport.abort()
+            return
         if connection.transport.is_closing():
             return
         answer_has_begun = phase.exchange is not None and phase.exchange.response_started
@@ -85,4 +92,7 @@ class ConnectionGuard:
 
 def _phase(connection: HttpToolsProtocol) -> _Phase:
     exchange: RequestResponseCycle | None = connection.cycle
-    return _Phase(exchange, exchange is None or exchange.response_complete)
+    if exchange is None:
+        return _Phase(exchange, is_answered=True)
+    is_sent = connection.transport.get_write_buffer_size() == 0
+    return _Phase(exchange, exchange.response_complete and is_sent)

@@ -28,6 +28,7 @@ class ModelReloader:
             await asyncio.sleep(seconds)
             try:
                 await self.look()
+                self._told = ""
             except PipelineError as error:
                 self._tell_once(f"Cannot look for a newer model, so the old one goes on: {error}")
             except Exception:
@@ -56,7 +57,6 @@ class ModelReloader:
             return
         self._service.serve(model)
         self._service.metrics.count_reload("served")
-        self._told = ""
         LOG.info(f"Serving {model.version} from now on, instead of {served}.")
 
     def _tell_once(self, trouble: str) -> None:

@@ -39,6 +39,7 @@ CLIENT_CLOSED_REQUEST = 499
 """How nginx counts requests whose client has gone."""
 
 JSON_CONTENT = (b"content-type", b"application/json")
+CLOSE = (b"connection", b"close")
 REFUSAL_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
 
 
@@ -82,7 +83,7 @@ class RequestGuard:
         # Of a header that comes twice the first counts, as it does for FastAPI.
         headers = dict(reversed(scope["headers"]))
         request = _Request(scope, receive, get_route_path(scope), headers)
-        answer = _Answer(send, self._identify(request), self._service.is_draining)
+        answer = _Answer(send, self._identify(request), self._service)
         try:
             await self._answer(request, answer)
         except RequestRefused as refused:
@@ -176,12 +177,11 @@ class _Request(NamedTuple):
 class _Answer:
     """Sends an answer with what the guard adds to it, and remembers its status."""
 
-    def __init__(self, send: Send, request_id: bytes, is_last: bool) -> None:
-        """Prepare an answer, after which the connection is closed if it is the last one."""
+    def __init__(self, send: Send, request_id: bytes, service: DispatchService) -> None:
+        """Prepare an answer of a service."""
         self._send = send
+        self._service = service
         self._tags = [(b"x-request-id", request_id)]
-        if is_last:
-            self._tags.append((b"connection", b"close"))
         self.request_id = request_id.decode("ascii")
         self.status = CLIENT_CLOSED_REQUEST
 
@@ -189,16 +189,20 @@ class _Answer:
         """Send a message of an answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self._tags]
+            message["headers"] = [*message.get("headers", ()), *self._all_tags()]
         await self._send(message)
 
     async def send_json(self, content: bytes) -> None:
         """Send a whole answer 200."""
         length = b"%d" % len(content)
-        headers = [JSON_CONTENT, (b"content-length", length), *self._tags]
+        headers = [JSON_CONTENT, (b"content-length", length), *self._all_tags()]
         self.status = 200
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": content})
+
+    def _all_tags(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers to add; the service may be about to stop only since the request."""
+        return [*self._tags, CLOSE] if self._service.is_draining else self._tags
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
