@@ -88,7 +88,7 @@ def error_response(
         detail=detail,
         errors=list(errors),
     )
-    content = problem.model_dump(exclude_none=True, exclude_unset=not errors)
+    content = problem.model_dump(exclude_none=True, exclude=None if errors else {"errors"})
     return _json_response(content, status, PROBLEM_MEDIA_TYPE, headers)
 
 
