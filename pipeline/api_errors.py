@@ -121,6 +121,8 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        request.app.state.service.metrics.count_refusal("unreadable")
     path = get_route_path(request.scope)
     return error_response(path, error.status_code, error.detail, error.headers)
 
