@@ -88,7 +88,7 @@ def error_response(
         detail=detail,
         errors=list(errors),
     )
-    content = problem.model_dump(exclude_none=True, exclude_unset=not errors)
+    content = problem.model_dump(exclude_none=True, exclude=None if errors else {"errors"})
     return _json_response(content, status, PROBLEM_MEDIA_TYPE, headers)
 
 
@@ -121,6 +121,8 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        request.app.state.service.metrics.count_refusal("unreadable")
     path = get_route_path(request.scope)
     return error_response(path, error.status_code, error.detail, error.headers)
 
