@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def _stage(
 ) -> "Iterator[subprocess.Popen[bytes]]":
     """Run a stage as a pod does, in a folder of its own, and end it with all its children.
 
-    Bodywork does not forward SIGTERM to the stage, so the whole process group gets it.
+    Bodywork forwards no signal to the stage, so the whole process group gets it.
     """
     folder.mkdir()
     command = [bodywork, "stage", repository, name, "--branch", "master"]
@@ -112,7 +113,7 @@ def _stage(
             yield process
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, 15)
+                os.killpg(process.pid, signal.SIGINT)
 
 
 def _git(folder: Path, *arguments: str) -> str:
