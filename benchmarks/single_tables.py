@@ -40,9 +40,9 @@ def print_single(measurements: Sequence[Measurement], conditions: str) -> None:
     busy = found[CEILING].busy()
     if busy is not None and busy < LEAST_BUSY:
         print(
-            f"\nThe ceiling was busy for only {busy:.0%} of the time: the machine was not quiet. "
-            "What is compared with the ceiling's rate looks better than it is; the ratios of CPU "
-            "time hold."
+            f"\nThe ceiling was busy for only {busy:.0%} of the time, so something else held it "
+            "up. Ratios to its rate are not reliable, and probably flatter: repeat this on a quiet "
+            "machine."
         )
 
 
