@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from pipeline.api_errors import PydanticFault, faults_of, unknown_product
@@ -25,7 +25,7 @@ NO_ORDER = {
     "loc": (),
     "msg": "An order should be an object with product_code and orders_placed",
 }
-CHECK_ORDER = TimeToDispatchRequest.__pydantic_validator__.validate_python
+CHECK_ORDERS = TypeAdapter(list[TimeToDispatchRequest]).validator.validate_python
 
 
 async def answer_batch(
@@ -52,29 +52,33 @@ def _answer_slice(
     model: DispatchModel, orders: Sequence[Any], start: int, metrics: ServiceMetrics
 ) -> list[dict[str, Any]]:
     """Return the answers to orders of which the first has the index `start` in its batch."""
-    answers: dict[int, dict[str, Any]] = {}
-    good: dict[int, TimeToDispatchRequest] = {}
-    for index, order in enumerate(orders, start):
-        checked = _check(model, order)
-        if isinstance(checked, TimeToDispatchRequest):
-            good[index] = checked
-        else:
-            answers[index] = _refusal(index, checked, metrics)
-    answers.update(zip(good, _estimates(model, list(good.values()), metrics)))
-    return [answers[index] for index in range(start, start + len(orders))]
+    faults = _faults(model, orders)
+    good = [order for position, order in enumerate(orders) if position not in faults]
+    estimates = iter(_estimates(model, good, metrics))
+    return [
+        _refusal(start + position, faults[position], metrics)
+        if position in faults
+        else next(estimates)
+        for position in range(len(orders))
+    ]
 
 
-def _check(model: DispatchModel, order: Any) -> TimeToDispatchRequest | list[PydanticFault]:
-    """Return an order if it is good, else what is wrong with it."""
-    if not isinstance(order, dict):
-        return [NO_ORDER]
+def _faults(model: DispatchModel, orders: Sequence[Any]) -> dict[int, list[PydanticFault]]:
+    """Return what is wrong with orders, by their positions; the others are good."""
+    faults: dict[int, list[PydanticFault]] = {}
     try:
-        checked: TimeToDispatchRequest = CHECK_ORDER(order)
+        CHECK_ORDERS(orders)
     except ValidationError as error:
-        return list(error.errors(include_url=False))
-    if checked.product_code in model.products:
-        return checked
-    return [unknown_product(checked.product_code, model.lineage.catalogue.product_code)]
+        for fault in error.errors(include_url=False):
+            position, *place = fault["loc"]
+            told = NO_ORDER if fault["type"] == "model_type" else {**fault, "loc": tuple(place)}
+            faults.setdefault(int(position), []).append(told)
+    known = model.products
+    for position, order in enumerate(orders):
+        if position not in faults and order["product_code"] not in known:
+            codes = model.lineage.catalogue.product_code
+            faults[position] = [unknown_product(order["product_code"], codes)]
+    return faults
 
 
 def _refusal(
@@ -88,13 +92,13 @@ def _refusal(
 
 
 def _estimates(
-    model: DispatchModel, orders: Sequence[TimeToDispatchRequest], metrics: ServiceMetrics
+    model: DispatchModel, orders: Sequence[dict[str, Any]], metrics: ServiceMetrics
 ) -> list[dict[str, Any]]:
     """Return like `OrderEstimate` what the model says to good orders, in the same order."""
     if not orders:
         return []
-    codes = [order.product_code for order in orders]
-    counts = [order.orders_placed for order in orders]
+    codes = [order["product_code"] for order in orders]
+    counts = [order["orders_placed"] for order in orders]
     hours = model.estimate(codes, counts)
     lower, upper = model.bounds(codes, hours)
     extrapolated = model.extrapolated(codes, counts)
