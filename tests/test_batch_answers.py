@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -62,16 +63,16 @@ def test_each_order_gets_the_answer_that_it_would_get_alone(served_model: Dispat
     "n_orders", [1, 2, SLICE_ORDERS - 1, SLICE_ORDERS, SLICE_ORDERS + 1, 2 * SLICE_ORDERS, MOST]
 )
 def test_answers_come_in_the_order_of_the_orders(n_orders: int, client: TestClient) -> None:
+    counts = [1_000 * n / n_orders for n in range(n_orders)]
     orders = [
-        {"product_code": f"SKU00{1 + n % 3}", "orders_placed": 1_000 * n / n_orders}
-        for n in range(n_orders)
+        {"product_code": f"SKU00{1 + n % 3}", "orders_placed": count}
+        for n, count in enumerate(counts)
     ]
     response = client.post(BATCH, json={"orders": orders})
     estimates = [answer["est_hours_to_dispatch"] for answer in response.json()["predictions"]]
+    hours = [2.12 + n % 3 + 0.055 * count for n, count in enumerate(counts)]
     assert response.status_code == 200
-    assert estimates == [
-        round(2.12 + n % 3 + 0.055 * order["orders_placed"], 2) for n, order in enumerate(orders)
-    ]
+    assert estimates == np.round(hours, 2).tolist()
 
 
 BAD_ORDERS: dict[str, tuple[str, list[tuple[str, str]]]] = {
