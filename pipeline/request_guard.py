@@ -5,6 +5,7 @@ and timed, and is told to leave when the service is about to stop. All of that h
 around both ways to an answer: the short one and FastAPI's.
 """
 
+import asyncio
 import re
 from collections.abc import Collection
 from itertools import count
@@ -90,6 +91,12 @@ class RequestGuard:
             await self._refuse(refused, request, answer)
         except ClientGone:
             answer.status = CLIENT_CLOSED_REQUEST
+        except asyncio.CancelledError:
+            # The server stops, and has waited long enough.
+            if answer.status != CLIENT_CLOSED_REQUEST:
+                raise
+            detail = "The service is stopping. Try again in a second."
+            await self._refuse(RequestRefused(503, "stopping", detail), request, answer)
         seconds = perf_counter() - started
         route = request.path if request.path in self._routes else OTHER
         self._metrics.count_request(route, answer.status, seconds)

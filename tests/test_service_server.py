@@ -27,6 +27,7 @@ from tests.service_clients import (
     WatchedService,
     exchange,
     is_closed,
+    read_answer,
     request_bytes,
     wait_until,
     watched_service,
@@ -194,13 +195,22 @@ def test_a_service_that_is_told_to_stop_at_once_does_so(
     signals: Sequence[signal.Signals], trained_store: Path, tmp_path: Path
 ) -> None:
     arguments = (str(trained_store), "--reload-seconds", "0.1", *LONG_DRAIN)
-    with watched_service(tmp_path, *arguments) as service, service.connect() as idle:
+    with (
+        watched_service(tmp_path, *arguments) as service,
+        service.connect() as idle,
+        service.connect() as half_sent,
+    ):
         exchange(idle, EXAMPLE_REQUEST)
-        for number in signals:
-            service.process.send_signal(number)
-            if number != signals[-1]:
-                wait_until(lambda: "Received SIGTERM" in service.log, "it says that it stops")
+        half_sent.sendall(EXAMPLE_REQUEST[:-10])
+        service.ask(EXAMPLE_REQUEST)  # by now the half has arrived
+        for _ in signals[1:]:
+            told_to_stop(service)
+        service.process.send_signal(signals[-1])
         assert service.process.wait(PATIENCE_SECONDS) == 0
+        answer = read_answer(half_sent)
+        assert (answer.status, answer.is_last) == (503, True)
+        assert json.loads(answer.body)["detail"].startswith("The service is stopping.")
+        assert is_closed(idle)
         assert service.log.endswith("serve_model.main - Finished serve-model stage.\n")
         assert service.errors == []
 
