@@ -1,5 +1,7 @@
 """Services without a process: a model made by hand, and requests in the form of ASGI."""
 
+import asyncio
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from pipeline.model_lineage import (
     ProductRemarks,
 )
 from pipeline.stage_settings import ServeSettings
+from tests.helpers import EXAMPLE
 
 V0_1 = "/api/v0.1/time_to_dispatch"
 V0_2 = "/api/v0.2/time_to_dispatch"
@@ -32,6 +35,12 @@ PROBLEM = "application/problem+json"
 LEAST_ORDERS = 10.0
 MOST_ORDERS = 200.5
 """The range that a model made by hand saw of each product, if nothing else is said."""
+
+JSON = (b"content-type", b"application/json")
+ORDER = json.dumps(EXAMPLE).encode()
+TOO_LONG = b" " * (1024 * 1024 + 1)
+UNREADABLE = b"[" * 100_000
+"""JSON that nests too deeply for any parser."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -148,7 +157,7 @@ async def ask(
     app: ASGIApp,
     path: str,
     pieces: Sequence[bytes] = (b"",),
-    headers: Headers = ((b"content-type", b"application/json"),),
+    headers: Headers = (JSON,),
     method: str = "POST",
 ) -> Answer:
     """Send a request just as it is, which a client would put right, and return the answer.
@@ -197,3 +206,14 @@ def _scope(method: str, path: str, headers: Headers) -> Scope:
         "client": ("127.0.0.1", 50_000),
         "server": ("127.0.0.1", 8_000),
     }
+
+
+def send(
+    app: ASGIApp,
+    path: str,
+    body: bytes = ORDER,
+    *headers: tuple[bytes, bytes],
+    method: str = "POST",
+) -> Answer:
+    """Send a request of JSON, and return the answer."""
+    return asyncio.run(ask(app, path, [body], [JSON, *headers], method))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from openapi_spec_validator import validate
 from schemathesis.specs.openapi.checks import (
@@ -79,8 +80,8 @@ def _routes() -> set[tuple[str, str]]:
         (route.path, method.lower())
         for router in (prediction_api.router, service_api.router)
         for route in router.routes
-        if getattr(route, "include_in_schema", False)
-        for method in route.methods
+        if isinstance(route, APIRoute) and route.include_in_schema
+        for method in route.methods or ()
     }
 
 
