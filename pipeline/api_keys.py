@@ -24,18 +24,18 @@ class KeyRing:
         """
         if not self._digests:
             return True
-        given = _digest(_key_in(headers))
-        matches = [compare_digest(given, digest) for digest in self._digests]
-        return any(matches)
+        key = headers.get(b"x-api-key")
+        given = _digest(_bearer_in(headers) if key is None else key)
+        accepted = False
+        for digest in self._digests:
+            accepted |= compare_digest(given, digest)
+        return accepted
 
 
 def _digest(key: bytes) -> bytes:
     return blake2b(key, digest_size=32).digest()
 
 
-def _key_in(headers: Mapping[bytes, bytes]) -> bytes:
-    key = headers.get(b"x-api-key")
-    if key is not None:
-        return key
+def _bearer_in(headers: Mapping[bytes, bytes]) -> bytes:
     authorization = headers.get(b"authorization", b"")
     return authorization.removeprefix(BEARER) if authorization.startswith(BEARER) else b""

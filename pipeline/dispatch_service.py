@@ -2,7 +2,6 @@
 
 from functools import cached_property
 
-from pipeline.api_schemas import TimeToDispatchRequest
 from pipeline.artifact_reader import DispatchModel, load_model
 from pipeline.model_answers import ModelAnswers
 from pipeline.object_store import ObjectStore, open_store
@@ -65,16 +64,3 @@ class DispatchService:
         if model.lineage.refused_because:
             LOG.warning(f"This model was refused: {'; '.join(model.lineage.refused_because)}.")
         return self._answers
-
-    def answer(self, order: TimeToDispatchRequest, with_interval: bool) -> bytes:
-        """Return the answer to one order as JSON, in the form of v0.2 or v0.1, and count it.
-
-        Raises:
-            UnknownProduct: the model does not know the product.
-            PipelineError: there is no model.
-        """
-        answers = self.answers()
-        ask = answers.estimate_with_interval if with_interval else answers.estimate
-        answer = ask(order.product_code, order.orders_placed)
-        self.metrics.count_prediction(order.product_code, answer.extrapolated)
-        return answer.body

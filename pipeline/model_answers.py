@@ -13,6 +13,7 @@ from pipeline.api_schemas import (
     DispatchInterval,
     TimeToDispatchAnswer,
     TimeToDispatchAnswerWithInterval,
+    TimeToDispatchRequest,
 )
 from pipeline.artifact_reader import DispatchModel
 from pipeline.model_lineage import Floats
@@ -20,15 +21,20 @@ from pipeline.model_lineage import Floats
 DECIMALS = 2
 
 
+CHECK_REQUEST = TimeToDispatchRequest.__pydantic_validator__.validate_json
+
+
 class OrderAnswer(NamedTuple):
     """The answer to one order.
 
     Attributes:
-        body: JSON.
+        content: JSON.
+        product_code: of the order.
         extrapolated: whether the order count is outside of what the model saw of the product.
     """
 
-    body: bytes
+    content: bytes
+    product_code: str
     extrapolated: bool
 
 
@@ -39,13 +45,10 @@ class UnknownProduct(LookupError):
 class ModelAnswers:
     """What one model answers.
 
-    Order counts are whole numbers, and the same few are asked for again and again. So the
-    answers are remembered, for as long as the model is served.
-
     Attributes:
         model: the model.
-        estimate: the answer of v0.1 to a product code and orders placed.
-        estimate_with_interval: the same of v0.2. Both raise UnknownProduct.
+        remembered_answer: what `answer_body` does, with a memory of its last answers: order
+            counts are whole numbers, and the same few are asked for again and again.
     """
 
     def __init__(self, model: DispatchModel, cached_answers: int) -> None:
@@ -53,41 +56,56 @@ class ModelAnswers:
 
         Args:
             model: what to ask.
-            cached_answers: how many answers to remember for each version of the API.
+            cached_answers: how many answers to remember, for as long as the model is served.
         """
         self.model = model
-        remember = lru_cache(maxsize=cached_answers)
-        self.estimate = remember(self._estimate)
-        self.estimate_with_interval = remember(self._estimate_with_interval)
+        self.remembered_answer = lru_cache(maxsize=cached_answers)(self.answer_body)
 
-    def _estimate(self, product_code: str, orders_placed: float) -> OrderAnswer:
-        hours, extrapolated = self._ask(product_code, orders_placed)
-        (estimate,) = rounded(hours)
-        answer = TimeToDispatchAnswer(
-            est_hours_to_dispatch=estimate, model_version=self.model.version
-        )
-        return OrderAnswer(to_json(answer), extrapolated)
+    def answer_body(self, body: bytes, with_interval: bool) -> OrderAnswer:
+        """Return the answer to an order in JSON; see `answer`.
 
-    def _estimate_with_interval(self, product_code: str, orders_placed: float) -> OrderAnswer:
-        hours, extrapolated = self._ask(product_code, orders_placed)
+        Raises:
+            ValidationError: the body is not an order.
+            UnknownProduct: the model does not know the product.
+        """
+        return self.answer(CHECK_REQUEST(body), with_interval)
+
+    def answer(self, order: TimeToDispatchRequest, with_interval: bool) -> OrderAnswer:
+        """Return the answer to an order, in the form of v0.2 or else of v0.1.
+
+        Raises:
+            UnknownProduct: the model does not know the product.
+        """
+        product_code = order.product_code
+        if product_code not in self.model.products:
+            raise UnknownProduct(product_code)
+        hours = self.model.estimate([product_code], [order.orders_placed])
+        (outside,) = self.model.extrapolated([product_code], [order.orders_placed])
+        extrapolated = bool(outside)
+        if with_interval:
+            content = to_json(self._with_interval(product_code, hours, extrapolated))
+        else:
+            (estimate,) = rounded(hours)
+            content = to_json(
+                TimeToDispatchAnswer(
+                    est_hours_to_dispatch=estimate, model_version=self.model.version
+                )
+            )
+        return OrderAnswer(content, product_code, extrapolated)
+
+    def _with_interval(
+        self, product_code: str, hours: Floats, extrapolated: bool
+    ) -> TimeToDispatchAnswerWithInterval:
+        """Put an interval around the hours of one order, shape (1,)."""
         lower, upper = self.model.bounds([product_code], hours)
         estimate, least, most = rounded(np.concatenate([hours, lower, upper]))
         level = self.model.lineage.interval.level
-        answer = TimeToDispatchAnswerWithInterval(
+        return TimeToDispatchAnswerWithInterval(
             est_hours_to_dispatch=estimate,
             interval=DispatchInterval(level=level, lower_hours=least, upper_hours=most),
             extrapolated=extrapolated,
             model_version=self.model.version,
         )
-        return OrderAnswer(to_json(answer), extrapolated)
-
-    def _ask(self, product_code: str, orders_placed: float) -> tuple[Floats, bool]:
-        """Return the hours, shape (1,), and whether they are extrapolated."""
-        if product_code not in self.model.products:
-            raise UnknownProduct(product_code)
-        hours = self.model.estimate([product_code], [orders_placed])
-        (extrapolated,) = self.model.extrapolated([product_code], [orders_placed])
-        return hours, bool(extrapolated)
 
 
 def rounded(hours: Floats) -> list[float]:

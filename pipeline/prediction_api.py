@@ -66,10 +66,12 @@ def _answer(
     Raises:
         RequestValidationError: the model does not know the product.
     """
+    answers = service.answers()
     try:
-        content = service.answer(order, with_interval)
+        answer = answers.answer(order, with_interval)
     except UnknownProduct as error:
-        known = service.answers().model.lineage.catalogue.product_code
+        known = answers.model.lineage.catalogue.product_code
         fault = unknown_product(order.product_code, known)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])}]) from error
-    return Response(content, media_type="application/json")
+    service.metrics.count_prediction(answer.product_code, answer.extrapolated)
+    return Response(answer.content, media_type="application/json")

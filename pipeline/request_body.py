@@ -37,37 +37,23 @@ class BodyReader:
         self._most_waiting_bytes = most_waiting_bytes
         self._waiting_bytes = 0
 
-    async def read(self, receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-        """Return the whole body of a request.
+    async def read_rest(self, message: Message, receive: Receive, limit: int) -> bytes:
+        """Return a body that comes in several messages.
 
         Args:
-            receive: gives the messages of the request.
-            headers: of the request, with names in lower case.
+            message: the first of them.
+            receive: gives the others.
             limit: longest body in bytes.
 
         Raises:
             RequestRefused: the body is too long, or there are too many unfinished ones.
             ClientGone: the rest of the body will not come.
         """
-        declared = headers.get(b"content-length", b"0")
-        # int() would fail on more than 4,300 digits.
-        if declared.isdigit() and float(declared) > limit:
-            raise _too_long(limit)
-        message = await receive()
-        if message.get("more_body"):
-            return await self._read_rest(message, receive, limit)
-        piece = _piece_of(message)
-        if len(piece) > limit:
-            raise _too_long(limit)
-        return piece
-
-    async def _read_rest(self, message: Message, receive: Receive, limit: int) -> bytes:
-        """Return a body that comes in several messages, of which this is the first."""
-        pieces: list[bytes] = []
+        pieces = []
         length = 0
         try:
             while True:
-                pieces.append(_piece_of(message))
+                pieces.append(body_in(message, limit))
                 length += len(pieces[-1])
                 self._waiting_bytes += len(pieces[-1])
                 if length > limit:
@@ -75,24 +61,42 @@ class BodyReader:
                 if not message.get("more_body"):
                     return b"".join(pieces)
                 if self._waiting_bytes > self._most_waiting_bytes:
-                    raise RequestRefused(
-                        503, "overloaded", "Too many requests are coming in at once. Try again."
-                    )
+                    detail = "Too many requests are coming in at once. Try again in a second."
+                    raise RequestRefused(503, "overloaded", detail)
                 message = await receive()
         finally:
             self._waiting_bytes -= length
 
 
-def _piece_of(message: Message) -> bytes:
-    """Return the bytes in a message.
+def refuse_declared_length(headers: Mapping[bytes, bytes], limit: int) -> None:
+    """Refuse a request that says that its body is too long, before any of it is read.
+
+    Args:
+        headers: of the request, with names in lower case.
+        limit: longest body in bytes.
 
     Raises:
-        ClientGone: the message says so.
+        RequestRefused: it is too long.
+    """
+    declared = headers.get(b"content-length", b"0")
+    # int() would fail on more than 4,300 digits.
+    if declared.isdigit() and float(declared) > limit:
+        raise _too_long(limit)
+
+
+def body_in(message: Message, limit: int) -> bytes:
+    """Return the part of a body that is in a message.
+
+    Raises:
+        RequestRefused: it alone is longer than `limit` bytes.
+        ClientGone: the client has left.
     """
     if message["type"] == "http.disconnect":
         raise ClientGone
-    piece: bytes = message.get("body", b"")
-    return piece
+    body: bytes = message.get("body", b"")
+    if len(body) > limit:
+        raise _too_long(limit)
+    return body
 
 
 def _too_long(limit: int) -> RequestRefused:

@@ -11,7 +11,6 @@ from collections.abc import Collection
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
-from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette._utils import get_route_path
@@ -21,7 +20,13 @@ from pipeline.api_errors import error_response
 from pipeline.api_keys import KEY_HEADER, KeyRing
 from pipeline.dispatch_service import DispatchService
 from pipeline.prediction_api import ESTIMATE_BATCH
-from pipeline.request_body import BodyReader, ClientGone, RequestRefused
+from pipeline.request_body import (
+    BodyReader,
+    ClientGone,
+    RequestRefused,
+    body_in,
+    refuse_declared_length,
+)
 from pipeline.service_metrics import OTHER
 from pipeline.short_path import ShortAnswer, answer_shortly
 from pipeline.stage_logging import LOG, REQUEST_ID
@@ -35,6 +40,9 @@ OPEN_PATHS = HEALTH_PATHS | {"/"}
 
 SAFE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 """Identifiers of clients that are taken over; others could break log lines."""
+ID_PREFIX = token_hex(8).encode()
+"""Makes our identifiers differ from those of other processes."""
+ID_NUMBERS = count(1)
 
 CLIENT_CLOSED_REQUEST = 499
 """How nginx counts requests whose client has gone."""
@@ -64,14 +72,12 @@ class RequestGuard:
         """
         self._app = app
         self._service = service
+        self._settings = service.settings
         self._metrics = service.metrics
         self._routes = frozenset(routes)
         self._short_answer = short_answer
         self._keys = KeyRing(service.settings.api_keys)
         self._bodies = BodyReader()
-        self._in_app = 0
-        self._id_prefix = token_hex(8).encode()
-        self._id_numbers = count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; let through what is not one, such as the application's lifespan."""
@@ -79,137 +85,130 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        if self._service.settings.root_path:
-            scope["root_path"] = self._service.settings.root_path
-        # Of a header that comes twice the first counts, as it does for FastAPI.
-        headers = dict(reversed(scope["headers"]))
-        request = _Request(scope, receive, get_route_path(scope), headers)
-        answer = _Answer(send, self._identify(request), self._service)
+        if self._settings.root_path:
+            scope["root_path"] = self._settings.root_path
+        exchange = _Exchange(scope, receive, send, self._service)
         try:
-            await self._answer(request, answer)
+            await self._answer(exchange)
         except RequestRefused as refused:
-            await self._refuse(refused, request, answer)
+            await self._refuse(refused, exchange)
         except ClientGone:
-            answer.status = CLIENT_CLOSED_REQUEST
+            pass
         except asyncio.CancelledError:
             # The server stops, and has waited long enough.
-            if answer.status != CLIENT_CLOSED_REQUEST:
+            if exchange.status != CLIENT_CLOSED_REQUEST:
                 raise
             detail = "The service is stopping. Try again in a second."
-            await self._refuse(RequestRefused(503, "stopping", detail), request, answer)
+            await self._refuse(RequestRefused(503, "stopping", detail), exchange)
         seconds = perf_counter() - started
-        route = request.path if request.path in self._routes else OTHER
-        self._metrics.count_request(route, answer.status, seconds)
-        if self._service.settings.access_log:
-            REQUEST_ID.set(answer.request_id)
-            path = quote(scope["path"])  # it may have line breaks in it
-            LOG.info(f"{scope['method']} {path} {answer.status} in {1e3 * seconds:.2f} ms")
+        route = exchange.path if exchange.path in self._routes else OTHER
+        self._metrics.count_request(route, exchange.status, seconds)
+        if self._settings.access_log:
+            _log(exchange, seconds)
 
-    def _identify(self, request: "_Request") -> bytes:
-        """Return the identifier that the client gave the request if it is harmless, else ours."""
-        given = request.headers.get(b"x-request-id")
-        if given is not None and SAFE_ID.fullmatch(given):
-            return given
-        return b"%b-%x" % (self._id_prefix, next(self._id_numbers))
-
-    async def _answer(self, request: "_Request", answer: "_Answer") -> None:
+    async def _answer(self, exchange: "_Exchange") -> None:
         """Answer a request the short way if there is one, else FastAPI's.
 
         Raises:
             RequestRefused: it may not be answered as it wishes.
             ClientGone: nobody waits for an answer.
         """
-        path, headers = request.path, request.headers
+        path, headers = exchange.path, exchange.headers
         if path not in OPEN_PATHS and not self._keys.accepts(headers):
             detail = f"Send a valid API key in the header {KEY_HEADER}."
             raise RequestRefused(401, "no_valid_key", detail)
         limit = MAX_BATCH_BODY_BYTES if path == ESTIMATE_BATCH else MAX_BODY_BYTES
-        body = await self._bodies.read(request.receive, headers, limit)
-        if request.scope["method"] == "POST":
+        refuse_declared_length(headers, limit)
+        message = await exchange.receive()
+        if message.get("more_body"):
+            body = await self._bodies.read_rest(message, exchange.receive, limit)
+        else:
+            body = body_in(message, limit)
+        if exchange.scope["method"] == "POST":
             content_type = headers.get(b"content-type")
             content = self._short_answer(self._service, path, content_type, body)
             if content is not None:
-                await answer.send_json(content)
+                await exchange.send(exchange.start_json(content))
+                await exchange.send({"type": "http.response.body", "body": content})
                 return
-        await self._ask_app(request, body, answer)
+        await self._ask_app(exchange, body)
 
-    async def _ask_app(self, request: "_Request", body: bytes, answer: "_Answer") -> None:
+    async def _ask_app(self, exchange: "_Exchange", body: bytes) -> None:
         """Let FastAPI answer a request, unless too many requests are waiting for it already.
 
         Raises:
             RequestRefused: there are too many.
         """
-        most = self._service.settings.max_concurrency
-        if self._in_app >= most and request.path not in HEALTH_PATHS:
+        most = self._settings.max_concurrency
+        if self._metrics.in_progress >= most and exchange.path not in HEALTH_PATHS:
             detail = f"{most:,} requests are being worked on already. Try again in a second."
             raise RequestRefused(503, "overloaded", detail)
-        REQUEST_ID.set(answer.request_id)
-        self._in_app += 1
-        self._metrics.in_progress.set(self._in_app)
+        REQUEST_ID.set(exchange.request_id.decode())
+        self._metrics.in_progress += 1
         try:
-            await self._app(request.scope, _replay(body, request.receive), answer)
+            await self._app(exchange.scope, _replay(body, exchange.receive), exchange.send_tagged)
         except Exception:
             # FastAPI's handler has answered 500 already, if nothing had been answered before.
             LOG.exception("A request failed in a way that nobody foresaw. Please report this.")
         finally:
-            self._in_app -= 1
-            self._metrics.in_progress.set(self._in_app)
+            self._metrics.in_progress -= 1
 
-    async def _refuse(
-        self, refused: RequestRefused, request: "_Request", answer: "_Answer"
-    ) -> None:
+    async def _refuse(self, refused: RequestRefused, exchange: "_Exchange") -> None:
         """Say why a request is not answered."""
         self._metrics.count_refusal(refused.reason)
         headers = REFUSAL_HEADERS.get(refused.status)
-        response = error_response(request.path, refused.status, refused.detail, headers)
-        await response(request.scope, request.receive, answer)
+        response = error_response(exchange.path, refused.status, refused.detail, headers)
+        await response(exchange.scope, exchange.receive, exchange.send_tagged)
 
 
-class _Request(NamedTuple):
-    """A request.
+class _Exchange:
+    """A request and its answer, to which it adds what every answer has.
 
     Attributes:
         scope: see ASGI.
         receive: see ASGI.
+        send: see ASGI.
         path: without the prefix that a proxy may have put before it.
-        headers: with names in lower case.
+        headers: of the request, with names in lower case; of one that comes twice the first
+            counts, as it does for FastAPI.
+        request_id: the one that the client gave if it is harmless, else ours.
+        status: of the answer.
     """
 
-    scope: Scope
-    receive: Receive
-    path: str
-    headers: dict[bytes, bytes]
-
-
-class _Answer:
-    """Sends an answer with what the guard adds to it, and remembers its status."""
-
-    def __init__(self, send: Send, request_id: bytes, service: DispatchService) -> None:
-        """Prepare an answer of a service."""
-        self._send = send
-        self._service = service
-        self._tags = [(b"x-request-id", request_id)]
-        self.request_id = request_id.decode("ascii")
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, service: DispatchService
+    ) -> None:
+        """Take a request as it comes; `service` knows whether it is about to stop."""
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.path = get_route_path(scope)
+        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        given = self.headers.get(b"x-request-id")
+        if given is not None and SAFE_ID.fullmatch(given):
+            self.request_id = given
+        else:
+            self.request_id = b"%b-%x" % (ID_PREFIX, next(ID_NUMBERS))
         self.status = CLIENT_CLOSED_REQUEST
+        self._service = service
 
-    async def __call__(self, message: Message) -> None:
-        """Send a message of an answer."""
+    def start_json(self, content: bytes) -> Message:
+        """Return the first message of an answer 200."""
+        self.status = 200
+        headers = [JSON_CONTENT, (b"content-length", b"%d" % len(content)), *self._tags()]
+        return {"type": "http.response.start", "status": 200, "headers": headers}
+
+    async def send_tagged(self, message: Message) -> None:
+        """Send a message of an answer that is not ours."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self._all_tags()]
-        await self._send(message)
+            message["headers"] = [*message.get("headers", ()), *self._tags()]
+        await self.send(message)
 
-    async def send_json(self, content: bytes) -> None:
-        """Send a whole answer 200."""
-        length = b"%d" % len(content)
-        headers = [JSON_CONTENT, (b"content-length", length), *self._all_tags()]
-        self.status = 200
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": content})
-
-    def _all_tags(self) -> list[tuple[bytes, bytes]]:
+    def _tags(self) -> list[tuple[bytes, bytes]]:
         """Return the headers to add; the service may be about to stop only since the request."""
-        return [*self._tags, CLOSE] if self._service.is_draining else self._tags
+        tags = [(b"x-request-id", self.request_id)]
+        return [*tags, CLOSE] if self._service.is_draining else tags
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -220,3 +219,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return next(messages, None) or await receive()
 
     return replay
+
+
+def _log(exchange: _Exchange, seconds: float) -> None:
+    """Log a line about a request that has been answered."""
+    REQUEST_ID.set(exchange.request_id.decode())
+    path = quote(exchange.scope["path"])  # it may have line breaks in it
+    method = exchange.scope["method"]
+    LOG.info(f"{method} {path} {exchange.status} in {1e3 * seconds:.2f} ms")

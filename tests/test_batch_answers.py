@@ -5,6 +5,7 @@ import json
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -69,9 +70,8 @@ def test_answers_come_in_the_order_of_the_orders(n_orders: int, client: TestClie
     response = client.post(BATCH, json={"orders": orders})
     estimates = [answer["est_hours_to_dispatch"] for answer in response.json()["predictions"]]
     assert response.status_code == 200
-    assert estimates == [
-        round(2.12 + n % 3 + 0.055 * count, 2) for n, count in enumerate(placed)
-    ]
+    hours = [2.12 + n % 3 + 0.055 * count for n, count in enumerate(placed)]
+    assert estimates == np.round(hours, 2).tolist()
 
 
 BAD_ORDERS: dict[str, tuple[str, list[tuple[str, str]]]] = {

@@ -319,7 +319,7 @@ def test_the_service_imports_no_training_code_and_prints_nothing(trained_store: 
         "import sys; from pipeline.serve_model import DispatchService as Service;"
         "from pipeline.stage_settings import ServeSettings as Settings;"
         "service = Service(Settings.from_arguments(sys.argv[1:]));"
-        "service.answers().estimate('SKU001', 112);"
+        "service.answers().model.estimate(['SKU001'], [112]);"
         "print(*sys.modules)"
     )
     done = subprocess.run(
