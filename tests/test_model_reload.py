@@ -175,6 +175,42 @@ def test_each_trouble_with_the_store_is_told_once(
     assert first.startswith("Cannot look for a newer model, so the old one goes on: There is no ")
 
 
+class HangingStore(DirectoryStore):
+    """A store that does not answer until it is told to go on."""
+
+    def __init__(self, root: str) -> None:
+        """Open a folder."""
+        super().__init__(root)
+        self.is_asked = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def list_keys(self, folder: str) -> list[str]:
+        """See `ObjectStore.list_keys`."""
+        self.is_asked.set()
+        self.may_go_on.wait()
+        return super().list_keys(folder)
+
+
+def test_a_store_that_hangs_does_not_keep_the_service_from_stopping(
+    served: DispatchService, production: Path
+) -> None:
+    served.store = store = HangingStore(str(production))
+
+    async def stop_while_looking() -> None:
+        reloading = asyncio.create_task(ModelReloader(served).run(0.01))
+        while not store.is_asked.is_set():
+            await asyncio.sleep(0.01)
+        reloading.cancel()
+
+    stopping = threading.Thread(target=asyncio.run, args=(stop_while_looking(),))
+    stopping.start()
+    stopping.join(PATIENCE_SECONDS / 3)
+    is_stopped = not stopping.is_alive()
+    store.may_go_on.set()
+    stopping.join()
+    assert is_stopped
+
+
 def test_a_pinned_model_is_not_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["--model-key", "models/a.onnx", "--reload-seconds", "1"])
