@@ -120,7 +120,16 @@ def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
         StoreError: the store cannot be listed or read.
     """
     key = key or newest_model_key(store)
-    model = read_artifact(key, store.read(key))
+    return try_artifact(key, store.read(key))
+
+
+def try_artifact(key: str, content: bytes) -> DispatchModel:
+    """Verify the bytes of an artifact, try out the model in it, and return that.
+
+    Raises:
+        ArtifactError: it does not pass a check; the message says which.
+    """
+    model = read_artifact(key, content)
     _warm_up(model)
     return model
 

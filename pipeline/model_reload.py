@@ -1,12 +1,19 @@
 """Serving a newer model without a restart: the store is asked for it now and then."""
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+from typing import ParamSpec, TypeVar
 
-from pipeline.artifact_reader import load_model, newest_model_key
+from pipeline.artifact_reader import newest_model_key, try_artifact
 from pipeline.dispatch_service import DispatchService
 from pipeline.stage_errors import ArtifactError, PipelineError
 from pipeline.stage_logging import LOG
 from pipeline.timestamped_keys import name_of
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 class ModelReloader:
@@ -45,11 +52,12 @@ class ModelReloader:
         """
         store = self._service.store
         served = self._service.answers().model.version
-        key = await asyncio.to_thread(newest_model_key, store)
+        key = await _in_daemon_thread(newest_model_key, store)
         if name_of(key) == served or key == self._refused_key:
             return
+        content = await _in_daemon_thread(store.read, key)
         try:
-            model = await asyncio.to_thread(load_model, store, key)
+            model = await asyncio.to_thread(try_artifact, key, content)
         except ArtifactError as error:
             self._refused_key = key
             self._service.metrics.count_reload("refused")
@@ -64,3 +72,23 @@ class ModelReloader:
         if trouble != self._told:
             LOG.error(trouble)
         self._told = trouble
+
+
+async def _in_daemon_thread(
+    function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Result:
+    """Call a function that may hang, as `asyncio.to_thread` does.
+
+    The service ends only after the threads of `to_thread`, and S3 may take minutes to fail.
+    """
+    result: Future[Result] = Future()
+
+    def work() -> None:
+        result.set_running_or_notify_cancel()
+        try:
+            result.set_result(function(*args, **kwargs))
+        except Exception as error:
+            result.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    return await asyncio.wrap_future(result)
