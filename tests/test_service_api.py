@@ -65,6 +65,7 @@ def test_pages_show_every_product_once_and_in_order(limit: int, client: TestClie
         after = page["next_after"]
         assert 1 <= len(codes) <= limit
         assert after in (None, codes[-1])
+        assert not seen or seen[-1] < codes[0]
         seen += codes
     assert seen == CODES
 
