@@ -25,7 +25,7 @@ demo: .venv/ready  ## train on the sample store, serve the model, ask it for one
 	@.venv/bin/python -m examples.demo
 
 test: python3.11 .venv/ready chromium  ## everything that must hold, on every supported Python of this machine
-	$(TOX)
+	$(TOX)-parallel --parallel 2 --parallel-live --parallel-no-spinner
 
 week: .venv/ready  ## add a simulated week of orders: make week [STORE=s3://bucket/prefix]
 	@.venv/bin/python -m pipeline.order_simulator '$(STORE)'
