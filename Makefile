@@ -16,7 +16,7 @@ STORE = data
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11 chromium wrk
+.PHONY: help demo test week lock static notebook fuzz-api bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11 chromium wrk
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -38,6 +38,9 @@ static: .venv/ready  ## only the static code analysis
 
 notebook: .venv/ready  ## only the notebook
 	$(TOX) -e py311-notebook
+
+fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SECONDS=600]
+	$(TOX) -e fuzz-api
 
 bodywork: .venv/ready  ## only the stages under Bodywork
 	$(TOX) -e py311-bodywork

@@ -2,7 +2,7 @@
 
 A longer campaign than the one of every test run, with other requests each time:
 
-    FUZZ_SECONDS=600 python -m pytest tests/test_api_schema.py
+    make fuzz-api
 """
 
 import json
