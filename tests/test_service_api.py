@@ -70,10 +70,10 @@ def test_pages_show_every_product_once_and_in_order(limit: int, client: TestClie
     assert seen == CODES
 
 
-def test_by_default_a_page_has_100_products(client: TestClient) -> None:
+def test_by_default_a_page_has_20_products(client: TestClient) -> None:
     page = client.get(PRODUCTS).json()
-    assert [product["product_code"] for product in page["products"]] == CODES[:100]
-    assert page["next_after"] == CODES[99]
+    assert [product["product_code"] for product in page["products"]] == CODES[:20]
+    assert page["next_after"] == CODES[19]
     assert (page["model_version"], page["interval_level"]) == ("by_hand", 0.9)
 
 
