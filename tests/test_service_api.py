@@ -27,7 +27,7 @@ from tests.service_fixtures import (
 )
 
 ODD_CODES = [" ", "A/B", "a b", "a&b=c", "é", "𝄞", "SKU%20", "~", "Z", "z", "10", "9"]
-CODES = sorted([*ODD_CODES, *(f"SKU{n:03}" for n in range(98))])
+CODES = sorted([*ODD_CODES, *(f"SKU{n:03}" for n in range(78))])
 
 
 @pytest.fixture(scope="module")
