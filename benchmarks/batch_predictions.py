@@ -75,7 +75,7 @@ class Interference(NamedTuple):
 
 
 def measure_batches(world: ServingWorld, seconds: int, rounds: int) -> list[BatchCost]:
-    """Send batches of each size on one connection to a service that is kept on one core.
+    """Send batches of each size to a service that is kept on one core.
 
     Raises:
         ServerFailure: the service does not start, or answers something wrong.
@@ -91,7 +91,7 @@ def measure_batches(world: ServingWorld, seconds: int, rounds: int) -> list[Batc
         for number in range(rounds):
             for size, requests in prepared.items():
                 before = server.processor_seconds()
-                loads[size].append(send(requests, seconds, connections=1, seed=number))
+                loads[size].append(send(requests, seconds, CONNECTIONS, seed=number))
                 used[size].append(server.processor_seconds() - before)
     return [BatchCost(size, tuple(loads[size]), tuple(used[size])) for size in BATCH_SIZES]
 
@@ -140,7 +140,7 @@ def batch_requests(
     _check_batch(world, batches[0], answer["predictions"])
     with bodies_file(bodies) as path:
         requests = Requests(server.url(BATCH_PATH), OUR_HEADERS, path)
-        send(requests, WARM_UP_SECONDS, connections=1)
+        send(requests, WARM_UP_SECONDS, CONNECTIONS)
         yield requests
 
 

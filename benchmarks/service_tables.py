@@ -38,7 +38,7 @@ def print_batches(costs: Sequence[BatchCost], conditions: str) -> None:
         ]
         for cost in costs
     ]
-    title = f"Batches on one connection, the service on one core: {conditions}"
+    title = f"Batches, the service on one core: {conditions}"
     print_table(title, BATCH_HEADER, rows)
 
 

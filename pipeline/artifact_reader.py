@@ -5,6 +5,7 @@ This is the serving side: it imports neither the training code nor its libraries
 
 import json
 from collections.abc import Sequence, Set
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,29 @@ from pipeline.artifact_format import (
     SUFFIX,
     short_hash,
 )
-from pipeline.model_lineage import FORMAT_VERSION, Lineage
+from pipeline.model_lineage import FORMAT_VERSION, Floats, Lineage
 from pipeline.object_store import ObjectStore
 from pipeline.stage_errors import ArtifactError
 from pipeline.timestamped_keys import find_newest, name_of, timestamp_of
 
 WARM_UP_ORDERS = 0.0
+
+
+class Predictions(NamedTuple):
+    """What a model says to orders; each of shape (n_rows,).
+
+    Attributes:
+        hours: estimated hours to dispatch.
+        lower: lower bounds of the prediction intervals in hours.
+        upper: upper bounds.
+        extrapolated: whether the order count is outside the range that the model saw of the
+            product.
+    """
+
+    hours: Floats
+    lower: Floats
+    upper: Floats
+    extrapolated: npt.NDArray[np.bool_]
 
 
 class DispatchModel:
@@ -56,8 +74,8 @@ class DispatchModel:
         return self._position.keys()
 
     def estimate(
-        self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+        self, product_codes: Sequence[str], orders_placed: Sequence[float] | Floats
+    ) -> Floats:
         """Return the estimated hours to dispatch, shape (n_rows,).
 
         Args:
@@ -75,8 +93,8 @@ class DispatchModel:
         return estimates
 
     def bounds(
-        self, product_codes: Sequence[str], estimates: npt.NDArray[np.float64]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        self, product_codes: Sequence[str], estimates: Floats
+    ) -> tuple[Floats, Floats]:
         """Return the lower and upper bounds of the prediction intervals, each of shape (n_rows,).
 
         The share of orders that `lineage.interval.level` says is dispatched between them.
@@ -88,15 +106,12 @@ class DispatchModel:
         Raises:
             KeyError: a code is not among `products`.
         """
-        positions = [self._position[code] for code in product_codes]
-        relative_noise = self._relative_noise[positions]
-        half_width = self.lineage.interval.half_width(estimates, relative_noise)
-        return np.maximum(estimates - half_width, 0.0), estimates + half_width
+        return self._bounds_at(self._positions(product_codes), estimates)
 
-    def extrapolated(
-        self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.bool_]:
-        """Tell which order counts are outside the range that the model saw of the product.
+    def predict(
+        self, product_codes: Sequence[str], orders_placed: Sequence[float] | Floats
+    ) -> Predictions:
+        """Return all that the model says to orders.
 
         Args:
             product_codes: codes among `products`, n_rows of them.
@@ -105,11 +120,23 @@ class DispatchModel:
         Raises:
             KeyError: a code is not among `products`.
         """
-        positions = [self._position[code] for code in product_codes]
+        positions = self._positions(product_codes)
         orders = np.asarray(orders_placed, dtype=np.float64)
+        hours = self.estimate(product_codes, orders)
         below = orders < self._least_orders[positions]
-        outside: npt.NDArray[np.bool_] = below | (orders > self._most_orders[positions])
-        return outside
+        above = orders > self._most_orders[positions]
+        return Predictions(hours, *self._bounds_at(positions, hours), below | above)
+
+    def _positions(self, product_codes: Sequence[str]) -> npt.NDArray[np.intp]:
+        """Return where products stand in the catalogue."""
+        positions = map(self._position.__getitem__, product_codes)
+        return np.fromiter(positions, np.intp, len(product_codes))
+
+    def _bounds_at(
+        self, positions: npt.NDArray[np.intp], hours: Floats
+    ) -> tuple[Floats, Floats]:
+        half_width = self.lineage.interval.half_width(hours, self._relative_noise[positions])
+        return np.maximum(hours - half_width, 0.0), hours + half_width
 
 
 def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:

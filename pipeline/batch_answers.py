@@ -99,17 +99,17 @@ def _estimates(
         return []
     codes = [order["product_code"] for order in orders]
     counts = [order["orders_placed"] for order in orders]
-    hours = model.estimate(codes, counts)
-    lower, upper = model.bounds(codes, hours)
-    extrapolated = model.extrapolated(codes, counts)
-    metrics.count_predictions(Counter(codes), int(extrapolated.sum()))
+    predicted = model.predict(codes, counts)
+    metrics.count_predictions(Counter(codes), int(predicted.extrapolated.sum()))
     level = model.lineage.interval.level
-    columns = (rounded(hours), rounded(lower), rounded(upper), extrapolated.tolist())
+    hours, lower, upper = (rounded(column) for column in predicted[:3])
     return [
         {
             "est_hours_to_dispatch": estimate,
             "interval": {"level": level, "lower_hours": least, "upper_hours": most},
             "extrapolated": outside,
         }
-        for estimate, least, most, outside in zip(*columns)
+        for estimate, least, most, outside in zip(
+            hours, lower, upper, predicted.extrapolated.tolist()
+        )
     ]

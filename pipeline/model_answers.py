@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from pipeline.api_schemas import (
@@ -79,33 +80,23 @@ class ModelAnswers:
         product_code = order.product_code
         if product_code not in self.model.products:
             raise UnknownProduct(product_code)
-        hours = self.model.estimate([product_code], [order.orders_placed])
-        (outside,) = self.model.extrapolated([product_code], [order.orders_placed])
-        extrapolated = bool(outside)
+        predicted = self.model.predict([product_code], [order.orders_placed])
+        extrapolated = bool(predicted.extrapolated[0])
+        (hours,), (lower,), (upper,) = (rounded(column) for column in predicted[:3])
+        answer: BaseModel
         if with_interval:
-            content = to_json(self._with_interval(product_code, hours, extrapolated))
-        else:
-            (estimate,) = rounded(hours)
-            content = to_json(
-                TimeToDispatchAnswer(
-                    est_hours_to_dispatch=estimate, model_version=self.model.version
-                )
+            level = self.model.lineage.interval.level
+            answer = TimeToDispatchAnswerWithInterval(
+                est_hours_to_dispatch=hours,
+                interval=DispatchInterval(level=level, lower_hours=lower, upper_hours=upper),
+                extrapolated=extrapolated,
+                model_version=self.model.version,
             )
-        return OrderAnswer(content, product_code, extrapolated)
-
-    def _with_interval(
-        self, product_code: str, hours: Floats, extrapolated: bool
-    ) -> TimeToDispatchAnswerWithInterval:
-        """Put an interval around the hours of one order, shape (1,)."""
-        lower, upper = self.model.bounds([product_code], hours)
-        estimate, least, most = rounded(np.concatenate([hours, lower, upper]))
-        level = self.model.lineage.interval.level
-        return TimeToDispatchAnswerWithInterval(
-            est_hours_to_dispatch=estimate,
-            interval=DispatchInterval(level=level, lower_hours=least, upper_hours=most),
-            extrapolated=extrapolated,
-            model_version=self.model.version,
-        )
+        else:
+            answer = TimeToDispatchAnswer(
+                est_hours_to_dispatch=hours, model_version=self.model.version
+            )
+        return OrderAnswer(to_json(answer), product_code, extrapolated)
 
 
 def rounded(hours: Floats) -> list[float]:

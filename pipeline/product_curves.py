@@ -40,9 +40,8 @@ def product_answers(model: DispatchModel, positions: Sequence[int]) -> list[Prod
 def _curves(model: DispatchModel, codes: Sequence[str], orders: Floats) -> list[ProductCurve]:
     """Return the curves of products at order counts, shape (n_products, n_points)."""
     rows = [code for code in codes for _ in range(orders.shape[1])]
-    hours = model.estimate(rows, orders.ravel())
-    lower, upper = model.bounds(rows, hours)
-    by_product = (column.reshape(orders.shape) for column in (hours, lower, upper))
+    predicted = model.predict(rows, orders.ravel())
+    by_product = (column.reshape(orders.shape) for column in predicted[:3])
     return [_curve(*columns) for columns in zip(orders, *by_product)]
 
 

@@ -99,7 +99,7 @@ def test_order_counts_outside_the_range_seen_are_extrapolated(
     seen = week.loc[week["product_code"] == product_code, "orders_placed"]
 
     orders = [seen.min() - 0.5, seen.min(), seen.max(), seen.max() + 0.5]
-    extrapolated = served_model.extrapolated([product_code] * 4, orders)
+    extrapolated = served_model.predict([product_code] * 4, orders).extrapolated
     assert extrapolated.tolist() == [True, False, False, True]
 
 

@@ -204,7 +204,7 @@ def test_both_versions_answer_with_the_estimate_of_the_model(
             "lower_hours": round(float(lower), 2),
             "upper_hours": round(float(upper), 2),
         },
-        "extrapolated": served_model.extrapolated(["SKU001"], [orders]).item(),
+        "extrapolated": served_model.predict(["SKU001"], [orders]).extrapolated.item(),
     }
 
 
