@@ -14,11 +14,11 @@ from pydantic_core import to_json
 from pipeline.api_errors import PydanticFault, faults_of, unknown_product
 from pipeline.api_schemas import TimeToDispatchRequest
 from pipeline.artifact_reader import DispatchModel
-from pipeline.model_answers import rounded
+from pipeline.model_answers import ModelAnswers
 from pipeline.service_metrics import ServiceMetrics
 
 SLICE_ORDERS = 250
-"""About a millisecond of work."""
+"""At most about a millisecond of work."""
 
 NO_ORDER = {
     "type": "dict_type",
@@ -29,32 +29,31 @@ CHECK_ORDERS = TypeAdapter(list[TimeToDispatchRequest]).validator.validate_pytho
 
 
 async def answer_batch(
-    model: DispatchModel, orders: Sequence[Any], metrics: ServiceMetrics
+    answers: ModelAnswers, orders: Sequence[Any], metrics: ServiceMetrics
 ) -> bytes:
     """Return a `BatchAnswer`: an estimate or a refusal for each order, in the same order.
 
     Args:
-        model: what to ask.
+        answers: of the model to ask.
         orders: what came as JSON: objects like `TimeToDispatchRequest`, or anything else.
         metrics: count what was estimated and what was refused.
     """
-    parts = []
+    parts: list[bytes] = []
     for start in range(0, len(orders), SLICE_ORDERS):
         if start:
             await asyncio.sleep(0)
-        answers = _answer_slice(model, orders[start : start + SLICE_ORDERS], start, metrics)
-        parts.append(to_json(answers)[1:-1])
-    version = to_json(model.version)
+        parts += _answer_slice(answers, orders[start : start + SLICE_ORDERS], start, metrics)
+    version = to_json(answers.model.version)
     return b'{"model_version":%b,"predictions":[%b]}' % (version, b",".join(parts))
 
 
 def _answer_slice(
-    model: DispatchModel, orders: Sequence[Any], start: int, metrics: ServiceMetrics
-) -> list[dict[str, Any]]:
+    answers: ModelAnswers, orders: Sequence[Any], start: int, metrics: ServiceMetrics
+) -> list[bytes]:
     """Return the answers to orders of which the first has the index `start` in its batch."""
-    faults = _faults(model, orders)
+    faults = _faults(answers.model, orders)
     good = [order for position, order in enumerate(orders) if position not in faults]
-    estimates = iter(_estimates(model, good, metrics))
+    estimates = iter(_estimates(answers, good, metrics))
     return [
         _refusal(start + position, faults[position], metrics)
         if position in faults
@@ -81,35 +80,21 @@ def _faults(model: DispatchModel, orders: Sequence[Any]) -> dict[int, list[Pydan
     return faults
 
 
-def _refusal(
-    index: int, faults: Sequence[PydanticFault], metrics: ServiceMetrics
-) -> dict[str, Any]:
-    """Return like `OrderRefusal` what is wrong with the order at an index of the batch."""
+def _refusal(index: int, faults: Sequence[PydanticFault], metrics: ServiceMetrics) -> bytes:
+    """Return as JSON like `OrderRefusal` what is wrong with the order at an index of the batch."""
     for fault in faults:
         metrics.count_refusal(fault["type"])
     placed = [{**fault, "loc": ("body", "orders", index, *fault["loc"])} for fault in faults]
-    return {"errors": [fault.model_dump(exclude_none=True) for fault in faults_of(placed)]}
+    return to_json({"errors": faults_of(placed)}, exclude_none=True)
 
 
 def _estimates(
-    model: DispatchModel, orders: Sequence[dict[str, Any]], metrics: ServiceMetrics
-) -> list[dict[str, Any]]:
-    """Return like `OrderEstimate` what the model says to good orders, in the same order."""
-    if not orders:
-        return []
-    codes = [order["product_code"] for order in orders]
-    counts = [order["orders_placed"] for order in orders]
-    predicted = model.predict(codes, counts)
-    metrics.count_predictions(Counter(codes), int(predicted.extrapolated.sum()))
-    level = model.lineage.interval.level
-    hours, lower, upper = (rounded(column) for column in predicted[:3])
-    return [
-        {
-            "est_hours_to_dispatch": estimate,
-            "interval": {"level": level, "lower_hours": least, "upper_hours": most},
-            "extrapolated": outside,
-        }
-        for estimate, least, most, outside in zip(
-            hours, lower, upper, predicted.extrapolated.tolist()
-        )
-    ]
+    answers: ModelAnswers, orders: Sequence[dict[str, Any]], metrics: ServiceMetrics
+) -> list[bytes]:
+    """Return as JSON like `OrderEstimate` what the model says to good orders."""
+    keys = [(order["product_code"], order["orders_placed"]) for order in orders]
+    found = answers.estimates_of(keys)
+    estimates = [found[key] for key in keys]
+    extrapolated = sum(estimate.extrapolated for estimate in estimates)
+    metrics.count_predictions(Counter(code for code, _ in keys), extrapolated)
+    return [estimate.content for estimate in estimates]

@@ -3,15 +3,15 @@
 Both ways through the service, the short one and FastAPI's, answer with these bytes.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from pipeline.api_schemas import (
-    DispatchInterval,
     TimeToDispatchAnswer,
     TimeToDispatchAnswerWithInterval,
     TimeToDispatchRequest,
@@ -39,6 +39,10 @@ class OrderAnswer(NamedTuple):
     extrapolated: bool
 
 
+OrderKey = tuple[str, float]
+"""Product code and orders placed."""
+
+
 class UnknownProduct(LookupError):
     """The model was not trained on this product."""
 
@@ -60,6 +64,8 @@ class ModelAnswers:
             cached_answers: how many answers to remember, for as long as the model is served.
         """
         self.model = model
+        self._most_estimates = cached_answers
+        self._estimates: dict[OrderKey, OrderAnswer] = {}
         self.remembered_answer = lru_cache(maxsize=cached_answers)(self.answer_body)
 
     def answer_body(self, body: bytes, with_interval: bool) -> OrderAnswer:
@@ -80,23 +86,50 @@ class ModelAnswers:
         product_code = order.product_code
         if product_code not in self.model.products:
             raise UnknownProduct(product_code)
-        predicted = self.model.predict([product_code], [order.orders_placed])
-        extrapolated = bool(predicted.extrapolated[0])
-        (hours,), (lower,), (upper,) = (rounded(column) for column in predicted[:3])
+        (estimate,) = self._predict([(product_code, order.orders_placed)])
         answer: BaseModel
+        version = self.model.version
         if with_interval:
-            level = self.model.lineage.interval.level
-            answer = TimeToDispatchAnswerWithInterval(
-                est_hours_to_dispatch=hours,
-                interval=DispatchInterval(level=level, lower_hours=lower, upper_hours=upper),
-                extrapolated=extrapolated,
-                model_version=self.model.version,
-            )
+            answer = TimeToDispatchAnswerWithInterval(**estimate, model_version=version)
         else:
-            answer = TimeToDispatchAnswer(
-                est_hours_to_dispatch=hours, model_version=self.model.version
-            )
-        return OrderAnswer(to_json(answer), product_code, extrapolated)
+            hours = estimate["est_hours_to_dispatch"]
+            answer = TimeToDispatchAnswer(est_hours_to_dispatch=hours, model_version=version)
+        return OrderAnswer(to_json(answer), product_code, estimate["extrapolated"])
+
+    def estimates_of(self, keys: Sequence[OrderKey]) -> dict[OrderKey, OrderAnswer]:
+        """Return an `OrderEstimate` as JSON for each of these orders, of products in the model.
+
+        Those that are not remembered are asked for in one call.
+        """
+        remembered = self._estimates
+        found = {key: remembered[key] for key in keys if key in remembered}
+        unknown = [key for key in dict.fromkeys(keys) if key not in found]
+        if unknown:
+            new = {
+                key: OrderAnswer(to_json(estimate), key[0], estimate["extrapolated"])
+                for key, estimate in zip(unknown, self._predict(unknown))
+            }
+            if len(remembered) + len(new) > self._most_estimates:
+                remembered.clear()
+            if len(new) <= self._most_estimates:
+                remembered.update(new)
+            found.update(new)
+        return found
+
+    def _predict(self, keys: Sequence[OrderKey]) -> list[dict[str, Any]]:
+        """Return like `OrderEstimate` what the model says to orders of products that it knows."""
+        codes, orders = zip(*keys)
+        predicted = self.model.predict(codes, orders)
+        level = self.model.lineage.interval.level
+        columns = [rounded(column) for column in predicted[:3]]
+        return [
+            {
+                "est_hours_to_dispatch": hours,
+                "interval": {"level": level, "lower_hours": lower, "upper_hours": upper},
+                "extrapolated": extrapolated,
+            }
+            for hours, lower, upper, extrapolated in zip(*columns, predicted.extrapolated.tolist())
+        ]
 
 
 def rounded(hours: Floats) -> list[float]:

@@ -54,7 +54,7 @@ async def time_to_dispatch_of_batch(batch: OrderBatch, service: Service) -> Resp
     The answers come in the order of the orders. A bad order gets its errors in its place, and the
     others get their estimates.
     """
-    content = await answer_batch(service.answers().model, batch.orders, service.metrics)
+    content = await answer_batch(service.answers(), batch.orders, service.metrics)
     return Response(content, media_type="application/json")
 
 

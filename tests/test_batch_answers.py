@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from pipeline.artifact_reader import DispatchModel
 from pipeline.batch_answers import SLICE_ORDERS, answer_batch
 from pipeline.request_guard import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
+from pipeline.model_answers import ModelAnswers
 from pipeline.serve_model import create_app
 from pipeline.service_metrics import ServiceMetrics
 from tests.helpers import EXAMPLE
@@ -240,7 +241,7 @@ def test_each_order_is_counted() -> None:
 def test_a_batch_gives_way_after_every_slice() -> None:
     metrics = ServiceMetrics()
     for n_orders, n_pauses in ((1, 0), (SLICE_ORDERS, 0), (SLICE_ORDERS + 1, 1), (MOST, 39)):
-        batch = answer_batch(HandMadeModel(), [EXAMPLE] * n_orders, metrics)
+        batch = answer_batch(ModelAnswers(HandMadeModel(), 0), [EXAMPLE] * n_orders, metrics)
         pauses = 0
         try:
             while True:
