@@ -32,15 +32,17 @@ HEAD_START_SECONDS = 1
 
 
 class BatchCost(NamedTuple):
-    """Batches of one size, one after the other, to a service that has one processor.
+    """Batches of one size to a service that has one processor.
 
     Attributes:
         orders: in each batch.
+        remembers: whether the service may remember estimates, or must ask the model every time.
         loads: one for each round.
         processor_seconds: that the service took, one for each round.
     """
 
     orders: int
+    remembers: bool
     loads: tuple[Load, ...]
     processor_seconds: tuple[float, ...]
 
@@ -74,7 +76,9 @@ class Interference(NamedTuple):
     batches: tuple[Load, ...]
 
 
-def measure_batches(world: ServingWorld, seconds: int, rounds: int) -> list[BatchCost]:
+def measure_batches(
+    world: ServingWorld, seconds: int, rounds: int, remembers: bool
+) -> list[BatchCost]:
     """Send batches of each size to a service that is kept on one core.
 
     Raises:
@@ -82,7 +86,8 @@ def measure_batches(world: ServingWorld, seconds: int, rounds: int) -> list[Batc
     """
     loads: dict[int, list[Load]] = {size: [] for size in BATCH_SIZES}
     used: dict[int, list[float]] = {size: [] for size in BATCH_SIZES}
-    pinned = our_server(str(world.store))._replace(on_one_core=True)
+    options = () if remembers else ("--answer-cache", "0")
+    pinned = our_server(str(world.store), *options)._replace(on_one_core=True)
     with ExitStack() as stack:
         server = stack.enter_context(running(pinned))
         prepared = {
@@ -93,7 +98,9 @@ def measure_batches(world: ServingWorld, seconds: int, rounds: int) -> list[Batc
                 before = server.processor_seconds()
                 loads[size].append(send(requests, seconds, CONNECTIONS, seed=number))
                 used[size].append(server.processor_seconds() - before)
-    return [BatchCost(size, tuple(loads[size]), tuple(used[size])) for size in BATCH_SIZES]
+    return [
+        BatchCost(size, remembers, tuple(loads[size]), tuple(used[size])) for size in BATCH_SIZES
+    ]
 
 
 def measure_interference(

@@ -11,6 +11,7 @@ from benchmarks.serving_goals import (
     GROWTH_MIB,
     MEMORY_MIB,
     START_SECONDS,
+    Goal,
     goal_cells,
     goal_met,
 )
@@ -28,9 +29,9 @@ def print_batches(costs: Sequence[BatchCost], conditions: str) -> None:
     """Print one row for each size of batch."""
     rows = [
         [
-            f"{cost.orders:,}",
+            f"{cost.orders:,}" + ("" if cost.remembers else ", cache off"),
             f"{cost.rate():,.0f}",
-            *goal_cells(BATCH_RATE.get(cost.orders), _valid_rate(cost)),
+            *goal_cells(_goal(cost), _valid_rate(cost)),
             f"{cost.processor_rate():,.0f}",
             _middle(cost.loads, lambda load: load.p50_ms),
             _middle(cost.loads, lambda load: load.p99_ms),
@@ -40,6 +41,11 @@ def print_batches(costs: Sequence[BatchCost], conditions: str) -> None:
     ]
     title = f"Batches, the service on one core: {conditions}"
     print_table(title, BATCH_HEADER, rows)
+
+
+def _goal(cost: BatchCost) -> Goal | None:
+    """Return the goal of a size of batch; without the cache there is none."""
+    return BATCH_RATE.get(cost.orders) if cost.remembers else None
 
 
 def print_interference(found: Sequence[Interference], conditions: str) -> None:
@@ -95,7 +101,7 @@ def batches_as_json(costs: Sequence[BatchCost]) -> list[dict[str, object]]:
             "loads": _loads(cost.loads),
             "rate": cost.rate(),
             "processor_rate": cost.processor_rate(),
-            "goals": {"rate": goal_met(BATCH_RATE.get(cost.orders), _valid_rate(cost))},
+            "goals": {"rate": goal_met(_goal(cost), _valid_rate(cost))},
         }
         for cost in costs
     ]

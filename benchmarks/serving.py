@@ -85,7 +85,11 @@ def measure_single(world: ServingWorld, options: Options) -> object:
 
 def measure_batch(world: ServingWorld, options: Options) -> object:
     """Measure batches, and single predictions beside them."""
-    costs = measure_batches(world, options.seconds, options.rounds)
+    costs = [
+        cost
+        for remembers in (True, False)
+        for cost in measure_batches(world, options.seconds, options.rounds, remembers)
+    ]
     print_batches(costs, options.conditions())
     beside = [
         measure_interference(world, options.seconds, options.rounds, connections)
