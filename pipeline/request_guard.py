@@ -182,7 +182,7 @@ class _Exchange:
         self.scope = scope
         self.receive = receive
         self.send = send
-        self.path = get_route_path(scope)
+        self.path: str = get_route_path(scope) if scope["root_path"] else scope["path"]
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         given = self.headers.get(b"x-request-id")
         if given is not None and SAFE_ID.fullmatch(given):
