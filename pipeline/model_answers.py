@@ -1,10 +1,10 @@
-"""What one model answers to single orders, as the bytes of JSON.
+"""What a model answers to orders, as the bytes of JSON, and the memory of its last answers.
 
 Both ways through the service, the short one and FastAPI's, answer with these bytes.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +20,10 @@ from pipeline.artifact_reader import DispatchModel
 from pipeline.model_lineage import Floats
 
 DECIMALS = 2
-
-
 CHECK_REQUEST = TimeToDispatchRequest.__pydantic_validator__.validate_json
+
+OrderKey = tuple[str, float]
+"""Product code and orders placed."""
 
 
 class OrderAnswer(NamedTuple):
@@ -39,21 +40,18 @@ class OrderAnswer(NamedTuple):
     extrapolated: bool
 
 
-OrderKey = tuple[str, float]
-"""Product code and orders placed."""
-
-
 class UnknownProduct(LookupError):
     """The model was not trained on this product."""
 
 
 class ModelAnswers:
-    """What one model answers.
+    """A model and its last answers.
+
+    Order counts are whole numbers, and the same few are asked for again and again.
 
     Attributes:
         model: the model.
-        remembered_answer: what `answer_body` does, with a memory of its last answers: order
-            counts are whole numbers, and the same few are asked for again and again.
+        remembered_answer: what `answer_body` does with this model, if it has not been done before.
     """
 
     def __init__(self, model: DispatchModel, cached_answers: int) -> None:
@@ -64,37 +62,9 @@ class ModelAnswers:
             cached_answers: how many answers to remember, for as long as the model is served.
         """
         self.model = model
+        self.remembered_answer = lru_cache(maxsize=cached_answers)(partial(answer_body, model))
         self._most_estimates = cached_answers
         self._estimates: dict[OrderKey, OrderAnswer] = {}
-        self.remembered_answer = lru_cache(maxsize=cached_answers)(self.answer_body)
-
-    def answer_body(self, body: bytes, with_interval: bool) -> OrderAnswer:
-        """Return the answer to an order in JSON; see `answer`.
-
-        Raises:
-            ValidationError: the body is not an order.
-            UnknownProduct: the model does not know the product.
-        """
-        return self.answer(CHECK_REQUEST(body), with_interval)
-
-    def answer(self, order: TimeToDispatchRequest, with_interval: bool) -> OrderAnswer:
-        """Return the answer to an order, in the form of v0.2 or else of v0.1.
-
-        Raises:
-            UnknownProduct: the model does not know the product.
-        """
-        product_code = order.product_code
-        if product_code not in self.model.products:
-            raise UnknownProduct(product_code)
-        (estimate,) = self._predict([(product_code, order.orders_placed)])
-        answer: BaseModel
-        version = self.model.version
-        if with_interval:
-            answer = TimeToDispatchAnswerWithInterval(**estimate, model_version=version)
-        else:
-            hours = estimate["est_hours_to_dispatch"]
-            answer = TimeToDispatchAnswer(est_hours_to_dispatch=hours, model_version=version)
-        return OrderAnswer(to_json(answer), product_code, estimate["extrapolated"])
 
     def estimates_of(self, keys: Sequence[OrderKey]) -> dict[OrderKey, OrderAnswer]:
         """Return an `OrderEstimate` as JSON for each of these orders, of products in the model.
@@ -107,7 +77,7 @@ class ModelAnswers:
         if unknown:
             new = {
                 key: OrderAnswer(to_json(estimate), key[0], estimate["extrapolated"])
-                for key, estimate in zip(unknown, self._predict(unknown))
+                for key, estimate in zip(unknown, _predict(self.model, unknown))
             }
             if len(remembered) + len(new) > self._most_estimates:
                 remembered.clear()
@@ -116,20 +86,52 @@ class ModelAnswers:
             found.update(new)
         return found
 
-    def _predict(self, keys: Sequence[OrderKey]) -> list[dict[str, Any]]:
-        """Return like `OrderEstimate` what the model says to orders of products that it knows."""
-        codes, orders = zip(*keys)
-        predicted = self.model.predict(codes, orders)
-        level = self.model.lineage.interval.level
-        columns = [rounded(column) for column in predicted[:3]]
-        return [
-            {
-                "est_hours_to_dispatch": hours,
-                "interval": {"level": level, "lower_hours": lower, "upper_hours": upper},
-                "extrapolated": extrapolated,
-            }
-            for hours, lower, upper, extrapolated in zip(*columns, predicted.extrapolated.tolist())
-        ]
+
+def answer_body(model: DispatchModel, body: bytes, with_interval: bool) -> OrderAnswer:
+    """Return the answer to an order in JSON; see `answer_order`.
+
+    Raises:
+        ValidationError: the body is not an order.
+        UnknownProduct: the model does not know the product.
+    """
+    return answer_order(model, CHECK_REQUEST(body), with_interval)
+
+
+def answer_order(
+    model: DispatchModel, order: TimeToDispatchRequest, with_interval: bool
+) -> OrderAnswer:
+    """Return the answer to an order, in the form of v0.2 or else of v0.1.
+
+    Raises:
+        UnknownProduct: the model does not know the product.
+    """
+    product_code = order.product_code
+    if product_code not in model.products:
+        raise UnknownProduct(product_code)
+    (estimate,) = _predict(model, [(product_code, order.orders_placed)])
+    answer: BaseModel
+    if with_interval:
+        answer = TimeToDispatchAnswerWithInterval(**estimate, model_version=model.version)
+    else:
+        hours = estimate["est_hours_to_dispatch"]
+        answer = TimeToDispatchAnswer(est_hours_to_dispatch=hours, model_version=model.version)
+    return OrderAnswer(to_json(answer), product_code, estimate["extrapolated"])
+
+
+def _predict(model: DispatchModel, keys: Sequence[OrderKey]) -> list[dict[str, Any]]:
+    """Return like `OrderEstimate` what a model says to orders of products that it knows."""
+    codes, orders = zip(*keys)
+    predicted = model.predict(codes, orders)
+    level = model.lineage.interval.level
+    columns = [rounded(column) for column in predicted[:3]]
+    return [
+        {
+            "est_hours_to_dispatch": hours,
+            "interval": {"level": level, "lower_hours": lower, "upper_hours": upper},
+            "extrapolated": extrapolated,
+        }
+        for hours, lower, upper, extrapolated in zip(*columns, predicted.extrapolated.tolist())
+    ]
 
 
 def rounded(hours: Floats) -> list[float]:

@@ -15,7 +15,7 @@ from pipeline.api_schemas import (
 )
 from pipeline.batch_answers import answer_batch
 from pipeline.dispatch_service import DispatchService
-from pipeline.model_answers import UnknownProduct
+from pipeline.model_answers import UnknownProduct, answer_order
 
 ESTIMATE = "/api/v0.1/time_to_dispatch"
 ESTIMATE_WITH_INTERVAL = "/api/v0.2/time_to_dispatch"
@@ -66,11 +66,11 @@ def _answer(
     Raises:
         RequestValidationError: the model does not know the product.
     """
-    answers = service.answers()
+    model = service.answers().model
     try:
-        answer = answers.answer(order, with_interval)
+        answer = answer_order(model, order, with_interval)
     except UnknownProduct as error:
-        known = answers.model.lineage.catalogue.product_code
+        known = model.lineage.catalogue.product_code
         fault = unknown_product(order.product_code, known)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])}]) from error
     service.metrics.count_prediction(answer.product_code, answer.extrapolated)

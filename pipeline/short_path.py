@@ -9,6 +9,7 @@ error: if this module were removed, only the speed would change.
 from collections.abc import Callable
 
 from pipeline.dispatch_service import DispatchService
+from pipeline.model_answers import answer_body
 from pipeline.prediction_api import ESTIMATE, ESTIMATE_WITH_INTERVAL
 
 WITH_INTERVAL = {ESTIMATE: False, ESTIMATE_WITH_INTERVAL: True}
@@ -36,8 +37,10 @@ def answer_shortly(
         return None
     try:
         answers = service.answers()
-        ask = answers.answer_body if len(body) > LONGEST_REMEMBERED else answers.remembered_answer
-        answer = ask(body, with_interval)
+        if len(body) > LONGEST_REMEMBERED:
+            answer = answer_body(answers.model, body, with_interval)
+        else:
+            answer = answers.remembered_answer(body, with_interval)
     except Exception:  # a bad request, no model, or a fault of ours: FastAPI's way tells them apart
         return None
     service.metrics.count_prediction(answer.product_code, answer.extrapolated)
