@@ -1,5 +1,6 @@
 """`make demo` and the README: what they promise is what happens."""
 
+import json
 import os
 import re
 import shutil
@@ -8,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
+from pipeline.dispatch_service import DispatchService
+from pipeline.serve_model import create_app
 from pipeline.stage_settings import ServeSettings, TrainSettings
 from tests.helpers import ROOT
 
@@ -53,6 +57,15 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
     assert demo.returncode == 0, demo.stderr
     (shown,) = re.findall(r"```text\n\$ make demo\n(.*?)```", README, flags=re.DOTALL)
     assert without_variable_parts(demo.stdout) == without_variable_parts(shown)
+
+
+def test_the_readme_shows_the_answer_to_its_batch(trained_store: Path) -> None:
+    found = re.search(r"\$ curl \S+(/api/v0\.2/\S+/batch) --json '(.*)'\n(.*)\n", README)
+    assert found is not None
+    path, body, shown = found.groups()
+    service = DispatchService(ServeSettings.from_arguments([str(trained_store)]))
+    answer = TestClient(create_app(service)).post(path, json=json.loads(body))
+    assert answer.json() | {"model_version": None} == json.loads(shown) | {"model_version": None}
 
 
 @pytest.mark.parametrize("settings", [TrainSettings, ServeSettings])
