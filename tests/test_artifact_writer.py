@@ -20,6 +20,8 @@ from pipeline.order_simulator import simulate_orders
 from pipeline.stage_errors import ArtifactError, ObjectExists
 from pipeline.weekly_dataset import WeeklyDataset
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 20, 23, 30, 0, 123456, tzinfo=UTC)
 
 

@@ -20,6 +20,8 @@ from pipeline.order_simulator import simulate_orders
 from pipeline.train_model import main
 from tests.helpers import WEBHOOK_TOKEN, Webhook, deliver, free_port, logged, names_in
 
+pytestmark = pytest.mark.slow
+
 NOTHING_TO_COMPARE = "There is no model in production to compare with."
 
 

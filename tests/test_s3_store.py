@@ -27,7 +27,7 @@ ATTEMPTS: dict[str, Callable[[ObjectStore], object]] = {
 }
 
 # A failure is reported soon, even if botocore tries again before.
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 every_attempt = pytest.mark.parametrize("attempt", ATTEMPTS)
 
 

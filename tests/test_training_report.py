@@ -31,6 +31,8 @@ from pipeline.order_rows import COLUMNS, HOURS, ORDERS, PRODUCT, REASON
 from pipeline.order_simulator import HOURS_PER_ORDER, NOISE_HOURS, simulate_orders
 from pipeline.training_report import ReportFacts, render_report
 
+pytestmark = pytest.mark.slow
+
 VERSION = "time_to_dispatch_2026-11-23T18-49-11-198262_4c31a57b802f2bb0"
 CHAMPION = "time_to_dispatch_2026-11-16T18-49-11-198262_00000000000000aa"
 SECTIONS = [
