@@ -73,7 +73,7 @@ def test_points_on_lines_are_fitted_exactly() -> None:
     curve = PerProductCurve(1).fit(TWO_PRODUCTS, TWO_LINES)
 
     assert slopes(curve) == pytest.approx({"A": 0.1, "B": 2.0}, rel=1e-3)
-    # How near depends on the processor, which may sum in another order: 1e-5 on some, 7e-5 on others.
+    # How near depends on the processor, which may sum in another order: 1e-5 or 7e-5.
     np.testing.assert_allclose(curve.predict(TWO_PRODUCTS), TWO_LINES, rtol=2e-4)
 
 
