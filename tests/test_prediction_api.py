@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,11 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.artifact_format import MODELS
 from pipeline.artifact_reader import DispatchModel
 from pipeline.dispatch_service import DispatchService
-from pipeline.model_lineage import (
-    DatasetLineage,
-    Histogram,
-    Lineage,
-    Metrics,
-    Outliers,
-    PredictionInterval,
-    ProductCatalogue,
-    ProductRemarks,
-)
+from pipeline.model_lineage import ProductCatalogue
 from pipeline.serve_model import create_app
 from pipeline.stage_settings import ServeSettings
 from tests.helpers import EXAMPLE, PREDICTION
+from tests.service_fixtures import HandMadeModel as AnyHandMadeModel
 
 PREDICTION_WITH_INTERVAL = "/api/v0.2/time_to_dispatch"
 JSON_CONTENT = {"content-type": "application/json"}
@@ -63,39 +54,16 @@ def service_of(store: Path) -> DispatchService:
     return DispatchService(ServeSettings.from_arguments([str(store)]))
 
 
-HAND_MADE_LINEAGE = Lineage(
-    trained_at=datetime(2026, 11, 23, tzinfo=UTC),
-    git_commit=None,
-    library_versions={},
-    regressor="by hand",
-    candidates=(),
-    dataset=DatasetLineage(
-        key="datasets/none.csv",
-        sha256="0" * 64,
-        delivered_at=datetime(2026, 11, 20, tzinfo=UTC),
-        rows=2,
-        rejected_rows=0,
-    ),
-    metrics=Metrics(
-        r_squared=None,
-        mean_absolute_error_hours=0.5,
-        noise_floor_hours=0.5,
-        train_rows=2,
-        test_rows=2,
-    ),
-    interval=PredictionInterval(
-        level=0.9, multiple=2, noise_base_hours=0.251, noise_growth=0.05, calibration_rows=2
-    ),
-    outliers=Outliers(rows=0, share=0, farthest=()),
-    catalogue=ProductCatalogue(
-        product_code=("SKU001", "NOISY", "STEADY"),
-        rows=(1, 1, 1),
-        least_orders=(10, 0, 0),
-        most_orders=(200.5, 5, 5),
-        relative_noise=(1, 8, 1e-6),
-    ),
-    remarks=ProductRemarks(few_rows=(), falling=(), flat=()),
-    orders_placed=Histogram(edges=(0, 200.5), counts=(3,)),
+HAND_MADE_LINEAGE = AnyHandMadeModel().lineage.model_copy(
+    update={
+        "catalogue": ProductCatalogue(
+            product_code=("SKU001", "NOISY", "STEADY"),
+            rows=(1, 1, 1),
+            least_orders=(10, 0, 0),
+            most_orders=(200.5, 5, 5),
+            relative_noise=(1, 8, 1e-6),
+        )
+    }
 )
 
 
