@@ -1,7 +1,7 @@
 """Links of the documents to files outside docs/: a hook of MkDocs, which knows only what is inside.
 
-With `repo_url` such a link leads to the file in the repository; without it, its words remain. A link
-to a file that does not exist is left as it is, and MkDocs, being strict, ends with an error.
+With `repo_url` such a link leads to the file in the repository; without it, its words remain. A
+link to a file that does not exist is left as it is, and MkDocs, being strict, ends with an error.
 """
 
 import os
@@ -13,7 +13,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
 CODE_OR_LINK = re.compile(
-    r"^```.*?^```|`[^`\n]+`|(?<!!)\[(?P<words>[^\]]*)\]\((?P<path>[^)\s:#]+)(?P<anchor>#[^)\s]*)?\)",
+    r"^```.*?^```|`[^`\n]+`"
+    r"|(?<!!)\[(?P<words>[^\]]*)\]\((?P<path>[^)\s:#]+)(?P<anchor>#[^)\s]*)?\)",
     re.DOTALL | re.MULTILINE,
 )
 
