@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from tests.helpers import ROOT
 
 BODYWORK = yaml.safe_load((ROOT / "bodywork.yaml").read_text())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+VERSION = (ROOT / "VERSION").read_text().strip()
 PEERS = ["mlserver", "bentoml", "litserve", "mlflow"]
 PINNED = {
     "requirements_pipe.txt": PROJECT["project"]["dependencies"],
@@ -27,6 +29,10 @@ def pins(name: str) -> dict[str, str]:
     lines = (ROOT / name).read_text().splitlines()
     requirements = [line.split(";")[0].strip() for line in lines if re.match(r"\w", line)]
     return dict(requirement.split("==") for requirement in requirements)
+
+
+def uncommented(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
 
 
 @pytest.mark.parametrize("name", PINNED)
@@ -51,6 +57,18 @@ def test_a_peer_can_read_the_tree_that_the_benchmark_writes(peer: str) -> None:
 
     for package in ("numpy", "scikit-learn"):
         assert theirs[package] == ours[package]
+
+
+def test_the_version_is_that_of_the_image() -> None:
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
+    assert BODYWORK["pipeline"]["docker_image"].split(":")[1] == VERSION
+
+
+def test_a_platform_with_a_procfile_installs_the_pins_on_a_python_that_is_tested() -> None:
+    assert uncommented(ROOT / "requirements.txt") == ["-r requirements_pipe.txt"]
+    (python,) = uncommented(ROOT / ".python-version")
+    assert f"[testenv:py{python.replace('.', '')}-unit" in (ROOT / "tox.ini").read_text()
 
 
 def test_bodywork_runs_the_two_stages_in_order() -> None:

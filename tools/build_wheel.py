@@ -1,7 +1,7 @@
 """`make package`: build the wheel of the last commit into `dist/`, with the same bytes everywhere.
 
-What is built is a copy of what the commit holds: nothing that is uncommitted, nothing that an earlier
-build left, and no permissions or times of this machine's files.
+What is built is a copy of what the commit holds: nothing that is uncommitted, nothing that an
+earlier build left, and no permissions or times of this machine's files.
 """
 
 import io
@@ -28,9 +28,10 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         with tarfile.open(fileobj=io.BytesIO(_git("archive", "HEAD"))) as archive:
             archive.extractall(folder, filter="data")
-        command = ["uv", "build", "--wheel", "--python", sys.executable, "--out-dir", str(DIST)]
+        command = ["uv", "build", "--quiet", "--wheel", "--python", sys.executable]
         environment = os.environ | {"SOURCE_DATE_EPOCH": TIME_OF_ALL_FILES}
-        return subprocess.run([*command, folder], env=environment).returncode
+        command += ["--out-dir", str(DIST), folder]
+        return subprocess.run(command, env=environment).returncode
 
 
 def _git(*arguments: str) -> bytes:

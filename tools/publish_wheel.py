@@ -1,7 +1,7 @@
 """`make publish`: upload the wheel in `dist/` to a private package index.
 
-A version is published once. The same bytes again are no error, so that a job may be run again. Other
-bytes under the same version are refused, also where the index itself would let them through.
+A version is published once. The same bytes again are no error, so that a job may be run again.
+Other bytes under the same version are refused, also where the index would let them through.
 """
 
 import html
