@@ -31,7 +31,7 @@ COMMANDS = Path(sys.executable).parent
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.startswith(("TOX", "TTD_", "AWS_", "TWINE_")) and name != "PYTHONPATH"
+    if not name.startswith(("TOX", "TTD_", "AWS_", "TWINE_", "PYTHON"))
 } | {
     "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}",
     "UV_COMPILE_BYTECODE": "0",
