@@ -1,7 +1,6 @@
 """Ports, processes, servers and stores for tests that use real ones."""
 
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -103,25 +102,6 @@ def deliver(store: Path, week: pd.DataFrame | str) -> None:
     text = week if isinstance(week, str) else week.to_csv(index=False)
     (store / NEXT_WEEK).parent.mkdir(parents=True, exist_ok=True)
     (store / NEXT_WEEK).write_text(text)
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run Git in a folder, and return its output; fail if Git does."""
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    command = ["git", "-C", str(folder), *identity, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def commit_working_tree(folder: Path) -> None:
-    """Commit the working tree as it is to branch master of a new Git repository in a folder."""
-    files = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
-    for name in files:
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    git(folder, "init", "--quiet", "--initial-branch=master")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message=The working tree")
 
 
 def names_in(folder: Path) -> list[str]:

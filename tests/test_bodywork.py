@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.artifact_reader import load_model
 from pipeline.object_store import open_store
-from tests.helpers import ROOT, commit_working_tree, free_port, predict, wait_for
+from tests.git_repositories import commit_working_tree
+from tests.helpers import ROOT, free_port, predict, wait_for
 
 pytestmark = pytest.mark.bodywork
 
@@ -30,9 +31,8 @@ def bodywork(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def repository(tmp_path: Path) -> str:
     """Commit the working tree as it is to a new Git repository, and return its URL."""
-    origin = tmp_path / "origin"
-    commit_working_tree(origin)
-    return f"file://{origin}"
+    commit_working_tree(tmp_path / "origin")
+    return f"file://{tmp_path / 'origin'}"
 
 
 @pytest.fixture

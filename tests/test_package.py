@@ -12,16 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import (
-    HTTP,
-    ROOT,
-    commit_working_tree,
-    free_port,
-    git,
-    predict,
-    running_service,
-    wait_for,
-)
+from tests.git_repositories import IDENTITY, commit_working_tree, git
+from tests.helpers import HTTP, ROOT, free_port, predict, running_service, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -112,7 +104,7 @@ def installed(published: Path, index: Index, tmp_path_factory: pytest.TempPathFa
 def publish(checkout: Path, url: str, **credentials: str) -> tuple[int, str]:
     """Return the exit code of publishing what is in `dist/` of a checkout, and what it says."""
     environment = ENVIRONMENT | {"INDEX_URL": url} | credentials
-    return run([sys.executable, "-m", "tools.publish_wheel"], checkout, environment)
+    return run([sys.executable, "-m", "deploy.publish_wheel"], checkout, environment)
 
 
 def run(command: list[str], cwd: Path, environment: Mapping[str, str]) -> tuple[int, str]:
@@ -127,12 +119,12 @@ def built_elsewhere(checkout: Path, folder: Path, added: str = "") -> Path:
     if added:
         with (folder / "pipeline" / "__init__.py").open("a") as module:
             module.write(added)
-        git(folder, "commit", "--all", "--quiet", "--message=Another content")
+        git(folder, *IDENTITY, "commit", "--all", "--quiet", "--message=Another content")
     (folder / "pipeline" / "leftover_module.py").touch()
     (folder / "pipeline" / "serve_model.py").write_text("# not committed\n")
     for file in (folder / "pipeline").iterdir():
         file.chmod(0o600)
-    command = f"umask 077 && exec '{sys.executable}' -m tools.build_wheel"
+    command = f"umask 077 && exec '{sys.executable}' -m deploy.build_wheel"
     exit_code, text = run(["sh", "-c", command], folder, ENVIRONMENT)
     assert exit_code == 0, text
     assert "Uncommitted changes are left out" in text

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.object_store import open_store
-from tests.helpers import ROOT, commit_working_tree, free_port, git, names_in, predict, wait_for
+from tests.git_repositories import commit_working_tree, git
+from tests.helpers import ROOT, free_port, names_in, predict, wait_for
 
 pytestmark = pytest.mark.system
 

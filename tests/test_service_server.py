@@ -19,20 +19,18 @@ from pipeline.prediction_api import ESTIMATE
 from pipeline.serve_model import create_app
 from pipeline.service_server import DispatchServer, allow_many_connections
 from pipeline.stage_settings import ServeSettings
+from tests.service_balancer import Balancer, is_ready
 from tests.service_clients import (
     EXAMPLE_REQUEST,
-    PATIENCE_SECONDS,
     STAGE,
-    Answer,
     WatchedService,
     exchange,
     is_closed,
     read_answer,
-    request_bytes,
     wait_until,
     watched_service,
 )
-from tests.service_load import Asked, Balancer, SteadyLoad, is_ready
+from tests.steady_load import PATIENCE_SECONDS, Answer, Asked, SteadyLoad, request_bytes
 
 LONG_DRAIN = ("--drain-seconds", "600")
 """Longer than any test, so that a service that ends was not waiting for it."""
