@@ -91,11 +91,14 @@ def test_the_web_process_answers_and_drains(
     with subprocess.Popen(
         [*HONCHO, "web"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as web:
-        wait_for(f"{url}/readyz", process=web)
-        web.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-        answer = predict(url)
-        output, _ = web.communicate(timeout=30)
+        try:
+            wait_for(f"{url}/readyz", process=web)
+            web.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            answer = predict(url)
+            output, _ = web.communicate(timeout=30)
+        finally:
+            web.kill()
 
     assert answer["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
     text = output.decode()
