@@ -6,7 +6,6 @@ earlier build left, and no permissions or times of this machine's files.
 
 import io
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,8 +19,9 @@ TIME_OF_ALL_FILES = "315532800"
 
 
 def main() -> int:
-    """Build the wheel, as the only file of `dist/`, and return the exit code of the build."""
-    shutil.rmtree(DIST, ignore_errors=True)
+    """Build the wheel, the only one in `dist/` then, and return the exit code of the build."""
+    for earlier in DIST.glob("*.whl"):
+        earlier.unlink()
     if _git("status", "--porcelain", "--untracked-files=no"):
         print("Uncommitted changes are left out of the wheel.", file=sys.stderr)
     os.umask(0o022)  # the builder copies files, and the wheel keeps their permissions

@@ -121,6 +121,8 @@ def built_elsewhere(checkout: Path, folder: Path, added: str = "") -> Path:
             module.write(added)
         git(folder, *IDENTITY, "commit", "--all", "--quiet", "--message=Another content")
     (folder / "pipeline" / "leftover_module.py").touch()
+    (folder / "dist").mkdir()
+    (folder / "dist" / "time_to_dispatch-0.0.9-py3-none-any.whl").touch()
     (folder / "pipeline" / "serve_model.py").write_text("# not committed\n")
     for file in (folder / "pipeline").iterdir():
         file.chmod(0o600)
