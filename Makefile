@@ -19,7 +19,7 @@ image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=use
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook fuzz-api bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit clean python3.11 chromium wrk
+.PHONY: help demo test week lock static notebook fuzz-api bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 chromium wrk
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -44,6 +44,21 @@ notebook: .venv/ready  ## only the notebook
 
 fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SECONDS=600]
 	$(TOX) -e fuzz-api
+
+docs: .venv/ready  ## the documents as a site in site/: make docs [REPOSITORY_URL=https://github.com/user/name]
+	$(TOX) -e docs
+
+test-docs: .venv/ready  ## only the tests that hold the documents to the code
+	$(TOX) -e test-docs
+
+actionlint: .venv/ready  ## check the workflows of GitHub Actions; downloads the checker from GitHub
+	$(TOX) -e actionlint
+
+version:  ## print the version as GitHub Actions reads it
+	@echo "version=$$(cat VERSION)"
+
+version-tag:  ## fail if a tag is not that of this version: make version-tag TAG=v1.2.3
+	@test -z '$(TAG)' -o '$(TAG)' = "v$$(cat VERSION)" || { echo "The tag $(TAG) is not that of version $$(cat VERSION): tag a commit whose VERSION file says so, or change the file." >&2; exit 1; }
 
 bodywork: .venv/ready  ## only the stages under Bodywork
 	$(TOX) -e py311-bodywork

@@ -132,18 +132,3 @@ def test_no_module_of_the_pipeline_can_shadow_a_library() -> None:
     modules = [path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__"]
 
     assert [name for name in modules if "_" not in name] == []
-
-
-def test_continuous_integration_only_runs_make_test() -> None:
-    lines = (ROOT / ".ci" / "run").read_text().splitlines()
-
-    assert lines[-1] == "make test"
-
-
-def test_every_command_of_circleci_is_a_target_of_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    config = yaml.safe_load((ROOT / ".circleci" / "config.yml").read_text())
-    steps = [step for job in config["jobs"].values() for step in job["steps"] if step != "checkout"]
-
-    for step in steps:
-        assert re.search(rf"^{step['run'].removeprefix('make ')}:", makefile, re.MULTILINE)
