@@ -19,7 +19,7 @@ image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=use
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook fuzz-api bodywork bench-quality bench-gate bench-training bench-serving bench-peers image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 chromium wrk
+.PHONY: help demo test week lock static notebook fuzz-api bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 chromium wrk
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -67,6 +67,18 @@ bench-serving bench-peers: wrk
 
 bench-quality bench-gate bench-training bench-serving bench-peers: .venv/ready  ## a benchmark: see benchmarks/README.md
 	$(TOX) -e $@
+
+package: .venv/ready  ## the wheel of the last commit, in dist/
+	$(TOX) -e package
+
+publish: .venv/ready  ## package, and upload it: make publish INDEX_URL=https://packages.example.com/
+	@$(TOX) -e publish
+
+# Git shows no password of a URL; make and the shell must not either.
+deploy-app:  ## the last commit to a platform with Procfile: make deploy-app APP_GIT_URL=https://…
+	@test -n "$$APP_GIT_URL" || { echo "Say where to: make deploy-app APP_GIT_URL=<the app's Git remote>" >&2; exit 2; }
+	@git diff --quiet HEAD || { echo "There are uncommitted changes, which would not be deployed: commit or stash them." >&2; exit 1; }
+	@git push "$$APP_GIT_URL" HEAD:refs/heads/main
 
 image:  ## the image of all pods: make image IMAGE=user/name:tag [CONTAINER_ENGINE=podman]
 	@$(image_is_named)
