@@ -1,4 +1,4 @@
-"""A stand-in for the Kubernetes API on which everything succeeds, and which keeps what it was asked.
+"""A stand-in for the Kubernetes API: everything succeeds on it, and it keeps what it was asked.
 
 It knows nothing of what it stores: what is created is listed from then on, jobs are done and
 deployments available at once. So the real Bodywork can deploy to it, and its requests can be read.

@@ -1,17 +1,14 @@
-"""The objects of `deploy/` are valid, agree with each other, and differ only in their settings."""
+"""The objects of `deploy/` are valid, and agree with each other."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 from kubernetes_validate.utils import all_versions
 
 from tests.deploy_objects import (
-    DEPLOY,
     MONITORING,
     OVERLAYS,
     Object,
@@ -21,7 +18,6 @@ from tests.deploy_objects import (
     the,
     tracked,
 )
-from tests.helpers import ROOT
 
 pytestmark = pytest.mark.system
 
@@ -82,41 +78,6 @@ def test_monitoring_adds_two_objects_and_changes_none(
     assert {item["kind"] for item in with_monitoring if item not in plain} == OPERATOR_KINDS
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_setting_goes_into_an_object(overlay: str, tmp_path: Path) -> None:
-    copy = copy_of_deploy(tmp_path, MONITORING)
-    path = copy / "overlays" / overlay / "settings.yaml"
-    settings = yaml.safe_load(path.read_text())
-    settings["data"] = {name: f"value-of-{name}" for name in settings["data"]}
-    path.write_text(yaml.safe_dump(settings))
-
-    rendered = yaml.safe_dump(render(copy / "overlays" / overlay))
-
-    for value in settings["data"].values():
-        assert value in rendered
-    assert "set-by-the-overlay" not in rendered
-    assert "local-config" not in rendered
-
-
-def test_staging_and_production_differ_in_their_settings_only(tmp_path: Path) -> None:
-    copy = copy_of_deploy(tmp_path, MONITORING)
-    staging, production = (copy / "overlays" / overlay for overlay in OVERLAYS)
-
-    shutil.copy(staging / "settings.yaml", production / "settings.yaml")
-
-    assert render(staging) == render(production)
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_settings_are_visibly_examples(overlay: str) -> None:
-    settings = settings_of(overlay)
-
-    assert ":123456789012:" in settings["stageRole"]
-    assert settings["host"].endswith(".example.com")
-    assert settings["gitUrl"].startswith("https://github.com/example/")
-    assert settings["runbook"].startswith("https://example.com/")
-
-
 def test_nothing_that_is_applied_is_outside_of_the_two_namespaces(production: list[Object]) -> None:
     homeless = [item["kind"] for item in production if "namespace" not in item["metadata"]]
     namespaces = {item["metadata"].get("namespace") for item in production}
@@ -161,15 +122,6 @@ def test_the_weekly_deployment_has_no_privileges(production: list[Object]) -> No
         "capabilities": {"drop": ["ALL"]},
     }
     assert "volumes" not in pod
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_weekly_deployment_has_the_image_of_the_stages(overlay: str) -> None:
-    job = the(tracked(overlay), "CronJob")
-    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    bodywork = yaml.safe_load((ROOT / "bodywork.yaml").read_text())
-
-    assert container["image"] == bodywork["pipeline"]["docker_image"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -227,15 +179,6 @@ def test_the_ingress_controller_and_prometheus_reach_the_service(overlay: str) -
         {"kubernetes.io/metadata.name": settings["prometheusNamespace"]},
     ]
     assert all(peer.keys() == {"namespaceSelector"} for peer in allowed["from"])
-
-
-def test_every_folder_that_the_page_names_is_there() -> None:
-    page = (DEPLOY / "README.md").read_text()
-
-    for path in set(re.findall(r"deploy/[\w/.-]+\w", page)):
-        assert (ROOT / path).exists(), path
-    for name in settings_of("staging"):
-        assert f"`{name}`" in page
 
 
 def _ports(rule: dict[str, Any]) -> set[tuple[str, int]]:

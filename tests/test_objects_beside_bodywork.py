@@ -4,119 +4,24 @@ The stand-in has our objects from the start. The real Bodywork configures it, an
 own command deploys the project to it, with the `bodywork.yaml` of this repository.
 """
 
-import os
 import re
-import shutil
-import subprocess
-import threading
-from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
 from tests.deploy_objects import MONITORING, Object, copy_of_deploy, render, selects, the
-from tests.helpers import ROOT
-from tests.recording_cluster import ApiRequest, RecordingCluster
+from tests.recording_cluster import ApiRequest
+from tests.weekly_deployment import (
+    CONTROLLERS,
+    NAMESPACE,
+    Bodywork,
+    Deployed,
+    running_cluster,
+    secrets,
+    weekly_pod,
+)
 
 pytestmark = pytest.mark.bodywork
-
-NAMESPACE = "time-to-dispatch"
-CONTROLLERS = "bodywork-deployment-jobs"
-"""The namespace of Bodywork's own jobs."""
-SECRETS = {
-    "store": ["TTD_STORE"],
-    "aws-credentials": [
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_DEFAULT_REGION",
-        "AWS_ENDPOINT_URL_S3",
-    ],
-    "alerts": ["TTD_ALERT_WEBHOOK"],
-    "api-key": ["TTD_API_KEY"],
-}
-"""The entries of the secrets that whoever deploys makes with Bodywork beforehand."""
-
-
-class Deployed(NamedTuple):
-    """A stand-in after the first weekly deployment.
-
-    Attributes:
-        ours: the objects of production with monitoring.
-        cluster: what Bodywork asked of it.
-        weekly: the requests of the weekly job alone.
-        output: what the weekly job printed.
-    """
-
-    ours: list[Object]
-    cluster: RecordingCluster
-    weekly: list[ApiRequest]
-    output: str
-
-    @property
-    def service_deployment(self) -> Object:
-        """The deployment of the service."""
-        (deployment,) = self.cluster.created("deployments", NAMESPACE)
-        return deployment
-
-    @property
-    def service(self) -> Object:
-        """The Kubernetes service before it."""
-        (service,) = self.cluster.created("services", NAMESPACE)
-        return service
-
-    @property
-    def pod_template(self) -> Object:
-        """What the pods of the service are made from."""
-        template: Object = self.service_deployment["spec"]["template"]
-        return template
-
-    def our(self, kind: str) -> Any:
-        """Return the specification of the only object of a kind of ours."""
-        return the(self.ours, kind)["spec"]
-
-
-class Bodywork:
-    """Bodywork's command line, as the weekly job finds it on PATH."""
-
-    def __init__(self, folder: Path) -> None:
-        """Set it up, with a repository that holds the pipeline as it is."""
-        self.folder = folder
-        self.origin = _repository(folder / "origin")
-        python = Path(os.environ["BODYWORK"]).with_name("python")
-        command = folder / "bin" / "bodywork"
-        command.parent.mkdir()
-        command.write_text(f'#!/bin/sh\nexec {python} {ROOT}/tests/bodywork_offline.py "$@"\n')
-        command.chmod(0o755)
-
-    def run(
-        self, cluster: RecordingCluster, *command: str, **variables: str
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run a command with these variables, on a cluster."""
-        kubeconfig = self.folder / "kubeconfig"
-        cluster.write_kubeconfig(kubeconfig)
-        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        settings = {"PATH": path, "KUBECONFIG": str(kubeconfig), "no_proxy": "*"}
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=os.environ | settings | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def deploy_weekly(
-        self, cluster: RecordingCluster, objects: list[Object], branch: str = "master"
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run the command of the weekly job, on the repository's copy here."""
-        (container,) = _weekly_pod(objects)["containers"]
-        names = {variable["name"] for variable in container["env"]}
-        given = {"GIT_URL": f"file://{self.origin}", "GIT_BRANCH": branch}
-        assert given.keys() == names
-        return self.run(cluster, *container["command"], *container["args"], **given)
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +40,9 @@ def bodywork(tmp_path_factory: pytest.TempPathFactory) -> Bodywork:
 @pytest.fixture(scope="module")
 def deployed(objects: list[Object], bodywork: Bodywork) -> Iterator[Deployed]:
     """Do what a first deployment takes: configure the cluster, apply our objects, deploy."""
-    with _cluster() as cluster:
+    with running_cluster() as cluster:
         assert bodywork.run(cluster, "bodywork", "configure-cluster").returncode == 0
-        for item in [*objects, *_secrets()]:
+        for item in [*objects, *secrets()]:
             cluster.add(item)
         before = len(cluster.requests)
         deployment = bodywork.deploy_weekly(cluster, objects)
@@ -170,7 +75,7 @@ def test_the_weekly_job_runs_under_the_account_that_bodywork_configures(
     (account,) = deployed.cluster.created("serviceaccounts", CONTROLLERS)
 
     assert the(deployed.ours, "CronJob")["metadata"]["namespace"] == CONTROLLERS
-    assert _weekly_pod(deployed.ours)["serviceAccountName"] == account["metadata"]["name"]
+    assert weekly_pod(deployed.ours)["serviceAccountName"] == account["metadata"]["name"]
 
 
 def test_that_account_may_do_what_a_deployment_takes_thanks_to_our_role(
@@ -194,7 +99,7 @@ def test_that_account_may_do_what_a_deployment_takes_thanks_to_our_role(
 def test_the_weekly_job_fails_where_bodywork_ends_as_if_all_were_well(
     bodywork: Bodywork, objects: list[Object]
 ) -> None:
-    with _cluster() as cluster:
+    with running_cluster() as cluster:
         cluster.refuses = True
         alone = bodywork.run(
             cluster, "bodywork", "create", "deployment", f"file://{bodywork.origin}"
@@ -267,7 +172,8 @@ def test_traffic_finds_its_way_to_the_pods(deployed: Deployed) -> None:
 
     assert backend["name"] == deployed.service["metadata"]["name"]
     assert backend["port"] == {"number": port["port"]}
-    assert selects(deployed.service["spec"]["selector"], deployed.pod_template["metadata"]["labels"])
+    labels = deployed.pod_template["metadata"]["labels"]
+    assert selects(deployed.service["spec"]["selector"], labels)
     assert allowed["ports"] == [{"protocol": "TCP", "port": port["targetPort"]}]
 
 
@@ -276,8 +182,8 @@ def test_prometheus_finds_the_pods_and_has_the_key(deployed: Deployed) -> None:
     (endpoint,) = monitor["endpoints"]
     (port,) = deployed.service["spec"]["ports"]
     credentials = endpoint["authorization"]["credentials"]
-    secrets = deployed.cluster.created("secrets", NAMESPACE)
-    (secret,) = [item for item in secrets if item["metadata"]["name"] == credentials["name"]]
+    copies = deployed.cluster.created("secrets", NAMESPACE)
+    (secret,) = [copy for copy in copies if copy["metadata"]["name"] == credentials["name"]]
 
     assert the(deployed.ours, "ServiceMonitor")["metadata"]["namespace"] == NAMESPACE
     assert selects(monitor["selector"]["matchLabels"], deployed.service["metadata"]["labels"])
@@ -298,26 +204,6 @@ def test_the_monitor_can_name_no_port_because_bodywork_declares_none(deployed: D
     assert not endpoint.keys() & {"port", "targetPort"}
 
 
-def _secrets() -> list[Object]:
-    """Return the secrets as `bodywork create secret … --group time-to-dispatch` makes them."""
-    return [
-        {
-            "kind": "Secret",
-            "metadata": {
-                "name": f"{NAMESPACE}-{name}",
-                "namespace": CONTROLLERS,
-                "labels": {"group": NAMESPACE},
-            },
-            "data": {entry: b64encode(b"a secret").decode() for entry in entries},
-        }
-        for name, entries in SECRETS.items()
-    ]
-
-
-def _weekly_pod(objects: list[Object]) -> Any:
-    return the(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-
-
 def _allows(role: Object, request: ApiRequest) -> bool:
     return any(
         request.group in rule["apiGroups"]
@@ -325,29 +211,3 @@ def _allows(role: Object, request: ApiRequest) -> bool:
         and {request.verb, "*"} & set(rule["verbs"])
         for rule in role["rules"]
     )
-
-
-@contextmanager
-def _cluster() -> Iterator[RecordingCluster]:
-    with RecordingCluster() as cluster:
-        thread = threading.Thread(target=cluster.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield cluster
-        finally:
-            cluster.shutdown()
-            thread.join()
-
-
-def _repository(origin: Path) -> Path:
-    """Commit the pipeline and how Bodywork runs it to a new repository, and return it."""
-    shutil.copytree(ROOT / "pipeline", origin / "pipeline")
-    shutil.copy(ROOT / "bodywork.yaml", origin)
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    for arguments in (
-        ("init", "--quiet", "--initial-branch=master"),
-        ("add", "--all"),
-        (*identity, "commit", "--quiet", "--message=The pipeline as it is"),
-    ):
-        subprocess.run(["git", "-C", str(origin), *arguments], check=True)
-    return origin
