@@ -19,12 +19,6 @@ CONTROLLERS = "bodywork-deployment-jobs"
 """The namespace of Bodywork's own jobs."""
 SECRETS = {
     "store": ["TTD_STORE"],
-    "aws-credentials": [
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_DEFAULT_REGION",
-        "AWS_ENDPOINT_URL_S3",
-    ],
     "alerts": ["TTD_ALERT_WEBHOOK"],
     "api-key": ["TTD_API_KEY"],
 }
