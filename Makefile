@@ -13,10 +13,13 @@ PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v
 TOX := .venv/bin/tox run
 STORE = data
 
+CONTAINER_ENGINE ?= docker
+image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=user/name:tag" >&2; exit 2; }
+
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook fuzz-api bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11 chromium kubectl promtool wrk
+.PHONY: help demo test week lock static notebook fuzz-api bodywork bench-quality bench-gate bench-training bench-serving bench-peers image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 chromium kubectl promtool wrk
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -42,6 +45,21 @@ notebook: .venv/ready  ## only the notebook
 fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SECONDS=600]
 	$(TOX) -e fuzz-api
 
+docs: .venv/ready  ## the documents as a site in site/: make docs [REPOSITORY_URL=https://github.com/user/name]
+	$(TOX) -e docs
+
+test-docs: .venv/ready  ## only the tests that hold the documents to the code
+	$(TOX) -e test-docs
+
+actionlint: .venv/ready  ## check the workflows of GitHub Actions; downloads the checker from GitHub
+	$(TOX) -e actionlint
+
+version:  ## print the version as GitHub Actions reads it
+	@echo "version=$$(cat VERSION)"
+
+version-tag:  ## fail if a tag is not that of this version: make version-tag TAG=v1.2.3
+	@test -z '$(TAG)' -o '$(TAG)' = "v$$(cat VERSION)" || { echo "The tag $(TAG) is not that of version $$(cat VERSION): tag a commit whose VERSION file says so, or change the file." >&2; exit 1; }
+
 bodywork: .venv/ready  ## only the stages under Bodywork
 	$(TOX) -e py311-bodywork
 
@@ -49,6 +67,24 @@ bench-serving bench-peers: wrk
 
 bench-quality bench-gate bench-training bench-serving bench-peers: .venv/ready  ## a benchmark: see benchmarks/README.md
 	$(TOX) -e $@
+
+image:  ## the image of all pods: make image IMAGE=user/name:tag [CONTAINER_ENGINE=podman]
+	@$(image_is_named)
+	$(CONTAINER_ENGINE) build --build-arg VERSION="$$(cat VERSION)" \
+	--build-arg REVISION="$$(git rev-parse --short HEAD)" --tag '$(IMAGE)' .
+
+# With DOCKERHUB_USERNAME and DOCKERHUB_PASSWORD in the environment it logs in first.
+push-image:  ## push it: make push-image IMAGE=user/name:tag
+	@$(image_is_named)
+	@test -z "$$DOCKERHUB_PASSWORD" || printf '%s' "$$DOCKERHUB_PASSWORD" | \
+	$(CONTAINER_ENGINE) login --username "$$DOCKERHUB_USERNAME" --password-stdin docker.io
+	$(CONTAINER_ENGINE) push '$(IMAGE)'
+
+sbom: .venv/ready  ## what the image is made of, as CycloneDX files in dist/
+	$(TOX) -e sbom
+
+audit: .venv/ready  ## known vulnerabilities of what is pinned
+	$(TOX) -e audit
 
 clean:  ## remove all environments
 	rm -rf .venv .tox .tools

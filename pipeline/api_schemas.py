@@ -148,10 +148,19 @@ class ProductsAnswer(BaseModel):
     )
 
 
-class HealthAnswer(BaseModel):
-    """State of the process or of the service."""
+class LivenessAnswer(BaseModel):
+    """State of the process, and the code that it runs."""
 
     status: str = Field(examples=["ok"])
+    git_commit: str | None = Field(
+        description="commit of the code, if the deployment named it", examples=["5210017"]
+    )
+
+
+class HealthAnswer(BaseModel):
+    """State of the service."""
+
+    status: str = Field(examples=["ready"])
 
 
 class ErrorAnswer(BaseModel):

@@ -1,4 +1,4 @@
-"""Tell people that a stage failed, through an incoming webhook as Slack and others have them.
+"""Tell people what failed, through an incoming webhook as Slack and others have them.
 
 An alert is a help, not a part of the work: whatever goes wrong with it becomes a warning. The
 webhook's URL is a secret, because whoever knows it can post; of it only scheme and host are logged.
@@ -23,13 +23,16 @@ LONGEST_TEXT = 3_000
 """In characters, before escaping; Slack takes 40,000."""
 
 
-def post_alert(webhook: str, text: str, seconds: float = ALERT_SECONDS) -> None:
+def post_alert(webhook: str, text: str, seconds: float = ALERT_SECONDS) -> bool:
     """Post a text to a webhook; log a warning if that does not succeed. Never raises.
 
     Args:
         webhook: its URL, http or https; a proxy is taken from the environment.
         text: plain text; what is too long for a message is cut off.
         seconds: how long name resolution, connection and answer may take together.
+
+    Returns:
+        Whether the webhook has taken it.
     """
     outcome: SimpleQueue[str | None] = SimpleQueue()
     post = Thread(target=lambda: outcome.put(_try_to_post(webhook, text, seconds)), daemon=True)
@@ -44,6 +47,7 @@ def post_alert(webhook: str, text: str, seconds: float = ALERT_SECONDS) -> None:
             f"An alert could not be posted to {_printable_address(webhook)}: {failure}. "
             "Check the webhook's URL (TTD_ALERT_WEBHOOK) and the network."
         )
+    return not failure
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """The lineage of a model, gathered from everything that the training stage knows."""
 
-import os
 from datetime import datetime
 from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 
+from pipeline.code_commit import git_commit
 from pipeline.model_checks import GridEstimates, flat_products
 from pipeline.model_lineage import (
     DatasetLineage,
@@ -23,7 +23,6 @@ from pipeline.order_splits import MIN_ROWS
 from pipeline.weekly_dataset import WeeklyDataset
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
-COMMIT_VARIABLE = "GIT_COMMIT_HASH"
 HISTOGRAM_BINS = 20
 MOST_OUTLIERS = 100
 NOISE_DECIMALS = 3
@@ -36,7 +35,7 @@ def gather_lineage(trained_at: datetime, dataset: WeeklyDataset, model: TrainedM
     counts, edges = np.histogram(orders[ORDERS], bins=HISTOGRAM_BINS)
     return Lineage(
         trained_at=trained_at,
-        git_commit=os.environ.get(COMMIT_VARIABLE),
+        git_commit=git_commit(),
         library_versions={library: version(library) for library in LIBRARIES},
         regressor=model.name,
         candidates=model.candidates,

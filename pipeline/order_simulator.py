@@ -17,7 +17,7 @@ import pandas as pd
 from pipeline.object_store import ObjectStore, open_store
 from pipeline.order_rows import HOURS, ORDERS, PRODUCT
 from pipeline.stage_logging import LOG, configure_logging, exit_code_of
-from pipeline.stage_settings import StageSettings
+from pipeline.stage_settings import StoreSettings
 from pipeline.timestamped_keys import NAME_PREFIX, find_newest
 from pipeline.weekly_dataset import DATASETS
 
@@ -36,7 +36,7 @@ ROWS_PER_WEEK = 1_000
 FIRST_FRIDAY = datetime(2026, 10, 30, 23, 0, tzinfo=UTC)
 
 
-class SimulatorSettings(StageSettings):
+class SimulatorSettings(StoreSettings):
     """Add the next simulated week of orders to a store."""
 
     model_config = {"cli_prog_name": "python -m pipeline.order_simulator"}

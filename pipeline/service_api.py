@@ -10,8 +10,9 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pipeline.api_errors import unknown_product
-from pipeline.api_schemas import HealthAnswer, ModelAnswer, ProductsAnswer
+from pipeline.api_schemas import HealthAnswer, LivenessAnswer, ModelAnswer, ProductsAnswer
 from pipeline.artifact_format import REPORTS
+from pipeline.code_commit import git_commit
 from pipeline.prediction_api import Service
 from pipeline.product_curves import product_answers
 from pipeline.stage_errors import ObjectMissing
@@ -75,9 +76,9 @@ async def report(service: Service) -> HTMLResponse:
 
 
 @router.get("/healthz", tags=["operations"])
-async def healthz() -> HealthAnswer:
-    """Tell that the process is alive."""
-    return HealthAnswer(status="ok")
+async def healthz() -> LivenessAnswer:
+    """Tell that the process is alive, and which commit of the code it runs."""
+    return LivenessAnswer(status="ok", git_commit=git_commit())
 
 
 @router.get("/readyz", responses={503: {"model": HealthAnswer}}, tags=["operations"])

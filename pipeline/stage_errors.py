@@ -7,7 +7,8 @@
     ├── DatasetError          this week's dataset is missing or unusable
     ├── ModelRefused          the new model does not pass the gate
     ├── ArtifactError         a model artifact is missing, damaged or of an unknown format
-    └── ServiceError          the service cannot start
+    ├── ServiceError          the service cannot start
+    └── AlertError            people could not be told of a failed deployment
 
 Each message says what was tried, on what, why it failed and what to do. It is for people: a
 stage logs it as one line and ends with exit code 1.
@@ -44,3 +45,7 @@ class ArtifactError(PipelineError):
 
 class ServiceError(PipelineError):
     """The service cannot start."""
+
+
+class AlertError(PipelineError):
+    """People could not be told of a failed deployment."""

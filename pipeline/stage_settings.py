@@ -30,25 +30,12 @@ class StageSettings(BaseSettings):
         cli_implicit_flags=True,
     )
 
-    store: CliPositionalArg[str] = Field(
-        default=str(SAMPLE_STORE),
-        description="where datasets and models are: s3://bucket[/prefix] or a folder",
-    )
     log_level: LogLevel = Field(
         default="INFO", description="least severe log lines to show; DEBUG adds tracebacks"
     )
     log_format: LogFormat = Field(
         default="text", description="log lines for people (text) or for machines (json)"
     )
-
-    @field_validator("store")
-    @classmethod
-    def _known_scheme(cls, store: str) -> str:
-        """Refuse other schemes than S3's, S3 without a bucket, and nothing at all."""
-        is_folder = "://" not in store and store.strip() != ""
-        if not is_folder and not re.fullmatch(r"s3://[^/]+(/.*)?", store):
-            raise ValueError("should be s3://bucket[/prefix] or the path of a folder")
-        return store
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str]) -> Self:
@@ -62,7 +49,50 @@ class StageSettings(BaseSettings):
             _exit_with_usage_errors(cls, error)
 
 
-class TrainSettings(StageSettings):
+class StoreSettings(StageSettings):
+    """What a stage that works with a store can be told."""
+
+    store: CliPositionalArg[str] = Field(
+        default=str(SAMPLE_STORE),
+        description="where datasets and models are: s3://bucket[/prefix] or a folder",
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _known_scheme(cls, store: str) -> str:
+        """Refuse other schemes than S3's, S3 without a bucket, and nothing at all."""
+        is_folder = "://" not in store and store.strip() != ""
+        if not is_folder and not re.fullmatch(r"s3://[^/]+(/.*)?", store):
+            raise ValueError("should be s3://bucket[/prefix] or the path of a folder")
+        return store
+
+
+class AlertSettings(StageSettings):
+    """Tell people through a webhook that a deployment failed, and why, as Bodywork has it."""
+
+    model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.notify_failure")
+
+    alert_webhook: SecretStr | None = Field(
+        default=None,
+        description="URL that refusals and failures are posted to, as Slack expects them",
+    )
+
+    @property
+    def webhook_url(self) -> str | None:
+        """The URL that alerts are posted to, in plain text."""
+        return self.alert_webhook.get_secret_value() if self.alert_webhook else None
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _url_or_none(cls, webhook: SecretStr | None) -> SecretStr | None:
+        """Take an empty URL for none, as a Kubernetes secret may be empty; refuse other words."""
+        url = webhook.get_secret_value().strip() if webhook else ""
+        if url and not re.match("https?://[^/]", url):
+            raise ValueError("should be a URL that begins with http:// or https:// and a host")
+        return SecretStr(url) if url else None
+
+
+class TrainSettings(AlertSettings, StoreSettings):
     """Train a model on the newest weekly dataset of a store, check it and publish it there."""
 
     model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.train_model")
@@ -107,24 +137,6 @@ class TrainSettings(StageSettings):
         description="after a refusal end with exit code 1 (fail), or with 0 if there is a champion "
         "to go on with (keep)",
     )
-    alert_webhook: SecretStr | None = Field(
-        default=None,
-        description="URL that refusals and failures are posted to, as Slack expects them",
-    )
-
-    @property
-    def webhook_url(self) -> str | None:
-        """The URL that alerts are posted to, in plain text."""
-        return self.alert_webhook.get_secret_value() if self.alert_webhook else None
-
-    @field_validator("alert_webhook")
-    @classmethod
-    def _url_or_none(cls, webhook: SecretStr | None) -> SecretStr | None:
-        """Take an empty URL for none, as a Kubernetes secret may be empty; refuse other words."""
-        url = webhook.get_secret_value().strip() if webhook else ""
-        if url and not re.match("https?://[^/]", url):
-            raise ValueError("should be a URL that begins with http:// or https:// and a host")
-        return SecretStr(url) if url else None
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> Self:
@@ -136,7 +148,7 @@ class TrainSettings(StageSettings):
         return self
 
 
-class ServeSettings(StageSettings):
+class ServeSettings(StoreSettings):
     """Serve predictions of the newest model of a store over HTTP."""
 
     model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.serve_model")

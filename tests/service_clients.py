@@ -8,17 +8,15 @@ from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 from pathlib import Path
 from socket import AF_INET, SO_RCVBUF, SOCK_STREAM, SOL_SOCKET, create_connection, socket
-from typing import NamedTuple
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.prediction_api import ESTIMATE
 from tests.helpers import HTTP, ROOT, free_port, wait_for
+from tests.steady_load import PATIENCE_SECONDS, Answer, request_bytes
 
 EXAMPLE_BODY = b'{"product_code": "SKU001", "orders_placed": 112}'
-PATIENCE_SECONDS = 60.0
-"""Upper bound for whatever should happen soon; long, since the machine may be busy."""
 STAGE = (sys.executable, "-m", "pipeline.serve_model")
 
 
@@ -57,7 +55,7 @@ class WatchedService:
         """Open a connection."""
         return create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
 
-    def ask(self, request: bytes) -> "Answer":
+    def ask(self, request: bytes) -> Answer:
         """Send a request on a connection of its own, and return the answer."""
         with self.connect() as connection:
             return exchange(connection, request)
@@ -86,38 +84,6 @@ def watched_service(
             yield WatchedService(process, port, log)
         finally:
             process.kill()
-
-
-class Answer(NamedTuple):
-    """An answer as it came."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def is_last(self) -> bool:
-        """Whether it says that the connection is closed after it."""
-        return self.headers.get("connection", "").lower() == "close"
-
-
-def request_bytes(
-    method: str, path: str, body: bytes = b"", headers: Sequence[str] = (), length: int = -1
-) -> bytes:
-    """Return a request as it is sent.
-
-    Args:
-        method: such as GET.
-        path: such as /healthz.
-        body: JSON.
-        headers: beside those about the body, as whole lines.
-        length: of the body as the headers say it, if it is not the true one.
-    """
-    lines = [f"{method} {path} HTTP/1.1", "Host: service", *headers]
-    if method == "POST":
-        lines += ["Content-Type: application/json"]
-        lines += [f"Content-Length: {len(body) if length < 0 else length}"]
-    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 EXAMPLE_REQUEST = request_bytes("POST", ESTIMATE, EXAMPLE_BODY)

@@ -1,7 +1,6 @@
 """Both stages under the real Bodywork, from a Git repository, against a real S3 server."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 from pipeline.artifact_reader import load_model
 from pipeline.object_store import open_store
+from tests.git_repositories import commit_working_tree
 from tests.helpers import ROOT, free_port, predict, wait_for
 
 pytestmark = pytest.mark.bodywork
@@ -31,17 +31,8 @@ def bodywork(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def repository(tmp_path: Path) -> str:
     """Commit the working tree as it is to a new Git repository, and return its URL."""
-    origin = tmp_path / "origin"
-    files = _git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
-    for name in files:
-        if (ROOT / name).is_file():
-            (origin / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, origin / name)
-    _git(origin, "init", "--quiet", "--initial-branch=master")
-    _git(origin, "add", "--all")
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    _git(origin, *identity, "commit", "--quiet", "--message=The working tree")
-    return f"file://{origin}"
+    commit_working_tree(tmp_path / "origin")
+    return f"file://{tmp_path / 'origin'}"
 
 
 @pytest.fixture
@@ -114,8 +105,3 @@ def _stage(
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -20,17 +20,16 @@ from pipeline.service_server import allow_many_connections
 from pipeline.stage_settings import ServeSettings
 from tests.service_clients import (
     EXAMPLE_REQUEST,
-    Answer,
     WatchedService,
     connect_without_room,
     exchange,
     is_closed,
     read_answer,
-    request_bytes,
     talk_slowly,
     wait_until,
     watched_service,
 )
+from tests.steady_load import Answer, request_bytes
 
 FULL_PATH = request_bytes("GET", "/api/v0.1/model")
 """A request that FastAPI answers, within the limit on concurrency."""

@@ -26,8 +26,8 @@ from pipeline.stage_settings import ServeSettings
 from pipeline.timestamped_keys import name_of
 from pipeline.train_model import main as train_model
 from tests.helpers import HTTP, deliver, logged, predict
-from tests.service_clients import PATIENCE_SECONDS, WatchedService, wait_until, watched_service
-from tests.service_load import Asked, SteadyLoad
+from tests.service_clients import WatchedService, wait_until, watched_service
+from tests.steady_load import PATIENCE_SECONDS, Asked, SteadyLoad
 
 NEW_PRODUCT = "SKU777"
 RELOADING = ("--reload-seconds", "0.2")

@@ -219,9 +219,18 @@ def test_a_service_that_is_about_to_stop_is_alive_but_not_ready() -> None:
     assert client.post(V0_1, json=EXAMPLE).status_code == 200
 
 
+@pytest.mark.parametrize(("variable", "told"), [("5210017", "5210017"), ("", None), (None, None)])
+def test_the_process_tells_which_commit_of_the_code_it_runs(
+    variable: str | None, told: str | None, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("GIT_COMMIT_HASH", variable)
+    assert client.get("/healthz").json() == {"status": "ok", "git_commit": told}
+
+
 def _health(client: TestClient, path: str) -> tuple[int, str]:
     response = client.get(path)
-    assert response.json().keys() == {"status"}
+    assert response.json().keys() - {"git_commit"} == {"status"}
     return response.status_code, response.json()["status"]
 
 

@@ -1,0 +1,38 @@
+"""The stage that Bodywork runs when a deployment has failed: tell people, through the webhook."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from pipeline.failure_alert import post_alert
+from pipeline.stage_errors import AlertError
+from pipeline.stage_logging import LOG, configure_logging, exit_code_of
+from pipeline.stage_settings import AlertSettings
+
+REASON_VARIABLE = "EXCEPTION_MESSAGE"
+"""Bodywork sets it for this stage; it names the job or service that failed, not what it logged."""
+
+
+@exit_code_of
+def main(arguments: Sequence[str] = ()) -> None:
+    """Post why the deployment failed, and return the exit code: 0 posted, or nowhere to post to.
+
+    Args:
+        arguments: command line arguments; wrong ones end the process with exit code 2.
+
+    Raises:
+        AlertError: the webhook did not take it, so nobody knows; the exit code is 1.
+    """
+    settings = AlertSettings.from_arguments(arguments)
+    configure_logging(settings.log_level, settings.log_format)
+    reason = os.environ.get(REASON_VARIABLE, "").rstrip(" .") or "Bodywork gave no reason"
+    text = f"The deployment failed: {reason}. The logs of the deployment and of its pods say more."
+    LOG.error(text)
+    if settings.webhook_url is None:
+        LOG.warning("Nobody is told of it: there is no webhook. Set TTD_ALERT_WEBHOOK to its URL.")
+    elif not post_alert(settings.webhook_url, f"time-to-dispatch: {text}"):
+        raise AlertError("The failure of the deployment was not posted; the line above says why.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

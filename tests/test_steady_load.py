@@ -1,0 +1,96 @@
+"""The steady load as a file alone, which is how it runs inside a cluster."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import ROOT
+from tests.service_clients import watched_service
+from tests.steady_load import Answer, Asked, summary
+
+PREDICTION = b'{"est_hours_to_dispatch": 1.0, "model_version": "one"}'
+KEY = "a-key-of-the-shop"
+
+
+@contextmanager
+def load_process(port: int, folder: Path) -> "Iterator[subprocess.Popen[str]]":
+    """Run the load on a service from a copy of its file; file `over` in the folder ends it."""
+    alone = folder / "steady_load.py"
+    alone.write_bytes((ROOT / "tests" / "steady_load.py").read_bytes())
+    options = ["--until", "over", "--product-codes", "SKU001,SKU002"]
+    options += ["--per-second", "100", "--most-seconds", "60"]
+    command = [sys.executable, "-I", "-S", str(alone), "127.0.0.1", str(port), *options]
+    with subprocess.Popen(
+        command, cwd=folder, env={"TTD_API_KEY": KEY}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+
+
+def result_of(process: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
+    """End the load, and return what it prints."""
+    (folder / "over").touch()
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    result: dict[str, Any] = json.loads(printed)
+    return result
+
+
+@pytest.mark.system
+def test_a_load_tells_what_came_of_its_requests(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    with (
+        watched_service(tmp_path, str(trained_store), "--api-key", KEY) as service,
+        load_process(service.port, tmp_path) as load,
+    ):
+        time.sleep(1.5)
+        result = result_of(load, tmp_path)
+
+    (version,) = result["answers"]
+    assert version.startswith("time_to_dispatch_")
+    assert result["requests"] == result["answers"][version] > 50
+    assert result["kept_alive"] == (result["requests"] + 1) // 2
+    assert (result["failed"], result["failures"]) == (0, [])
+
+
+@pytest.mark.system
+def test_a_load_counts_what_a_killed_service_did_not_answer(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    with (
+        watched_service(tmp_path, str(trained_store), "--api-key", KEY) as service,
+        load_process(service.port, tmp_path) as load,
+    ):
+        time.sleep(1)
+        service.process.kill()
+        time.sleep(0.5)
+        result = result_of(load, tmp_path)
+
+    assert result["failed"] > 10
+    assert result["requests"] == result["failed"] + sum(result["answers"].values())
+    assert any("on a kept connection: 0 " in failure for failure in result["failures"])
+    assert any("on its own connection: 0 " in failure for failure in result["failures"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_answered"),
+    [
+        (Answer(200, {}, PREDICTION), True),
+        (Answer(500, {}, PREDICTION), False),
+        (Answer(200, {}, b'{"status": "ok"}'), False),
+        (Answer(0, {}, b"ConnectionResetError()"), False),
+    ],
+)
+def test_only_a_prediction_is_an_answer(answer: Answer, is_answered: bool) -> None:
+    result = summary([Asked("SKU001", 1, 7.0, True, answer)])
+
+    assert result["failed"] == (not is_answered)
+    assert result["answers"] == ({"one": 1} if is_answered else {})
+    assert bool(result["failures"]) == (not is_answered)
