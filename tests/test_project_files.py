@@ -2,15 +2,26 @@
 
 import re
 import tomllib
+from collections.abc import Set
 
 import pytest
 import yaml
 
-from pipeline.stage_settings import ServeSettings, TrainSettings
+from pipeline.stage_settings import AlertSettings, ServeSettings, TrainSettings
 from tests.helpers import ROOT
 
 BODYWORK = yaml.safe_load((ROOT / "bodywork.yaml").read_text())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SECRETS = {
+    "TTD_STORE": "store",
+    "TTD_ALERT_WEBHOOK": "alerts",
+    "TTD_API_KEY": "api-key",
+    "AWS_ACCESS_KEY_ID": "aws-credentials",
+    "AWS_SECRET_ACCESS_KEY": "aws-credentials",
+    "AWS_DEFAULT_REGION": "aws-credentials",
+    "AWS_ENDPOINT_URL_S3": "aws-credentials",
+}
+"""Which secret holds a variable; docs/deploy.md creates them."""
 PEERS = ["mlserver", "bentoml", "litserve", "mlflow"]
 PINNED = {
     "requirements_pipe.txt": PROJECT["project"]["dependencies"],
@@ -56,13 +67,15 @@ def test_a_peer_can_read_the_tree_that_the_benchmark_writes(peer: str) -> None:
 def test_bodywork_runs_the_two_stages_in_order() -> None:
     assert BODYWORK["version"] == "1.1"
     assert BODYWORK["pipeline"]["DAG"] == "train_model >> serve_model"
+    assert BODYWORK["pipeline"]["run_on_failure"] == "notify_failure"
     assert BODYWORK["pipeline"]["usage_stats"] is False
 
 
 def test_bodywork_s_arguments_are_those_of_the_stages() -> None:
     train, serve = BODYWORK["stages"]["train_model"], BODYWORK["stages"]["serve_model"]
 
-    TrainSettings.from_arguments(train.get("args", []))
+    assert TrainSettings.from_arguments(train["args"]).on_refusal == "keep"
+    AlertSettings.from_arguments(BODYWORK["stages"]["notify_failure"].get("args", []))
     settings = ServeSettings.from_arguments(serve["args"])
 
     assert settings.port == serve["service"]["port"] == 8000
@@ -71,18 +84,29 @@ def test_bodywork_s_arguments_are_those_of_the_stages() -> None:
     assert serve["service"]["ingress"] is False
 
 
-@pytest.mark.parametrize("stage", ["train_model", "serve_model"])
-def test_a_stage_needs_no_package_index_and_gets_its_secrets(stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "secrets"),
+    [
+        ("train_model", {"store", "alerts", "aws-credentials"}),
+        ("serve_model", {"store", "api-key", "aws-credentials"}),
+        ("notify_failure", {"alerts"}),
+    ],
+)
+def test_a_stage_needs_no_package_index_and_gets_its_secrets(
+    stage: str, secrets: Set[str]
+) -> None:
     config = BODYWORK["stages"][stage]
 
     assert (ROOT / config["executable_module_path"]).is_file()
     assert "requirements" not in config
-    assert set(config["secrets"]) == {
-        "TTD_STORE",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_DEFAULT_REGION",
-    }
+    assert {key: SECRETS[key] for key in config["secrets"]} == config["secrets"]
+    assert set(config["secrets"].values()) == secrets
+
+
+@pytest.mark.parametrize("stage", ["train_model", "notify_failure"])
+def test_a_batch_stage_is_not_retried(stage: str) -> None:
+    # Bodywork cannot tell the state of a job that has failed twice, and raises something else.
+    assert BODYWORK["stages"][stage]["batch"]["retries"] == 0
 
 
 def test_no_module_of_the_pipeline_can_shadow_a_library() -> None:
