@@ -12,11 +12,12 @@ export UV_COMPILE_BYTECODE := 1
 PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v python3.$(minor))))
 TOX := .venv/bin/tox run
 STORE = data
+BRANCH = master
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook fuzz-api bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11 chromium wrk
+.PHONY: help demo test week lock static notebook fuzz-api kubeconfig deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11 chromium wrk aws
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -42,6 +43,21 @@ notebook: .venv/ready  ## only the notebook
 fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SECONDS=600]
 	$(TOX) -e fuzz-api
 
+kubeconfig: .venv/ready aws  ## let kubectl and Bodywork work on a cluster of EKS: make kubeconfig CLUSTER=name
+	$(TOX) -e kubeconfig -- --name '$(CLUSTER)'
+
+deploy: .venv/ready kubectl  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [IMAGE=user/name:tag]
+	$(TOX) -e deploy -- '$(GIT_URL)' --branch '$(BRANCH)' $(if $(IMAGE),--image '$(IMAGE)')
+
+smoke: .venv/ready  ## ask a deployed service for a prediction: make smoke SERVICE_URL=https://… [COMMIT=hash]
+	$(TOX) -e smoke -- '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
+
+test-cluster: .venv/ready kubectl  ## the life of a deployment on the cluster of KUBECONFIG: see tests/cluster/README.md
+	$(TOX) -e cluster
+
+test-cluster-on-kind: .venv/ready kubectl  ## the same on a cluster of kind, made for it and removed afterwards
+	tests/cluster/on_kind.sh
+
 bodywork: .venv/ready  ## only the stages under Bodywork
 	$(TOX) -e py311-bodywork
 
@@ -60,6 +76,9 @@ chromium: .venv/ready
 
 wrk:
 	@command -v wrk >/dev/null || $(call apt_install,wrk)
+
+aws:
+	@command -v aws >/dev/null || { echo "make kubeconfig needs the AWS command line, and there is no aws on PATH." >&2; exit 1; }
 
 python3.11:
 	@python3.11 --version || { echo "make test needs Python 3.11, and there is none on PATH or under pyenv." >&2; exit 1; }

@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from tests.helpers import ROOT
 CONTROLLER_NAMESPACE = "bodywork-deployment-jobs"
 CONTROLLER = "bodywork-workflow-controller"
 GROUP = "time-to-dispatch"
+SECRETS = ("store", "aws-credentials", "alerts", "api-key")
 PODS = f"stage={DEPLOYMENT}"
 PORT = 8000
 
@@ -134,23 +135,33 @@ def refuse_a_cluster_in_use() -> None:
     Raises:
         ClusterError: there is.
     """
-    for name in (NAMESPACE, tools_pod.NAMESPACE):
-        if find("namespace", name) is not None:
-            raise ClusterError(
-                f"The cluster has a namespace {name} already. If it is left over from a campaign "
-                f"that was killed, `kubectl delete namespace {name}`; otherwise test elsewhere."
-            )
+    found = [
+        f"{kind} {name}"
+        for kind, name, namespace in [
+            ("namespace", NAMESPACE, "default"),
+            ("namespace", tools_pod.NAMESPACE, "default"),
+            ("cronjob", CRON_JOB, CONTROLLER_NAMESPACE),
+            *[("secret", f"{GROUP}-{name}", CONTROLLER_NAMESPACE) for name in SECRETS],
+        ]
+        if find(kind, name, namespace) is not None
+    ]
+    if found:
+        raise ClusterError(
+            f"The cluster is in use: it has {', '.join(found)}, which the campaign would replace "
+            "and remove. If a campaign that was killed has left that behind, delete it; otherwise "
+            "test on another cluster."
+        )
 
 
 def create_secrets(settings: CampaignSettings, store: str, webhook: str, api_key: str) -> None:
     """Make the secrets of the group, as `docs/deploy.md` does."""
-    values: Mapping[str, Mapping[str, str]] = {
-        "store": {"TTD_STORE": store},
-        "aws-credentials": {**settings.credentials, "AWS_ENDPOINT_URL_S3": settings.s3_endpoint},
-        "alerts": {"TTD_ALERT_WEBHOOK": webhook},
-        "api-key": {"TTD_API_KEY": api_key},
-    }
-    for name, data in values.items():
+    values: Sequence[Mapping[str, str]] = [
+        {"TTD_STORE": store},
+        {**settings.credentials, "AWS_ENDPOINT_URL_S3": settings.s3_endpoint},
+        {"TTD_ALERT_WEBHOOK": webhook},
+        {"TTD_API_KEY": api_key},
+    ]
+    for name, data in zip(SECRETS, values, strict=True):
         bodywork_secret("create", name, data)
 
 
@@ -158,7 +169,7 @@ def bodywork_secret(verb: str, name: str, data: Mapping[str, str]) -> None:
     """Create or update a secret, and make sure of it."""
     options = [part for key, value in data.items() for part in ("--data", f"{key}={value}")]
     printed = bodywork(verb, "secret", name, "--group", GROUP, *options)
-    if f"{verb.removesuffix('e')}ed secret" not in printed.lower():
+    if f"{verb}d secret" not in printed.lower():
         raise ClusterError(f"Bodywork did not {verb} secret {name}: {printed}")
 
 
@@ -183,7 +194,6 @@ def remove_deployment() -> None:
     inside = CONTROLLER_NAMESPACE
     if find("namespace", inside) is not None:
         delete("cronjob", CRON_JOB, namespace=inside)
-        kubectl("delete", "jobs,pods", f"--namespace={inside}", "--selector=campaign=yes")
         kubectl("delete", "secrets", f"--namespace={inside}", f"--selector=group={GROUP}")
 
 

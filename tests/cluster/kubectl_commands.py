@@ -72,5 +72,5 @@ def delete(kind: str, *names: str, namespace: str = "default") -> None:
     """Delete objects, whether they are there or not, and return when they are gone."""
     kubectl(
         "delete", kind, *names, f"--namespace={namespace}", "--ignore-not-found",
-        "--timeout=170s",
+        "--cascade=foreground", "--timeout=170s",
     )

@@ -1,7 +1,7 @@
 """What is measured of a deployment, and the table of it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +33,7 @@ def start_seconds(pod: Mapping[str, Any], log: str) -> float:
     return (_moment(line.split()[0]) - started).total_seconds()
 
 
-def memory_mib(summary: Mapping[str, Any], names: Sequence[str]) -> list[float]:
+def memory_mib(summary: Mapping[str, Any], names: Container[str]) -> list[float]:
     """Return the working sets of pods in MiB, as far as a node knows them.
 
     Args:
