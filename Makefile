@@ -14,10 +14,13 @@ TOX := .venv/bin/tox run
 STORE = data
 BRANCH = master
 
+CONTAINER_ENGINE ?= docker
+image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=user/name:tag" >&2; exit 2; }
+
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook fuzz-api kubeconfig deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers clean python3.11 chromium wrk aws
+.PHONY: help demo test week lock static notebook fuzz-api kubeconfig deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers image push-image sbom audit clean python3.11 chromium wrk aws
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -65,6 +68,24 @@ bench-serving bench-peers: wrk
 
 bench-quality bench-gate bench-training bench-serving bench-peers: .venv/ready  ## a benchmark: see benchmarks/README.md
 	$(TOX) -e $@
+
+image:  ## the image of all pods: make image IMAGE=user/name:tag [CONTAINER_ENGINE=podman]
+	@$(image_is_named)
+	$(CONTAINER_ENGINE) build --build-arg VERSION="$$(cat VERSION)" \
+	--build-arg REVISION="$$(git rev-parse --short HEAD)" --tag '$(IMAGE)' .
+
+# With DOCKERHUB_USERNAME and DOCKERHUB_PASSWORD in the environment it logs in first.
+push-image:  ## push it: make push-image IMAGE=user/name:tag
+	@$(image_is_named)
+	@test -z "$$DOCKERHUB_PASSWORD" || printf '%s' "$$DOCKERHUB_PASSWORD" | \
+	$(CONTAINER_ENGINE) login --username "$$DOCKERHUB_USERNAME" --password-stdin docker.io
+	$(CONTAINER_ENGINE) push '$(IMAGE)'
+
+sbom: .venv/ready  ## what the image is made of, as CycloneDX files in dist/
+	$(TOX) -e sbom
+
+audit: .venv/ready  ## known vulnerabilities of what is pinned
+	$(TOX) -e audit
 
 clean:  ## remove all environments
 	rm -rf .venv .tox

@@ -19,7 +19,6 @@ from pipeline.prediction_api import ESTIMATE
 from pipeline.serve_model import create_app
 from pipeline.service_server import DispatchServer, allow_many_connections
 from pipeline.stage_settings import ServeSettings
-from tests.service_balancer import Balancer, is_ready
 from tests.service_clients import (
     EXAMPLE_REQUEST,
     STAGE,
@@ -30,7 +29,8 @@ from tests.service_clients import (
     wait_until,
     watched_service,
 )
-from tests.steady_load import PATIENCE_SECONDS, Answer, Asked, SteadyLoad, request_bytes
+from tests.service_takeover import check_takeover
+from tests.steady_load import PATIENCE_SECONDS, request_bytes
 
 LONG_DRAIN = ("--drain-seconds", "600")
 """Longer than any test, so that a service that ends was not waiting for it."""
@@ -83,51 +83,7 @@ def test_no_request_is_lost_when_one_instance_takes_over_from_another(
         watched_service(tmp_path, *arguments) as old,
         watched_service(tmp_path, *arguments) as new,
     ):
-        asked, told_at = asyncio.run(_take_over(old, new, sorted(served_model.products)))
-        instance = _instance(new.ask(EXAMPLE_REQUEST))
-        assert old.process.returncode == 0
-        assert old.errors == new.errors == []
-
-    assert [one for one in asked if not _is_right(one, served_model)] == []
-    by_new = [one for one in asked if _instance(one.answer) == instance]
-    by_old = [one for one in asked if _instance(one.answer) != instance]
-    assert all(one.answer.is_last for one in by_old if one.sent_at > told_at)
-    # Both instances had their share of both kinds of connections.
-    for share in (by_old, by_new):
-        assert len([one for one in share if one.kept_alive]) > 50
-        assert len([one for one in share if not one.kept_alive]) > 50
-
-
-async def _take_over(
-    old: WatchedService, new: WatchedService, product_codes: Sequence[str]
-) -> tuple[list[Asked], float]:
-    """Stop the old service under load; return what was asked, and when it knew that it stops."""
-    balancer = Balancer([old.port, new.port])
-    async with balancer.running():
-        load = SteadyLoad(balancer.port, product_codes, per_second=200)
-        ending = asyncio.Event()
-        running = asyncio.create_task(load.run(ending.is_set))
-        await asyncio.sleep(1.5)
-        old.process.terminate()
-        while await is_ready(old.port):
-            await asyncio.sleep(0.01)
-        told_at = time.monotonic()
-        await asyncio.to_thread(old.process.wait, PATIENCE_SECONDS)
-        await asyncio.sleep(1)
-        ending.set()
-        return await running, told_at
-
-
-def _is_right(asked: Asked, model: DispatchModel) -> bool:
-    """Tell whether a prediction was answered as the model would."""
-    (hours,) = model.estimate([asked.product_code], [asked.orders_placed])
-    expected = {"est_hours_to_dispatch": round(float(hours), 2), "model_version": model.version}
-    return asked.answer.status == 200 and json.loads(asked.answer.body) == expected
-
-
-def _instance(answer: Answer) -> str:
-    """Return what all identifiers of requests have in common that a service has made up."""
-    return answer.headers["x-request-id"].split("-")[0]
+        check_takeover(old, new, served_model)
 
 
 @pytest.mark.system
