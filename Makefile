@@ -20,7 +20,7 @@ image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=use
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook fuzz-api kubeconfig deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers image push-image sbom audit clean python3.11 chromium wrk aws
+.PHONY: help demo test week lock static notebook fuzz-api kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers image push-image sbom audit clean python3.11 chromium wrk aws
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -48,6 +48,9 @@ fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SEC
 
 kubeconfig: .venv/ready aws  ## let kubectl and Bodywork work on a cluster of EKS: make kubeconfig CLUSTER=name
 	$(TOX) -e kubeconfig -- --name '$(CLUSTER)'
+
+bodywork-cli: .venv/ready  ## Bodywork for your own use: .tox/bodywork-cli/box/bin/bodywork
+	$(TOX) -e bodywork-cli
 
 deploy: .venv/ready kubectl  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [IMAGE=user/name:tag]
 	$(TOX) -e deploy -- '$(GIT_URL)' --branch '$(BRANCH)' $(if $(IMAGE),--image '$(IMAGE)')
