@@ -20,7 +20,7 @@ image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=use
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook fuzz-api kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers image push-image sbom audit clean python3.11 chromium wrk aws
+.PHONY: help demo test week lock static notebook fuzz-api kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers image push-image sbom audit clean python3.11 chromium kubectl promtool wrk aws
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -28,7 +28,7 @@ help:  ## show this list
 demo: .venv/ready  ## train on the sample store, serve the model, ask it for one prediction
 	@.venv/bin/python -m examples.demo
 
-test: python3.11 .venv/ready chromium  ## everything that must hold, on every supported Python of this machine
+test: python3.11 .venv/ready chromium kubectl promtool  ## everything that must hold, on every supported Python of this machine
 	$(TOX)-parallel --parallel 2 --parallel-live --parallel-no-spinner
 
 week: .venv/ready  ## add a simulated week of orders: make week [STORE=s3://bucket/prefix]
@@ -91,12 +91,31 @@ audit: .venv/ready  ## known vulnerabilities of what is pinned
 	$(TOX) -e audit
 
 clean:  ## remove all environments
-	rm -rf .venv .tox
+	rm -rf .venv .tox .tools
 
 # The browser of the web page's tests: Debian's package, elsewhere Playwright's own download.
 chromium: .venv/ready
 	@command -v chromium >/dev/null || if grep -q '^ID=debian' /etc/os-release; \
 	then $(call apt_install,chromium); else .venv/bin/playwright install --with-deps chromium; fi
+
+# kubectl with kustomize 5 renders deploy/. Debian has it from 13 on, as kubernetes-client.
+kubectl_found = kubectl version --client 2>/dev/null | grep -q 'Kustomize Version: v[5-9]'
+kubectl_of_apt = apt-cache policy kubernetes-client | sed -n 's/.*Candidate: //p'
+
+kubectl:
+	@$(kubectl_found) || { $(SUDO) apt-get -qq update && \
+	  dpkg --compare-versions "$$($(kubectl_of_apt))" ge 1.27 && \
+	  $(call apt_install,kubernetes-client) && $(kubectl_found); } 2>/dev/null || { \
+	  echo "kubectl 1.27 or newer is needed on PATH: https://kubernetes.io/docs/tasks/tools/" >&2; exit 1; }
+
+# The checker of alert rules, out of Debian's package, which would start a server if installed.
+promtool:
+	@command -v promtool >/dev/null || test -x .tools/usr/bin/promtool || { mkdir -p .tools && \
+	  $(SUDO) apt-get -qq update && \
+	  (cd .tools && apt-get -qq -o APT::Sandbox::User=root download prometheus) && \
+	  dpkg --fsys-tarfile .tools/prometheus_*.deb | tar --extract --directory .tools ./usr/bin/promtool && \
+	  rm .tools/prometheus_*.deb; } || { \
+	  echo "make test needs promtool on PATH: https://prometheus.io/download/" >&2; exit 1; }
 
 wrk:
 	@command -v wrk >/dev/null || $(call apt_install,wrk)
