@@ -20,7 +20,7 @@ CREATE = "bodywork create deployment"
 def deployed_objects(
     settings: CampaignSettings, client_namespace: str, folder: Path
 ) -> list[dict[str, Any]]:
-    """Return all objects of `deploy/base`, ready to be applied.
+    """Return all objects of `deploy/base` but secrets, ready to be applied.
 
     Four things are other than in production: the weekly deployment never starts by itself, its
     stages use the image that is tested, it goes through the proxy, if there is one, and the service
@@ -31,8 +31,9 @@ def deployed_objects(
         client_namespace: whose pods may talk to the service.
         folder: empty; kustomize reads from it.
     """
-    objects = list(yaml.safe_load_all(rendered(settings, client_namespace, folder)))
-    by_kind = {found["kind"]: found for found in objects}
+    found = yaml.safe_load_all(rendered(settings, client_namespace, folder))
+    objects = [one for one in found if one["kind"] != "Secret"]
+    by_kind = {one["kind"]: one for one in objects}
     _adapt_cron_job(by_kind["CronJob"], settings)
     ports = [_port(settings.s3_endpoint), _port(settings.git_url)]
     by_kind["NetworkPolicy"]["spec"]["egress"].append(
