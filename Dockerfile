@@ -7,10 +7,12 @@ ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
 WORKDIR /build
 COPY requirements_pipe.txt requirements_cicd.txt requirements_bodywork.txt bodywork_build_constraints.txt ./
 RUN pip install --no-cache-dir --constraint requirements_cicd.txt uv
-# matplotlib looks at all fonts the first time, which would take seconds in each pod.
+# matplotlib looks at all fonts the first time, which would take seconds in each pod. What it has
+# found it only reads in a folder that it may write.
 RUN uv venv --no-project /opt/pipeline \
     && uv pip install --python /opt/pipeline -r requirements_pipe.txt \
-    && MPLCONFIGDIR=/opt/matplotlib /opt/pipeline/bin/python -c "import matplotlib.font_manager"
+    && MPLCONFIGDIR=/opt/matplotlib /opt/pipeline/bin/python -c "import matplotlib.font_manager" \
+    && chmod 777 /opt/matplotlib
 
 # Bodywork 3.0.12 dates from 2022, and so do the tools that it is built with.
 # hadolint ignore=DL3059

@@ -12,6 +12,7 @@ export UV_COMPILE_BYTECODE := 1
 PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v python3.$(minor))))
 TOX := .venv/bin/tox run
 STORE = data
+BRANCH = master
 
 CONTAINER_ENGINE ?= docker
 image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=user/name:tag" >&2; exit 2; }
@@ -19,7 +20,7 @@ image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=use
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook fuzz-api bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 chromium kubectl promtool wrk
+.PHONY: help demo test week lock static notebook fuzz-api kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 chromium kubectl promtool wrk aws
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -44,6 +45,24 @@ notebook: .venv/ready  ## only the notebook
 
 fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SECONDS=600]
 	$(TOX) -e fuzz-api
+
+kubeconfig: .venv/ready aws  ## let kubectl and Bodywork work on a cluster of EKS: make kubeconfig CLUSTER=name
+	$(TOX) -e kubeconfig -- --name '$(CLUSTER)'
+
+bodywork-cli: .venv/ready  ## Bodywork for your own use: .tox/bodywork-cli/box/bin/bodywork
+	$(TOX) -e bodywork-cli
+
+deploy: .venv/ready kubectl  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [IMAGE=user/name:tag]
+	$(TOX) -e deploy -- '$(GIT_URL)' --branch '$(BRANCH)' $(if $(IMAGE),--image '$(IMAGE)')
+
+smoke: .venv/ready  ## ask a deployed service for a prediction: make smoke SERVICE_URL=https://… [COMMIT=hash]
+	$(TOX) -e smoke -- '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
+
+test-cluster: .venv/ready kubectl  ## the life of a deployment on the cluster of KUBECONFIG: see tests/cluster/README.md
+	$(TOX) -e cluster
+
+test-cluster-on-kind: .venv/ready kubectl  ## the same on a cluster of kind, made for it and removed afterwards
+	tests/cluster/on_kind.sh
 
 docs: .venv/ready  ## the documents as a site in site/: make docs [REPOSITORY_URL=https://github.com/user/name]
 	$(TOX) -e docs
@@ -114,7 +133,7 @@ kubectl:
 	@$(kubectl_found) || { $(SUDO) apt-get -qq update && \
 	  dpkg --compare-versions "$$($(kubectl_of_apt))" ge 1.27 && \
 	  $(call apt_install,kubernetes-client) && $(kubectl_found); } 2>/dev/null || { \
-	  echo "make test needs kubectl 1.27 or newer on PATH: https://kubernetes.io/docs/tasks/tools/" >&2; exit 1; }
+	  echo "kubectl 1.27 or newer is needed on PATH: https://kubernetes.io/docs/tasks/tools/" >&2; exit 1; }
 
 # The checker of alert rules, out of Debian's package, which would start a server if installed.
 promtool:
@@ -127,6 +146,9 @@ promtool:
 
 wrk:
 	@command -v wrk >/dev/null || $(call apt_install,wrk)
+
+aws:
+	@command -v aws >/dev/null || { echo "make kubeconfig needs the AWS command line, and there is no aws on PATH." >&2; exit 1; }
 
 python3.11:
 	@python3.11 --version || { echo "make test needs Python 3.11, and there is none on PATH or under pyenv." >&2; exit 1; }

@@ -27,10 +27,10 @@ NEXT_WEEK = "datasets/time_to_dispatch_2026-11-27T23-00-00.csv"
 WEBHOOK_TOKEN = "T0000-B0000-XXXX"
 
 
-def free_port() -> int:
-    """Return a port on which nobody listens at the moment."""
+def free_port(address: str = "127.0.0.1") -> int:
+    """Return a port of an address of this machine on which nobody listens at the moment."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         port: int = probe.getsockname()[1]
         return port
 

@@ -52,18 +52,13 @@ class Balancer:
         passing.add_done_callback(self._passing.discard)
 
     async def _pass_on(self, client: Connection) -> None:
-        """Copy between a client and a service until one of them has enough."""
+        """Connect a client with a service."""
         try:
             service = await asyncio.open_connection("127.0.0.1", self._ready[0])
         except (OSError, IndexError):  # the client will see it
             await close(client)
             return
-        there = asyncio.create_task(_copy(client[0], service[1]))
-        back = asyncio.create_task(_copy(service[0], client[1]))
-        await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
-        await close(client)
-        await close(service)
-        await asyncio.wait([there, back])
+        await connect_both(client, service)
 
 
 async def is_ready(port: int) -> bool:
@@ -78,6 +73,18 @@ async def is_ready(port: int) -> bool:
         return False
     finally:
         await close(connection)
+
+
+async def connect_both(one: Connection, other: Connection) -> None:
+    """Copy between two connections until one of them has enough, and close both."""
+    there = asyncio.create_task(_copy(one[0], other[1]))
+    back = asyncio.create_task(_copy(other[0], one[1]))
+    try:
+        await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await close(one)
+        await close(other)
+        await asyncio.wait([there, back])
 
 
 async def _copy(reader: StreamReader, writer: StreamWriter) -> None:

@@ -1,6 +1,6 @@
 """The deployment that is checked afterwards: real Git and kubectl, and a cluster that does nothing.
 
-Where Bodywork would deploy, a script stands in for it; a cluster lets the real one, in tests/cluster.
+Where Bodywork would deploy, a script stands in for it. The real one does it in tests/cluster.
 """
 
 import json

@@ -1,0 +1,57 @@
+"""What the campaign must be told about the cluster's surroundings, by environment variables."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
+NEEDED = {
+    "IMAGE": "image of the pods on Docker Hub, user/name:tag",
+    "GIT_URL": "https:// URL of the repository to deploy, as pods and this machine reach it",
+    "S3_ENDPOINT": "URL of S3, as pods and this machine reach it",
+    "AWS_ACCESS_KEY_ID": "key of an account that may make buckets there",
+    "AWS_SECRET_ACCESS_KEY": "its secret",
+    "AWS_DEFAULT_REGION": "region of the bucket",
+}
+PROXIES = ("https_proxy", "no_proxy")
+
+
+class SettingsMissing(Exception):
+    """The campaign cannot begin."""
+
+
+class CampaignSettings(NamedTuple):
+    """Where everything is.
+
+    Attributes:
+        image: of all pods.
+        git_url: of the repository.
+        branch: of it.
+        s3_endpoint: URL.
+        credentials: for S3, by the names of their environment variables.
+        proxies: by which HTTPS leaves this network, by the names of their environment variables.
+    """
+
+    image: str
+    git_url: str
+    branch: str
+    s3_endpoint: str
+    credentials: Mapping[str, str]
+    proxies: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read them.
+
+        Raises:
+            SettingsMissing: some are not there; the message names them all.
+        """
+        missing = [f"{name} ({NEEDED[name]})" for name in NEEDED if not environment.get(name)]
+        if missing:
+            raise SettingsMissing("Set " + ", ".join(missing) + ". See tests/cluster/README.md.")
+        return cls(
+            image=environment["IMAGE"],
+            git_url=environment["GIT_URL"],
+            branch=environment.get("BRANCH") or "master",
+            s3_endpoint=environment["S3_ENDPOINT"],
+            credentials={name: environment[name] for name in NEEDED if name.startswith("AWS_")},
+            proxies={name: environment[name] for name in PROXIES if environment.get(name)},
+        )

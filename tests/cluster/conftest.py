@@ -1,0 +1,37 @@
+"""The campaign's cluster, and the table of what was measured on it."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.campaign_settings import CampaignSettings, SettingsMissing
+from tests.cluster.campaign_steps import Campaign, prepared_cluster
+from tests.cluster.kubectl_commands import ClusterError, check_cluster
+from tests.cluster.pod_figures import table
+
+CAMPAIGN = pytest.StashKey[Campaign]()
+
+
+@pytest.fixture(scope="session")
+def campaign(request: pytest.FixtureRequest) -> Iterator[Campaign]:
+    """Prepare the cluster of the current kubeconfig, and remove all traces in the end."""
+    try:
+        version = check_cluster()
+        settings = CampaignSettings.from_environment(os.environ)
+    except (ClusterError, SettingsMissing) as error:
+        pytest.exit(str(error), returncode=1)
+    with prepared_cluster(settings) as campaign:
+        campaign.remarks.append(f"Measured on Kubernetes {version} by `make test-cluster`.")
+        request.config.stash[CAMPAIGN] = campaign
+        yield campaign
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what was measured, if anything was."""
+    campaign = config.stash.get(CAMPAIGN, None)
+    if campaign is not None and campaign.figures:
+        terminalreporter.write_sep("=", "figures")
+        terminalreporter.write_line(table(campaign.figures, campaign.remarks))

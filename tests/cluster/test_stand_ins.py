@@ -1,0 +1,133 @@
+"""The stand-ins for what a cluster needs from outside, asked as Git, Bodywork and boto3 ask."""
+
+import os
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+import boto3
+import pytest
+
+from tests.cluster.stand_ins import main, stand_ins
+from tests.git_repositories import git
+from tests.helpers import ROOT
+
+pytestmark = pytest.mark.system
+
+HERE = "127.0.0.1"
+TAGS = "https://hub.docker.com/v2/repositories/timetodispatch/pipeline/tags"
+
+
+class _Registry(BaseHTTPRequestHandler):
+    """A registry with one image."""
+
+    def do_HEAD(self) -> None:
+        is_there = self.path == "/v2/timetodispatch/pipeline/manifests/0.1.0"
+        self.send_response(200 if is_there and "oci.image" in self.headers["accept"] else 404)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[str]:
+    """Run a registry, and return its URL."""
+    with ThreadingHTTPServer((HERE, 0), _Registry) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://{HERE}:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def variables(registry: str) -> Iterator[Mapping[str, str]]:
+    """Run the stand-ins, and return the environment variables that tell of them."""
+    with stand_ins(HERE, registry) as variables:
+        yield variables
+
+
+def status_of(url: str, variables: Mapping[str, str]) -> int:
+    """Ask for something through the proxy, trusting the certificate, and return the status."""
+    context = ssl.create_default_context(cafile=variables["REQUESTS_CA_BUNDLE"])
+    proxies = ProxyHandler({"https": variables["https_proxy"]})
+    try:
+        with build_opener(proxies, HTTPSHandler(context=context)).open(url, timeout=30) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
+
+
+@pytest.mark.parametrize(("tag", "status"), [("0.1.0", 200), ("0.1.1", 404), ("", 404)])
+def test_docker_hub_knows_what_the_registry_has(
+    tag: str, status: int, variables: Mapping[str, str]
+) -> None:
+    assert status_of(f"{TAGS}/{tag}", variables) == status
+
+
+def test_a_tunnel_to_another_host_leads_there(variables: Mapping[str, str]) -> None:
+    assert status_of(variables["GIT_URL"] + "/HEAD", variables) == 200
+
+
+def test_a_tunnel_to_nowhere_is_closed(variables: Mapping[str, str]) -> None:
+    with pytest.raises((URLError, ConnectionError)):
+        status_of("https://localhost:1/", variables)
+
+
+def test_git_clones_the_working_tree_as_bodywork_does(
+    variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    command = ["git", "clone", "--quiet", "--branch", "master", "--single-branch"]
+    command += [variables["GIT_URL"], str(tmp_path / "clone")]
+
+    subprocess.run(command, check=True, env={**os.environ, **variables})
+
+    assert (tmp_path / "clone" / "bodywork.yaml").read_bytes() == (
+        ROOT / "bodywork.yaml"
+    ).read_bytes()
+    listed = subprocess.run(
+        ["git", "ls-remote", variables["GIT_URL"], "refs/heads/master"],
+        check=True, capture_output=True, text=True, env={**os.environ, **variables},
+    ).stdout
+    assert listed.split()[0] == git(tmp_path / "clone", "rev-parse", "HEAD").strip()
+
+
+def test_nobody_else_trusts_the_certificate(variables: Mapping[str, str]) -> None:
+    environment = {**os.environ, **variables}
+    del environment["GIT_SSL_CAINFO"]
+    environment.pop("SSL_CERT_FILE", None)
+
+    done = subprocess.run(
+        ["git", "ls-remote", variables["GIT_URL"]], capture_output=True, env=environment
+    )
+
+    assert done.returncode != 0
+
+
+def test_s3_keeps_what_is_put_there(variables: Mapping[str, str]) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=variables["S3_ENDPOINT"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        region_name=variables["AWS_DEFAULT_REGION"],
+    )
+    client.create_bucket(Bucket="weeks")
+    client.put_object(Bucket="weeks", Key="one", Body=b"1")
+    assert client.get_object(Bucket="weeks", Key="one")["Body"].read() == b"1"
+    client.close()
+
+
+def test_a_command_runs_beside_them_and_its_exit_code_counts(registry: str) -> None:
+    script = 'test "$IMAGE" = shop/pipeline:1 && git ls-remote --exit-code "$GIT_URL" && exit 7'
+    arguments = ["--address", HERE, "--registry", registry, "--image", "shop/pipeline:1"]
+
+    assert main([*arguments, "--", "sh", "-c", script]) == 7
