@@ -127,6 +127,7 @@ def test_an_alert_says_what_is_wrong_how_bad_it_is_and_where_to_read_on(alert: s
     assert rule["for"]
 
 
+@pytest.mark.documents
 def test_the_runbook_has_a_heading_for_every_alert() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
 
