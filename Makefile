@@ -20,7 +20,7 @@ image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=use
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
 
-.PHONY: help demo test week lock static notebook fuzz-api kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers image push-image sbom audit clean python3.11 chromium kubectl promtool wrk aws
+.PHONY: help demo test week lock static notebook fuzz-api kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 chromium kubectl promtool wrk aws
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -64,6 +64,21 @@ test-cluster: .venv/ready kubectl  ## the life of a deployment on the cluster of
 test-cluster-on-kind: .venv/ready kubectl  ## the same on a cluster of kind, made for it and removed afterwards
 	tests/cluster/on_kind.sh
 
+docs: .venv/ready  ## the documents as a site in site/: make docs [REPOSITORY_URL=https://github.com/user/name]
+	$(TOX) -e docs
+
+test-docs: .venv/ready  ## only the tests that hold the documents to the code
+	$(TOX) -e test-docs
+
+actionlint: .venv/ready  ## check the workflows of GitHub Actions; downloads the checker from GitHub
+	$(TOX) -e actionlint
+
+version:  ## print the version as GitHub Actions reads it
+	@echo "version=$$(cat VERSION)"
+
+version-tag:  ## fail if a tag is not that of this version: make version-tag TAG=v1.2.3
+	@test -z '$(TAG)' -o '$(TAG)' = "v$$(cat VERSION)" || { echo "The tag $(TAG) is not that of version $$(cat VERSION): tag a commit whose VERSION file says so, or change the file." >&2; exit 1; }
+
 bodywork: .venv/ready  ## only the stages under Bodywork
 	$(TOX) -e py311-bodywork
 
@@ -71,6 +86,18 @@ bench-serving bench-peers: wrk
 
 bench-quality bench-gate bench-training bench-serving bench-peers: .venv/ready  ## a benchmark: see benchmarks/README.md
 	$(TOX) -e $@
+
+package: .venv/ready  ## the wheel of the last commit, in dist/
+	$(TOX) -e package
+
+publish: .venv/ready  ## package, and upload it: make publish INDEX_URL=https://packages.example.com/
+	@$(TOX) -e publish
+
+# Git shows no password of a URL; make and the shell must not either.
+deploy-app:  ## the last commit to a platform with Procfile: make deploy-app APP_GIT_URL=https://…
+	@test -n "$$APP_GIT_URL" || { echo "Say where to: make deploy-app APP_GIT_URL=<the app's Git remote>" >&2; exit 2; }
+	@git diff --quiet HEAD || { echo "There are uncommitted changes, which would not be deployed: commit or stash them." >&2; exit 1; }
+	@git push "$$APP_GIT_URL" HEAD:refs/heads/main
 
 image:  ## the image of all pods: make image IMAGE=user/name:tag [CONTAINER_ENGINE=podman]
 	@$(image_is_named)

@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 from pipeline.stage_logging import LogFormat, LogLevel
 
 SAMPLE_STORE = Path(__file__).resolve().parents[1] / "data"
+DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else ""
+"""An installed package has no sample store beside it; the empty one is refused."""
+COMMANDS = ("ttd-train", "ttd-serve")
 ENVIRONMENT_PREFIX = "TTD_"
 SECRETS = {"alert_webhook", "api_key"}
 """Settings whose value is never shown."""
@@ -44,7 +47,7 @@ class StageSettings(BaseSettings):
         Ends the process with exit code 2 when they are wrong, and with 0 after `--help`.
         """
         try:
-            return cls(_cli_parse_args=list(arguments))
+            return cls(_cli_parse_args=list(arguments), _cli_prog_name=_program(cls))
         except ValidationError as error:
             _exit_with_usage_errors(cls, error)
 
@@ -53,7 +56,7 @@ class StoreSettings(StageSettings):
     """What a stage that works with a store can be told."""
 
     store: CliPositionalArg[str] = Field(
-        default=str(SAMPLE_STORE),
+        default=DEFAULT_STORE,
         description="where datasets and models are: s3://bucket[/prefix] or a folder",
     )
 
@@ -235,9 +238,15 @@ class ServeSettings(StoreSettings):
         return self
 
 
+def _program(settings: type[StageSettings]) -> str | None:
+    """Return what people call the stage: the command that runs it, or else its module."""
+    command = Path(sys.argv[0]).stem
+    return command if command in COMMANDS else settings.model_config.get("cli_prog_name")
+
+
 def _exit_with_usage_errors(settings: type[StageSettings], error: ValidationError) -> NoReturn:
     """Print what is wrong with each setting, in the manner of argparse, and exit with code 2."""
-    program = settings.model_config.get("cli_prog_name")
+    program = _program(settings)
     for details in error.errors():
         print(f"{program}: error: {_usage_error(dict(details))}", file=sys.stderr)
     sys.exit(2)

@@ -119,6 +119,9 @@ CASES = {
     "extrapolations rise from 2 to 15 %": Case(
         estimates(2, 15), 510, {"TtdExtrapolations": "15%"}, minutes=20
     ),
+    "extrapolations rose two days ago": Case(
+        estimates(2, 15), 650, {"TtdExtrapolations": "15%"}, minutes=20
+    ),
     "extrapolations have just risen": Case(estimates(2, 90), 502, {}, minutes=20),
     "extrapolations are at 15 % in the first week": Case(
         estimates(15, 15), 10, {"TtdExtrapolations": "15%"}, minutes=20

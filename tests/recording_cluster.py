@@ -6,6 +6,7 @@ deployments available at once. So the real Bodywork can deploy to it, and its re
 
 import json
 import re
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,6 +74,10 @@ class RecordingCluster(ThreadingHTTPServer):
 
     def add(self, kept: Object) -> None:
         """Put an object into the stand-in, as kubectl would."""
+        texts = kept.get("stringData", {}).items()
+        if texts:
+            data = {name: b64encode(text.encode()).decode() for name, text in texts}
+            kept = kept | {"data": data}
         resource = kept["kind"].lower() + ("es" if kept["kind"].endswith("s") else "s")
         self.store(resource, kept["metadata"].get("namespace"), kept)
 

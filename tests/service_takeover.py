@@ -45,8 +45,9 @@ async def _take_over(
         running = asyncio.create_task(load.run(ending.is_set))
         await asyncio.sleep(1.5)
         old.process.terminate()
-        while await is_ready(old.port):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await is_ready(old.port):
+                await asyncio.sleep(0.01)
         told_at = time.monotonic()
         await asyncio.to_thread(old.process.wait, PATIENCE_SECONDS)
         await asyncio.sleep(1)

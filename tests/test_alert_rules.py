@@ -127,6 +127,13 @@ def test_an_alert_says_what_is_wrong_how_bad_it_is_and_where_to_read_on(alert: s
     assert rule["for"]
 
 
+@pytest.mark.documents
+def test_the_runbook_has_a_heading_for_every_alert() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+
+    assert re.findall(r"^### (Ttd\w+)$", page, re.MULTILINE) == list(ALERTS)
+
+
 @pytest.mark.system
 def test_promtool_finds_nothing_wrong_with_the_rules(tmp_path: Path) -> None:
     _promtool("check", "rules", "--lint=all", "--lint-fatal", str(_rules_in(tmp_path)))

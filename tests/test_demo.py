@@ -16,6 +16,8 @@ from pipeline.serve_model import create_app
 from pipeline.stage_settings import ServeSettings, TrainSettings
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.documents
+
 README = (ROOT / "README.md").read_text()
 VARIABLE_PARTS = {
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}": "<time>",

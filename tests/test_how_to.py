@@ -32,7 +32,7 @@ from pipeline.stage_settings import TrainSettings
 from pipeline.weekly_dataset import WeeklyDataset
 from tests.helpers import ROOT
 
-pytestmark = pytest.mark.statistics
+pytestmark = [pytest.mark.statistics, pytest.mark.documents]
 
 NOW = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 HOW_TO = ROOT / "docs" / "how-to"

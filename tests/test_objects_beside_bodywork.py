@@ -5,6 +5,7 @@ own command deploys the project to it, with the `bodywork.yaml` of this reposito
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 
 import pytest
@@ -161,6 +162,19 @@ def test_the_autoscaler_scales_the_deployment_of_the_service(deployed: Deployed)
     # Utilisation is a share of what is requested.
     assert metric["resource"]["target"]["type"] == "Utilization"
     assert float(container["resources"]["requests"][metric["resource"]["name"]]) > 0
+
+
+def test_the_stages_get_a_region_and_no_keys_so_that_their_role_counts(deployed: Deployed) -> None:
+    copies = deployed.cluster.created("secrets", NAMESPACE)
+
+    (copy,) = [copy for copy in copies if copy["metadata"]["name"] == "aws-credentials"]
+    given = {name: b64decode(text).decode() for name, text in copy["data"].items()}
+    assert given == {
+        "AWS_ACCESS_KEY_ID": "",
+        "AWS_SECRET_ACCESS_KEY": "",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ENDPOINT_URL_S3": "",
+    }
 
 
 def test_traffic_finds_its_way_to_the_pods(deployed: Deployed) -> None:

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Set
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from tests.helpers import ROOT
 
 BODYWORK = yaml.safe_load((ROOT / "bodywork.yaml").read_text())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+VERSION = (ROOT / "VERSION").read_text().strip()
 SECRETS = {
     "TTD_STORE": "store",
     "TTD_ALERT_WEBHOOK": "alerts",
@@ -40,6 +42,10 @@ def pins(name: str) -> dict[str, str]:
     return dict(requirement.split("==") for requirement in requirements)
 
 
+def uncommented(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+
+
 @pytest.mark.parametrize("name", PINNED)
 def test_every_requirement_has_an_exact_pin(name: str) -> None:
     wanted = {re.split(r"[\[<=>]", requirement)[0] for requirement in PINNED[name]}
@@ -62,6 +68,18 @@ def test_a_peer_can_read_the_tree_that_the_benchmark_writes(peer: str) -> None:
 
     for package in ("numpy", "scikit-learn"):
         assert theirs[package] == ours[package]
+
+
+def test_the_version_is_that_of_the_image() -> None:
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
+    assert BODYWORK["pipeline"]["docker_image"].split(":")[1] == VERSION
+
+
+def test_a_platform_with_a_procfile_installs_the_pins_on_a_python_that_is_tested() -> None:
+    assert uncommented(ROOT / "requirements.txt") == ["-r requirements_pipe.txt"]
+    (python,) = uncommented(ROOT / ".python-version")
+    assert f"[testenv:py{python.replace('.', '')}-unit" in (ROOT / "tox.ini").read_text()
 
 
 def test_bodywork_runs_the_two_stages_in_order() -> None:
@@ -114,18 +132,3 @@ def test_no_module_of_the_pipeline_can_shadow_a_library() -> None:
     modules = [path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__"]
 
     assert [name for name in modules if "_" not in name] == []
-
-
-def test_continuous_integration_only_runs_make_test() -> None:
-    lines = (ROOT / ".ci" / "run").read_text().splitlines()
-
-    assert lines[-1] == "make test"
-
-
-def test_every_command_of_circleci_is_a_target_of_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    config = yaml.safe_load((ROOT / ".circleci" / "config.yml").read_text())
-    steps = [step for job in config["jobs"].values() for step in job["steps"] if step != "checkout"]
-
-    for step in steps:
-        assert re.search(rf"^{step['run'].removeprefix('make ')}:", makefile, re.MULTILINE)

@@ -1,7 +1,6 @@
 """The weekly deployment without a cluster: the real Bodywork, on a stand-in for Kubernetes."""
 
 import os
-import shutil
 import subprocess
 import threading
 from base64 import b64encode
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.deploy_objects import Object, the
+from tests.git_repositories import commit_working_tree
 from tests.helpers import ROOT
 from tests.recording_cluster import ApiRequest, RecordingCluster
 
@@ -19,12 +19,6 @@ CONTROLLERS = "bodywork-deployment-jobs"
 """The namespace of Bodywork's own jobs."""
 SECRETS = {
     "store": ["TTD_STORE"],
-    "aws-credentials": [
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_DEFAULT_REGION",
-        "AWS_ENDPOINT_URL_S3",
-    ],
     "alerts": ["TTD_ALERT_WEBHOOK"],
     "api-key": ["TTD_API_KEY"],
 }
@@ -35,9 +29,10 @@ class Bodywork:
     """Bodywork's command line, as the weekly job finds it on PATH."""
 
     def __init__(self, folder: Path) -> None:
-        """Set it up, with a repository that holds the pipeline as it is."""
+        """Set it up, with a repository that holds the working tree as it is."""
         self.folder = folder
-        self.origin = _repository(folder / "origin")
+        self.origin = folder / "origin"
+        commit_working_tree(self.origin)
         python = Path(os.environ["BODYWORK"]).with_name("python")
         command = folder / "bin" / "bodywork"
         command.parent.mkdir()
@@ -142,17 +137,3 @@ def running_cluster() -> Iterator[RecordingCluster]:
         finally:
             cluster.shutdown()
             thread.join()
-
-
-def _repository(origin: Path) -> Path:
-    """Commit the pipeline and how Bodywork runs it to a new repository, and return it."""
-    shutil.copytree(ROOT / "pipeline", origin / "pipeline")
-    shutil.copy(ROOT / "bodywork.yaml", origin)
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    for arguments in (
-        ("init", "--quiet", "--initial-branch=master"),
-        ("add", "--all"),
-        (*identity, "commit", "--quiet", "--message=The pipeline as it is"),
-    ):
-        subprocess.run(["git", "-C", str(origin), *arguments], check=True)
-    return origin

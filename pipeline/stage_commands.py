@@ -1,0 +1,23 @@
+"""The commands of an installed package: `ttd-train` and `ttd-serve`.
+
+They do what `python -m pipeline.train_model` and `python -m pipeline.serve_model` do. Each imports
+its stage when it is called, since the one must not import what the other needs.
+"""
+
+import gc
+import sys
+
+
+def train() -> int:
+    """Run `train_model` with the arguments of the process, and return its exit code."""
+    from pipeline.train_model import main
+
+    return main(sys.argv[1:])
+
+
+def serve() -> int:
+    """Run `serve_model` with the arguments of the process, and return its exit code."""
+    gc.disable()  # as `python -m pipeline.serve_model` does; the stage enables it again
+    from pipeline.serve_model import main
+
+    return main(sys.argv[1:])
