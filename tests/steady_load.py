@@ -15,6 +15,7 @@ from asyncio import StreamReader, StreamWriter
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +53,8 @@ def summary(asked: "Sequence[Asked]") -> dict[str, Any]:
 
     Returns:
         The numbers of `requests`, of those on connections `kept_alive`, and of those that
-        `failed`; the first of the latter as `failures`; and the number of `answers` of each model.
+        `failed`; the first of the latter as `failures`; the number of `answers` of each model; and
+        the `longest_pause` between two requests in seconds, which tells how steady the load was.
     """
     failures = [one for one in asked if not one.is_answered]
     answers = Counter(
@@ -64,6 +66,9 @@ def summary(asked: "Sequence[Asked]") -> dict[str, Any]:
         "failed": len(failures),
         "failures": [one.told(since=asked[0].sent_at) for one in failures[:SHOWN_FAILURES]],
         "answers": dict(answers),
+        "longest_pause": max(
+            (later.sent_at - sooner.sent_at for sooner, later in pairwise(asked)), default=0.0
+        ),
     }
 
 

@@ -129,6 +129,15 @@ def test_no_request_is_lost_when_one_pod_takes_over_from_another(
 
 
 @pytest.mark.bodywork
+def test_matplotlib_has_its_list_of_fonts_where_any_user_may_write(image: Image) -> None:
+    # It takes no list from a folder that it may not write.
+    folder = Path(image.environment["MPLCONFIGDIR"])
+
+    assert folder.stat().st_mode & 0o777 == 0o777
+    assert len(list(folder.glob("fontlist-*.json"))) == 1
+
+
+@pytest.mark.bodywork
 def test_a_stage_that_fails_makes_the_pod_fail(
     image: Image, repository: str, tmp_path: Path
 ) -> None:

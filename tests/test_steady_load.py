@@ -58,6 +58,7 @@ def test_a_load_tells_what_came_of_its_requests(
     assert result["requests"] == result["answers"][version] > 50
     assert result["kept_alive"] == (result["requests"] + 1) // 2
     assert (result["failed"], result["failures"]) == (0, [])
+    assert 0.01 <= result["longest_pause"] < 1.5
 
 
 @pytest.mark.system
@@ -77,6 +78,14 @@ def test_a_load_counts_what_a_killed_service_did_not_answer(
     assert result["requests"] == result["failed"] + sum(result["answers"].values())
     assert any("on a kept connection: 0 " in failure for failure in result["failures"])
     assert any("on its own connection: 0 " in failure for failure in result["failures"])
+
+
+def test_the_longest_pause_is_between_two_requests() -> None:
+    answer = Answer(200, {}, PREDICTION)
+    asked = [Asked("SKU001", 1, moment, True, answer) for moment in (7.0, 7.5, 10.0, 11.0)]
+
+    assert summary(asked)["longest_pause"] == 2.5
+    assert summary([])["longest_pause"] == 0
 
 
 @pytest.mark.parametrize(

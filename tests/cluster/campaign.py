@@ -76,7 +76,8 @@ def test_no_request_is_lost_while_a_new_week_is_deployed(campaign: Campaign) -> 
     campaign.figures[FAILED] = result["failed"]
     campaign.remarks.append(
         f"{result['requests']:,} requests at {REQUESTS_PER_SECOND}/s during the redeployment, "
-        f"{result['kept_alive']:,} of them on connections that were kept."
+        f"{result['kept_alive']:,} of them on connections that were kept; the longest pause was "
+        f"{result['longest_pause']:.1f} s."
     )
     assert result["failed"] == 0, result["failures"]
     assert set(result["answers"]) == {before, *campaign.versions_served()}

@@ -1,6 +1,7 @@
 """The campaign's cluster, and the table of what was measured on it."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,8 @@ def campaign(request: pytest.FixtureRequest) -> Iterator[Campaign]:
         settings = CampaignSettings.from_environment(os.environ)
     except (ClusterError, SettingsMissing) as error:
         pytest.exit(str(error), returncode=1)
+    # Whoever stops the campaign this way should not find its traces on the cluster either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with prepared_cluster(settings) as campaign:
         campaign.remarks.append(f"Measured on Kubernetes {version} by `make test-cluster`.")
         request.config.stash[CAMPAIGN] = campaign

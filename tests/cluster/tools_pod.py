@@ -39,6 +39,8 @@ def tools_objects(image: str, api_key: str) -> list[KubernetesObject]:
         "imagePullPolicy": "Always",  # as Bodywork's pods do
         "command": ["python", "-u", f"{FOLDER}/alert_receiver.py"],
         "env": [{"name": "TTD_API_KEY", "value": api_key}],
+        # Or else the load would wait for whatever else runs on a busy node.
+        "resources": {"requests": {"cpu": "250m", "memory": "100M"}},
         "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
         "volumeMounts": [{"name": "files", "mountPath": FOLDER}],
     }
