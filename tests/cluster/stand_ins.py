@@ -87,15 +87,14 @@ def make_certificate(folder: Path, address: str) -> Path:
 def publish_working_tree(folder: Path) -> Path:
     """Commit the working tree to a repository, and return a folder that any web server may show.
 
-    Git clones from plain files too, if it finds lists of the branches and of the packs among them;
-    each file is a request, so all objects go into one pack.
+    Git clones from plain files too, if it finds lists of the branches and of the packs among them.
+    Repacking makes those, and puts all objects into one file, since each is a request.
     """
     commit_working_tree(folder / "origin")
     published = folder / "published"
     published.mkdir()
     git(published, "clone", "--quiet", "--bare", str(folder / "origin"), REPOSITORY)
     git(published / REPOSITORY, "repack", "-a", "-d", "--quiet")
-    git(published / REPOSITORY, "update-server-info")
     return published
 
 
