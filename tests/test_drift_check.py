@@ -34,6 +34,8 @@ from tests.test_champion_check import (
     split,
 )
 
+pytestmark = pytest.mark.once
+
 
 def measures_of(
     champion: LineChampion,

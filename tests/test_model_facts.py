@@ -12,6 +12,8 @@ from pipeline.model_training import TrainedModel, train_on
 from pipeline.order_simulator import simulate_orders
 from pipeline.weekly_dataset import WeeklyDataset
 
+pytestmark = pytest.mark.once
+
 NOW = datetime(2026, 11, 20, 23, 30, 0, 123456, tzinfo=UTC)
 
 

@@ -20,6 +20,8 @@ from deploy.smoke_test import (
 )
 from tests.helpers import ROOT, free_port, running_service
 
+pytestmark = pytest.mark.once
+
 COMMIT = "5210017"
 LONG_COMMIT = "5210017c4a9e1f0b8d7e6a5b4c3d2e1f0a9b8c7d"
 KEY = "a-key-of-the-shop"

@@ -19,6 +19,8 @@ from pipeline.order_simulator import HOURS_PER_ORDER, NOISE_HOURS, simulate_orde
 from pipeline.train_model import main
 from tests.helpers import NEXT_WEEK, ROOT, deliver, free_port, logged
 
+pytestmark = pytest.mark.once
+
 
 def models_in(store: Path) -> list[str]:
     return DirectoryStore(str(store)).list_keys("models")
