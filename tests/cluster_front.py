@@ -1,12 +1,11 @@
 """The little of a Kubernetes API server that it takes to ask for one Deployment."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.local_servers import answer_json
 
 KIND = {"name": "deployments", "namespaced": True, "kind": "Deployment", "verbs": ["get", "list"]}
 DISCOVERY: dict[str, Any] = {
@@ -64,28 +63,20 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, ClusterFront)
         path = self.path.split("?")[0]
         if path in DISCOVERY:
-            self._answer(200, DISCOVERY[path])
+            answer_json(self, 200, DISCOVERY[path])
         elif path != SERVICE:
-            self._answer(403, _status(403, "Forbidden"))
+            answer_json(self, 403, _status(403, "Forbidden"))
         elif self.server.commit is None:
-            self._answer(404, _status(404, "NotFound"))
+            answer_json(self, 404, _status(404, "NotFound"))
         else:
-            self._answer(200, self.server.deployment)
+            answer_json(self, 200, self.server.deployment)
 
     def do_PUT(self) -> None:
         """Take a new state, for stand-ins of Bodywork."""
         assert isinstance(self.server, ClusterFront)
         state = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.commit, self.server.updated = state
-        self._answer(200, {})
-
-    def _answer(self, status: int, content: Any) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        answer_json(self, 200, {})
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
@@ -96,19 +87,6 @@ def _status(code: int, reason: str) -> dict[str, Any]:
         "kind": "Status", "apiVersion": "v1", "status": "Failure",
         "message": "not for you", "reason": reason, "code": code,
     }
-
-
-@contextmanager
-def cluster_front() -> Iterator[ClusterFront]:
-    """Run it in a thread."""
-    with ClusterFront() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def write_kubeconfig(path: Path, url: str) -> None:

@@ -2,9 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +12,8 @@ import pytest
 from pipeline.artifact_reader import DispatchModel, load_model
 from pipeline.directory_store import DirectoryStore
 from pipeline.train_model import main as train_model
-from tests.helpers import ROOT, Webhook, free_port, wait_for
+from tests.helpers import ROOT, Webhook
+from tests.local_servers import s3_server, serving
 
 
 @pytest.fixture(autouse=True)
@@ -32,15 +30,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Run an S3 server in a process of its own and return its URL."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        endpoint = f"http://127.0.0.1:{port}"
-        wait_for(f"{endpoint}/moto-api/", process=server)
+    with s3_server() as endpoint:
         yield endpoint
-        server.terminate()
 
 
 @pytest.fixture
@@ -93,12 +84,8 @@ def served_model(trained_store: Path) -> DispatchModel:
 def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     """Run a webhook in a thread, and ask no proxy for it."""
     monkeypatch.setenv("no_proxy", "*")
-    with Webhook() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Webhook()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def _copy_sample_datasets(store: Path) -> Path:

@@ -8,13 +8,12 @@ import json
 import re
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-import yaml
+from tests.deploy_objects import Object
+from tests.local_servers import answer_json
 
-Object = dict[str, Any]
 PATH = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/v\w+/(?:namespaces/(?P<namespace>[^/]+)/)?"
     r"(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?(?P<sub>/[^/]+)?"
@@ -57,20 +56,10 @@ class RecordingCluster(ThreadingHTTPServer):
         self.refuses = False
         self._objects: dict[tuple[str, str | None, str], Object] = {}
 
-    def write_kubeconfig(self, path: Path) -> None:
-        """Write a file for KUBECONFIG, by which clients find the stand-in."""
-        here = {"cluster": "recording", "user": "nobody"}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "here",
-            "contexts": [{"name": "here", "context": here}],
-            "clusters": [
-                {"name": "recording", "cluster": {"server": f"http://127.0.0.1:{self.server_port}"}}
-            ],
-            "users": [{"name": "nobody", "user": {}}],
-        }
-        path.write_text(yaml.safe_dump(config))
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server_port}"
 
     def add(self, kept: Object) -> None:
         """Put an object into the stand-in, as kubectl would."""
@@ -137,13 +126,13 @@ class _Handler(BaseHTTPRequestHandler):
         request = self._request(url.path)
         self.server.requests.append(request)
         if self.server.refuses:
-            self._send(403, {"message": "forbidden"})
+            answer_json(self, 403, {"message": "forbidden"})
         elif request.verb == "list":
             query = parse_qs(url.query)
-            self._send(200, self.server.listed(request.resource, request.namespace, query))
+            answer_json(self, 200, self.server.listed(request.resource, request.namespace, query))
         else:
             self._change(request)
-            self._send(200, request.body or {})
+            answer_json(self, 200, request.body or {})
 
     def _request(self, path: str) -> ApiRequest:
         parts = PATH.fullmatch(path)
@@ -164,14 +153,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.forget(request.resource, request.namespace, request.name)
         elif request.verb in ("create", "update", "patch") and request.body is not None:
             self.server.store(request.resource, request.namespace, request.body)
-
-    def _send(self, status: int, answer: Object) -> None:
-        body = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""

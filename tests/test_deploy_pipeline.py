@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from deploy.deploy_pipeline import DEPLOYMENT, NAMESPACE, main
-from tests.cluster_front import ClusterFront, cluster_front, write_kubeconfig
+from tests.cluster_front import ClusterFront, write_kubeconfig
 from tests.git_repositories import commit_all
 from tests.helpers import ROOT, free_port
+from tests.local_servers import serving
 
 STAND_IN = """#!{python}
 import json, sys
@@ -39,7 +40,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.setenv("no_proxy", "*")
-    with cluster_front() as front:
+    with serving(ClusterFront()) as front:
         write_kubeconfig(tmp_path / "kubeconfig", front.url)
         yield front
 

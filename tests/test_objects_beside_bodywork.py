@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploy_objects import MONITORING, Object, copy_of_deploy, render, selects, the
-from tests.recording_cluster import ApiRequest
+from tests.local_servers import serving
+from tests.recording_cluster import ApiRequest, RecordingCluster
 from tests.weekly_deployment import (
     CONTROLLERS,
     NAMESPACE,
     Bodywork,
     Deployed,
-    running_cluster,
     secrets,
     weekly_pod,
 )
@@ -41,7 +41,7 @@ def bodywork(tmp_path_factory: pytest.TempPathFactory) -> Bodywork:
 @pytest.fixture(scope="module")
 def deployed(objects: list[Object], bodywork: Bodywork) -> Iterator[Deployed]:
     """Do what a first deployment takes: configure the cluster, apply our objects, deploy."""
-    with running_cluster() as cluster:
+    with serving(RecordingCluster()) as cluster:
         assert bodywork.run(cluster, "bodywork", "configure-cluster").returncode == 0
         for item in [*objects, *secrets()]:
             cluster.add(item)
@@ -100,7 +100,7 @@ def test_that_account_may_do_what_a_deployment_takes_thanks_to_our_role(
 def test_the_weekly_job_fails_where_bodywork_ends_as_if_all_were_well(
     bodywork: Bodywork, objects: list[Object]
 ) -> None:
-    with running_cluster() as cluster:
+    with serving(RecordingCluster()) as cluster:
         cluster.refuses = True
         alone = bodywork.run(
             cluster, "bodywork", "create", "deployment", f"file://{bodywork.origin}"

@@ -8,7 +8,6 @@ from contextlib import closing
 from email.message import Message
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.request import Request
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ import pytest
 from pipeline.object_store import ObjectStore, open_store
 from pipeline.stage_errors import ObjectExists, ObjectMissing, StoreError
 from tests.helpers import HTTP, free_port
+from tests.local_servers import serving
 
 KEY = "models/a.onnx"
 ATTEMPTS: dict[str, Callable[[ObjectStore], object]] = {
@@ -83,13 +83,9 @@ def proxy(
     s3_store_url: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[UnreliableProxy]:
     """Run a proxy in front of the S3 server, which the stores opened from now on will use."""
-    with UnreliableProxy(s3_endpoint) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(UnreliableProxy(s3_endpoint)) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess, run
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from deploy.smoke_test import (
     main,
 )
 from tests.helpers import ROOT, free_port, running_service
+from tests.local_servers import serving
 
 pytestmark = pytest.mark.once
 
@@ -171,14 +171,8 @@ def test_another_site_fails(
     answer: Callable[[Site], None], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handler = type("Handler", (Site,), {"answer": answer})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
-        thread = Thread(target=site.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            assert smoke(f"http://127.0.0.1:{site.server_port}") == 1
-        finally:
-            site.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as site:
+        assert smoke(f"http://127.0.0.1:{site.server_port}") == 1
 
     assert reason in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import ROOT
-from tests.service_clients import watched_service
+from tests.service_clients import WatchedService, watched_service
 from tests.steady_load import Answer, Asked, summary
 
 PREDICTION = b'{"est_hours_to_dispatch": 1.0, "model_version": "one"}'
@@ -20,17 +20,20 @@ KEY = "a-key-of-the-shop"
 
 
 @contextmanager
-def load_process(port: int, folder: Path) -> "Iterator[subprocess.Popen[str]]":
-    """Run the load on a service from a copy of its file; file `over` in the folder ends it."""
+def loaded_service(
+    store: Path, folder: Path
+) -> "Iterator[tuple[WatchedService, subprocess.Popen[str]]]":
+    """Run a service, and the load on it from a copy of its file; file `over` ends the load."""
     alone = folder / "steady_load.py"
     alone.write_bytes((ROOT / "tests" / "steady_load.py").read_bytes())
     options = ["--until", "over", "--product-codes", "SKU001,SKU002"]
     options += ["--per-second", "100", "--most-seconds", "60"]
-    command = [sys.executable, "-I", "-S", str(alone), "127.0.0.1", str(port), *options]
-    with subprocess.Popen(
-        command, cwd=folder, env={"TTD_API_KEY": KEY}, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield process
+    with watched_service(folder, str(store), "--api-key", KEY) as service:
+        command = [sys.executable, "-I", "-S", str(alone), "127.0.0.1", str(service.port), *options]
+        with subprocess.Popen(
+            command, cwd=folder, env={"TTD_API_KEY": KEY}, stdout=subprocess.PIPE, text=True
+        ) as load:
+            yield service, load
 
 
 def result_of(process: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
@@ -46,10 +49,7 @@ def result_of(process: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
 def test_a_load_tells_what_came_of_its_requests(
     trained_store: Path, tmp_path: Path
 ) -> None:
-    with (
-        watched_service(tmp_path, str(trained_store), "--api-key", KEY) as service,
-        load_process(service.port, tmp_path) as load,
-    ):
+    with loaded_service(trained_store, tmp_path) as (_, load):
         time.sleep(1.5)
         result = result_of(load, tmp_path)
 
@@ -65,10 +65,7 @@ def test_a_load_tells_what_came_of_its_requests(
 def test_a_load_counts_what_a_killed_service_did_not_answer(
     trained_store: Path, tmp_path: Path
 ) -> None:
-    with (
-        watched_service(tmp_path, str(trained_store), "--api-key", KEY) as service,
-        load_process(service.port, tmp_path) as load,
-    ):
+    with loaded_service(trained_store, tmp_path) as (service, load):
         time.sleep(1)
         service.process.kill()
         time.sleep(0.5)

@@ -2,13 +2,11 @@
 
 import os
 import subprocess
-import threading
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.cluster_front import write_kubeconfig
 from tests.deploy_objects import Object, the
 from tests.git_repositories import commit_working_tree
 from tests.helpers import ROOT
@@ -44,7 +42,7 @@ class Bodywork:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command with these variables, on a cluster."""
         kubeconfig = self.folder / "kubeconfig"
-        cluster.write_kubeconfig(kubeconfig)
+        write_kubeconfig(kubeconfig, cluster.url)
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         settings = {"PATH": path, "KUBECONFIG": str(kubeconfig), "no_proxy": "*"}
         return subprocess.run(
@@ -124,16 +122,3 @@ def secrets() -> list[Object]:
 def weekly_pod(objects: list[Object]) -> Any:
     """Return the specification of the weekly job's pod."""
     return the(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-
-
-@contextmanager
-def running_cluster() -> Iterator[RecordingCluster]:
-    """Run a stand-in for a cluster in a thread."""
-    with RecordingCluster() as cluster:
-        thread = threading.Thread(target=cluster.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield cluster
-        finally:
-            cluster.shutdown()
-            thread.join()

@@ -1,7 +1,6 @@
 """An HTTPS server that shows files and answers as Docker Hub does whether an image exists."""
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import Request
 
 from tests.helpers import HTTP
+from tests.local_servers import serving
 
 DOCKER_HUB = "hub.docker.com"
 TAG = "/v2/repositories/"
@@ -58,18 +58,13 @@ def https_server(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.parents[1] / "key.pem")
     handler = partial(_Handler, directory=str(folder), registry=registry)
-    with ThreadingHTTPServer((address, 0), handler) as server:
-        # The handshake waits for the thread of its connection, so that it holds nobody up.
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer((address, 0), handler)
+    # The handshake waits for the thread of its connection, so that it holds nobody up.
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    with serving(server):
+        yield server.server_port
 
 
 class _Handler(SimpleHTTPRequestHandler):

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.cluster.hub_stand_in import DOCKER_HUB, Registry, https_server
 from tests.cluster.tunnel_proxy import tunnel_proxy
 from tests.git_repositories import commit_working_tree, git
-from tests.helpers import free_port, wait_for
+from tests.local_servers import s3_server
 
 REPOSITORY = "time-to-dispatch.git"
 CREDENTIALS = {
@@ -96,21 +96,6 @@ def publish_working_tree(folder: Path) -> Path:
     git(published, "clone", "--quiet", "--bare", str(folder / "origin"), REPOSITORY)
     git(published / REPOSITORY, "repack", "-a", "-d", "--quiet")
     return published
-
-
-@contextmanager
-def s3_server(address: str) -> Iterator[str]:
-    """Run an empty S3 server, and yield its URL."""
-    port = free_port(address)
-    command = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            wait_for(f"http://{address}:{port}/moto-api/", process=server)
-            yield f"http://{address}:{port}"
-        finally:
-            server.terminate()
 
 
 if __name__ == "__main__":

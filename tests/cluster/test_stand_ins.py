@@ -3,7 +3,6 @@
 import os
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from tests.cluster.stand_ins import main, stand_ins
 from tests.git_repositories import git
 from tests.helpers import ROOT
+from tests.local_servers import serving
 
 pytestmark = pytest.mark.system
 
@@ -39,12 +39,8 @@ class _Registry(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def registry() -> Iterator[str]:
     """Run a registry, and return its URL."""
-    with ThreadingHTTPServer((HERE, 0), _Registry) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(ThreadingHTTPServer((HERE, 0), _Registry)) as server:
         yield f"http://{HERE}:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
