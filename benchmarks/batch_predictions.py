@@ -160,7 +160,9 @@ def _check_batch(
         ServerFailure: one has not.
     """
     codes = [order.product_code for order in batch]
-    expected = world.model.estimate(codes, [float(order.orders_placed) for order in batch])
+    expected = world.model.estimate(
+        {"product_code": codes, "orders_placed": [float(order.orders_placed) for order in batch]}
+    )
     if len(predictions) != len(batch):
         raise ServerFailure(f"{len(predictions):,} predictions for {len(batch):,} orders.")
     for order, hours, prediction in zip(batch, expected, predictions):

@@ -47,16 +47,20 @@ def measure_estimates(model: DispatchModel) -> list[ServingCost]:
     week = World(products, seed=0).draw_week(BATCH_ROWS, random, of_each)
     codes, orders = week[PRODUCT].tolist(), week[ORDERS].to_numpy(dtype=float)
     table = _plain_table(products)
+
+    def estimate(codes: Sequence[str], orders: Sequence[float] | Floats) -> Floats:
+        return model.estimate({PRODUCT: codes, ORDERS: orders})
+
     return [
         ServingCost(
             "one row, µs",
-            _row_microseconds(model.estimate, codes, orders),
+            _row_microseconds(estimate, codes, orders),
             MOST_ROW_MICROSECONDS,
             _row_microseconds(table, codes, orders),
         ),
         ServingCost(
             f"{BATCH_ROWS:,} rows, ms",
-            _batch_milliseconds(model.estimate, codes, orders),
+            _batch_milliseconds(estimate, codes, orders),
             MOST_BATCH_MILLISECONDS,
             _batch_milliseconds(table, codes, orders),
         ),

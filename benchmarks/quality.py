@@ -26,7 +26,7 @@ from benchmarks.weekly_stores import run_training, temporary_store, week_path
 from benchmarks.worker_processes import map_over_processes
 from pipeline.artifact_reader import DispatchModel, load_model
 from pipeline.object_store import open_store
-from pipeline.order_rows import HOURS, ORDERS, PRODUCT
+from pipeline.order_rows import HOURS, PRODUCT
 
 ROWS_FOR_PRODUCT_COVERAGE = 100
 
@@ -95,7 +95,7 @@ def judge(
         best: the best possible estimates for them, in hours, shape (n_rows,).
     """
     codes = fresh[PRODUCT].tolist()
-    estimates = model.estimate(codes, fresh[ORDERS].to_numpy(dtype=float))
+    estimates = model.estimate(fresh)
     lower, upper = model.bounds(codes, estimates)
     inside = fresh[HOURS].between(lower, upper)
     rows = training[PRODUCT].value_counts()

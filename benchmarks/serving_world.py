@@ -70,7 +70,9 @@ class ServingWorld(NamedTuple):
 
     def model_hours(self, order: Order) -> float:
         """Return what our model answers to an order, in hours."""
-        (hours,) = self.model.estimate([order.product_code], [float(order.orders_placed)])
+        (hours,) = self.model.estimate(
+            {"product_code": [order.product_code], "orders_placed": [float(order.orders_placed)]}
+        )
         return float(hours)
 
     def tree_hours(self, order: Order) -> float:

@@ -9,23 +9,13 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from pipeline.model_lineage import Lineage
-from pipeline.order_limits import MOST_ORDERS
+from pipeline.order_fields import Order
 
 MOST_ORDERS_IN_BATCH = 10_000
 
 
-class TimeToDispatchRequest(BaseModel):
+class TimeToDispatchRequest(Order):
     """One order that a customer thinks about."""
-
-    product_code: str = Field(description="a product that the model knows", examples=["SKU001"])
-    orders_placed: float = Field(
-        strict=True,
-        ge=0,
-        le=MOST_ORDERS,
-        allow_inf_nan=False,
-        description="orders placed already on the same day; may be a fraction",
-        examples=[112],
-    )
 
 
 class TimeToDispatchAnswer(BaseModel):

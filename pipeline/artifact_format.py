@@ -1,7 +1,7 @@
 """What the writer and the reader of artifacts have agreed on: names inside and outside the file.
 
-An artifact is one ONNX file under `models/`. It takes product codes and orders placed, gives
-estimated hours, and carries its lineage as JSON in its metadata. Its name holds the start of the
+An artifact is one ONNX file under `models/`. It takes the fields of orders, gives estimated hours,
+and carries its lineage as JSON in its metadata. Its name holds the start of the
 training run and the hash of its own bytes: `time_to_dispatch_<timestamp>_<sha256>.onnx`.
 """
 
@@ -16,8 +16,6 @@ REFUSED = "refused"
 REPORTS = "reports"
 SUFFIX = ".onnx"
 
-PRODUCT_INPUT = "product_code"
-ORDERS_INPUT = "orders_placed"
 HOURS_OUTPUT = "est_hours_to_dispatch"
 LINEAGE_METADATA = "lineage"
 

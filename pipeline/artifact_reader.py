@@ -5,7 +5,7 @@ This is the serving side: it imports neither the training code nor its libraries
 
 import json
 from collections.abc import Sequence, Set
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,12 @@ from pipeline.artifact_format import (
     HOURS_OUTPUT,
     LINEAGE_METADATA,
     MODELS,
-    ORDERS_INPUT,
-    PRODUCT_INPUT,
     SUFFIX,
     short_hash,
 )
 from pipeline.model_lineage import FORMAT_VERSION, Floats, Lineage
 from pipeline.object_store import ObjectStore
+from pipeline.order_fields import FEATURES, OPTIONAL, ORDERS, PRODUCT, number_or_nan
 from pipeline.stage_errors import ArtifactError
 from pipeline.timestamped_keys import find_newest, name_of, timestamp_of
 
@@ -47,6 +46,13 @@ class Predictions(NamedTuple):
     extrapolated: npt.NDArray[np.bool_]
 
 
+class OrderColumns(Protocol):
+    """The fields of orders as columns of equal length: a dictionary or a data frame."""
+
+    def get(self, name: str, /) -> Any:
+        """Return a column, or None where an optional field is missing."""
+
+
 class DispatchModel:
     """A loaded model.
 
@@ -67,29 +73,21 @@ class DispatchModel:
         self._most_orders = np.array(catalogue.most_orders)
         self._relative_noise = np.array(catalogue.relative_noise)
         self._session = session
+        self._inputs = [tensor.name for tensor in session.get_inputs()] if session else []
 
     @property
     def products(self) -> Set[str]:
         """The codes of the products that the model knows."""
         return self._position.keys()
 
-    def estimate(
-        self, product_codes: Sequence[str], orders_placed: Sequence[float] | Floats
-    ) -> Floats:
-        """Return the estimated hours to dispatch, shape (n_rows,).
-
-        Args:
-            product_codes: codes among `products`, n_rows of them; others get NaN.
-            orders_placed: orders placed before on the same day, n_rows of them.
-        """
-        inputs = {
-            PRODUCT_INPUT: np.array(product_codes, dtype=object).reshape(-1, 1),
-            ORDERS_INPUT: np.asarray(orders_placed, dtype=np.float64).reshape(-1, 1),
-        }
+    def estimate(self, orders: OrderColumns) -> Floats:
+        """Return the estimated hours to dispatch, shape (n_rows,); NaN for unknown products."""
+        codes = [str(code) for code in orders.get(PRODUCT)]
+        inputs = {name: _input(name, orders, codes) for name in self._inputs}
         (hours,) = self._session.run([HOURS_OUTPUT], inputs)
         estimates = np.array(hours, dtype=np.float64).ravel()
         # scikit-learn's encoders give an unknown product some estimate.
-        estimates[[code not in self._position for code in product_codes]] = np.nan
+        estimates[[code not in self._position for code in codes]] = np.nan
         return estimates
 
     def bounds(
@@ -108,23 +106,17 @@ class DispatchModel:
         """
         return self._bounds_at(self._positions(product_codes), estimates)
 
-    def predict(
-        self, product_codes: Sequence[str], orders_placed: Sequence[float] | Floats
-    ) -> Predictions:
+    def predict(self, orders: OrderColumns) -> Predictions:
         """Return all that the model says to orders.
 
-        Args:
-            product_codes: codes among `products`, n_rows of them.
-            orders_placed: orders placed before on the same day, n_rows of them.
-
         Raises:
-            KeyError: a code is not among `products`.
+            KeyError: a product code is not among `products`.
         """
-        positions = self._positions(product_codes)
-        orders = np.asarray(orders_placed, dtype=np.float64)
-        hours = self.estimate(product_codes, orders)
-        below = orders < self._least_orders[positions]
-        above = orders > self._most_orders[positions]
+        positions = self._positions(orders.get(PRODUCT))
+        placed = np.asarray(orders.get(ORDERS), dtype=np.float64)
+        hours = self.estimate(orders)
+        below = placed < self._least_orders[positions]
+        above = placed > self._most_orders[positions]
         return Predictions(hours, *self._bounds_at(positions, hours), below | above)
 
     def _positions(self, product_codes: Sequence[str]) -> npt.NDArray[np.intp]:
@@ -137,6 +129,18 @@ class DispatchModel:
     ) -> tuple[Floats, Floats]:
         half_width = self.lineage.interval.half_width(hours, self._relative_noise[positions])
         return np.maximum(hours - half_width, 0.0), hours + half_width
+
+
+def _input(name: str, orders: OrderColumns, codes: Sequence[str]) -> npt.NDArray[Any]:
+    """Return a field of orders in the form that the artifact takes."""
+    if name == PRODUCT:
+        return np.array(codes, dtype=object).reshape(-1, 1)
+    column = orders.get(name)
+    if column is None:
+        return np.full((len(codes), 1), np.nan)
+    if name in OPTIONAL:
+        column = [number_or_nan(value) for value in column]
+    return np.asarray(column, dtype=np.float64).reshape(-1, 1)
 
 
 def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
@@ -222,7 +226,7 @@ def _open_session(key: str, content: bytes) -> onnxruntime.InferenceSession:
     except Exception as error:  # onnxruntime's exceptions have no class of their own in common
         raise ArtifactError(f"The model {key} is not an ONNX model: {_reason(error)}") from error
     names = {tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())}
-    if names != {PRODUCT_INPUT, ORDERS_INPUT, HOURS_OUTPUT}:
+    if names.union(OPTIONAL) != {*FEATURES, HOURS_OUTPUT}:
         raise ArtifactError(
             f"The model {key} is of another kind: its inputs and outputs are "
             f"{', '.join(sorted(names))}."
@@ -254,7 +258,7 @@ def _warm_up(model: DispatchModel) -> None:
     """Make one prediction, so that the first request is fast and a broken model is never served."""
     product = model.lineage.catalogue.product_code[0]
     try:
-        (hours,) = model.estimate([product], [WARM_UP_ORDERS])
+        (hours,) = model.estimate({PRODUCT: [product], ORDERS: [WARM_UP_ORDERS]})
     except Exception as error:  # see _open_session
         raise ArtifactError(f"The model {model.version} does not work: {_reason(error)}") from error
     if not 0 <= hours < np.inf:

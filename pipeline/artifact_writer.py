@@ -10,17 +10,15 @@ from pipeline.artifact_format import (
     HOURS_OUTPUT,
     LINEAGE_METADATA,
     MODELS,
-    ORDERS_INPUT,
-    PRODUCT_INPUT,
     SUFFIX,
     artifact_key,
 )
 from pipeline.artifact_reader import read_artifact
 from pipeline.curve_converters import register_converters
-from pipeline.dispatch_curves import FEATURES, DispatchCurve
+from pipeline.dispatch_curves import DispatchCurve
 from pipeline.model_lineage import Lineage
 from pipeline.object_store import ObjectStore
-from pipeline.order_rows import ORDERS, PRODUCT
+from pipeline.order_fields import FEATURES, PRODUCT
 from pipeline.stage_errors import ArtifactError
 from pipeline.timestamped_keys import find_newest
 
@@ -36,8 +34,8 @@ def write_artifact(model: DispatchCurve, lineage: Lineage) -> bytes:
         model,
         name="time_to_dispatch",
         initial_types=[
-            (PRODUCT_INPUT, StringTensorType([None, 1])),
-            (ORDERS_INPUT, DoubleTensorType([None, 1])),
+            (name, StringTensorType([None, 1]) if name == PRODUCT else DoubleTensorType([None, 1]))
+            for name in FEATURES
         ],
         final_types=[(HOURS_OUTPUT, DoubleTensorType([None, 1]))],
         target_opset=TARGET_OPSET,
@@ -89,7 +87,7 @@ def check_agreement(
         ArtifactError: the artifact cannot be read, or the two disagree.
     """
     artifact = read_artifact(artifact_key(MODELS, lineage.trained_at, content), content)
-    written = artifact.estimate(orders[PRODUCT].astype(str).tolist(), orders[ORDERS].to_numpy())
+    written = artifact.estimate(orders)
     fitted = model.predict(orders[FEATURES])
     difference = np.abs(written - fitted)
     tolerance = np.maximum(TOLERANCE_HOURS, RELATIVE_TOLERANCE * np.abs(fitted))

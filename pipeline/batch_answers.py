@@ -15,6 +15,7 @@ from pipeline.api_errors import PydanticFault, faults_of, unknown_product
 from pipeline.api_schemas import TimeToDispatchRequest
 from pipeline.artifact_reader import DispatchModel
 from pipeline.model_answers import ModelAnswers
+from pipeline.order_fields import key_of
 from pipeline.service_metrics import ServiceMetrics
 
 SLICE_ORDERS = 250
@@ -92,9 +93,10 @@ def _estimates(
     answers: ModelAnswers, orders: Sequence[dict[str, Any]], metrics: ServiceMetrics
 ) -> list[bytes]:
     """Return as JSON like `OrderEstimate` what the model says to good orders."""
-    keys = [(order["product_code"], order["orders_placed"]) for order in orders]
+    keys = [key_of(order) for order in orders]
     found = answers.estimates_of(keys)
     estimates = [found[key] for key in keys]
     extrapolated = sum(estimate.extrapolated for estimate in estimates)
-    metrics.count_predictions(Counter(code for code, _ in keys), extrapolated)
+    by_product = Counter(estimate.product_code for estimate in estimates)
+    metrics.count_predictions(by_product, extrapolated)
     return [estimate.content for estimate in estimates]

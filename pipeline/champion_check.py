@@ -12,7 +12,7 @@ from pipeline.artifact_reader import DispatchModel, load_model
 from pipeline.model_checks import GridEstimates
 from pipeline.model_lineage import ChampionComparison, Floats, ProductShift
 from pipeline.object_store import ObjectStore
-from pipeline.order_rows import HOURS, ORDERS, PRODUCT
+from pipeline.order_fields import HOURS, PRODUCT
 from pipeline.stage_errors import ArtifactError, StoreError
 from pipeline.timestamped_keys import find_newest
 
@@ -102,9 +102,7 @@ def champion_on_grid(champion: DispatchModel, grid: GridEstimates) -> Floats:
     The rows of products that the champion does not know are NaN. All points are asked for in one
     call, which takes less than 0.1 s for 10,000 products of 41 points.
     """
-    points = grid.points()
-    codes = points[PRODUCT].astype(str).tolist()
-    return champion.estimate(codes, points[ORDERS].to_numpy()).reshape(grid.orders.shape)
+    return champion.estimate(grid.points()).reshape(grid.orders.shape)
 
 
 def is_outside(ratio: float, max_shift: float) -> bool:
@@ -133,8 +131,7 @@ def _errors_on_known_rows(
     if same_dataset:
         recorded = champion.lineage.metrics.mean_absolute_error_hours
         return _Errors(np.full(len(truth), recorded), challenger_errors)
-    estimates = champion.estimate(test[PRODUCT].astype(str).tolist(), test[ORDERS].to_numpy())
-    return _Errors(np.abs(estimates - truth), challenger_errors)
+    return _Errors(np.abs(champion.estimate(test) - truth), challenger_errors)
 
 
 def _mean(values: Floats) -> float | None:

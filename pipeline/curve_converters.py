@@ -15,6 +15,7 @@ from skl2onnx.common.data_types import DoubleTensorType
 
 from pipeline.curve_segments import Floats
 from pipeline.dispatch_curves import PerProductCurve
+from pipeline.order_fields import FEATURES, ORDERS, PRODUCT
 
 
 def register_converters() -> None:
@@ -31,11 +32,11 @@ def _set_output_shape(operator: Any) -> None:
 def _convert_curve(scope: Any, operator: Any, container: Any) -> None:
     """Write hours = max(level[product] + Σ rises[product] · ramps(orders), 0)."""
     curve: PerProductCurve = operator.raw_operator
-    product_code, orders_placed = (variable.full_name for variable in operator.inputs)
+    inputs = dict(zip(FEATURES, (variable.full_name for variable in operator.inputs)))
     graph = _Graph(scope, container)
     product = graph.node(
         "LabelEncoder",
-        [product_code],
+        [inputs[PRODUCT]],
         op_domain="ai.onnx.ml",
         op_version=2,
         keys_strings=[str(code) for code in curve.products_],
@@ -45,7 +46,7 @@ def _convert_curve(scope: Any, operator: Any, container: Any) -> None:
     hours = graph.look_up(curve.coefficients_[:, :1], product)
     if len(curve.knots_) > 1:
         rises = graph.look_up(curve.coefficients_[:, 1:], product)
-        ramps = _add_ramps(graph, curve.knots_, orders_placed)
+        ramps = _add_ramps(graph, curve.knots_, inputs[ORDERS])
         weighted = graph.node("Mul", [rises, ramps])
         last_axis = graph.integers([1])
         rise = graph.node("ReduceSum", [weighted, last_axis], op_version=13, keepdims=1)

@@ -9,10 +9,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from pipeline.curve_segments import Floats, evaluate, locate, place_knots
-from pipeline.order_rows import ORDERS, PRODUCT
+from pipeline.order_fields import FEATURES, ORDERS, PRODUCT
 from pipeline.robust_fit import LabelledRows, fit_robustly
-
-FEATURES = [PRODUCT, ORDERS]
 
 
 class DispatchCurve(Protocol):

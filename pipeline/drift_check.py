@@ -186,7 +186,7 @@ def _coverage(champion: DispatchModel, test: pd.DataFrame, same_dataset: bool) -
     if known.empty:
         return _measure(name, None, least=level - MAX_COVERAGE_SHORTFALL)
     codes = known[PRODUCT].astype(str).tolist()
-    lower, upper = champion.bounds(codes, champion.estimate(codes, known[ORDERS].to_numpy()))
+    lower, upper = champion.bounds(codes, champion.estimate(known))
     inside = known[HOURS].between(lower, upper)
     by_chance = float(stats.binom.ppf(CHANCE, len(known), level)) / len(known)
     least = min(level - MAX_COVERAGE_SHORTFALL, by_chance)

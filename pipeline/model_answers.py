@@ -18,12 +18,10 @@ from pipeline.api_schemas import (
 )
 from pipeline.artifact_reader import DispatchModel
 from pipeline.model_lineage import Floats
+from pipeline.order_fields import FEATURES, OrderKey
 
 DECIMALS = 2
 CHECK_REQUEST = TimeToDispatchRequest.__pydantic_validator__.validate_json
-
-OrderKey = tuple[str, float]
-"""Product code and orders placed."""
 
 
 class OrderAnswer(NamedTuple):
@@ -108,7 +106,7 @@ def answer_order(
     product_code = order.product_code
     if product_code not in model.products:
         raise UnknownProduct(product_code)
-    (estimate,) = _predict(model, [(product_code, order.orders_placed)])
+    (estimate,) = _predict(model, [order.key()])
     answer: BaseModel
     if with_interval:
         answer = TimeToDispatchAnswerWithInterval(**estimate, model_version=model.version)
@@ -120,8 +118,7 @@ def answer_order(
 
 def _predict(model: DispatchModel, keys: Sequence[OrderKey]) -> list[dict[str, Any]]:
     """Return like `OrderEstimate` what a model says to orders of products that it knows."""
-    codes, orders = zip(*keys)
-    predicted = model.predict(codes, orders)
+    predicted = model.predict(dict(zip(FEATURES, zip(*keys))))
     level = model.lineage.interval.level
     columns = [rounded(column) for column in predicted[:3]]
     return [

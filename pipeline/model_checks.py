@@ -14,7 +14,7 @@ from pipeline.dispatch_curves import DispatchCurve
 from pipeline.model_lineage import Metrics, Outliers
 from pipeline.model_selection import Judged
 from pipeline.noise_scale import MEAN_OF_NORMAL, OUTLIER_DISTANCE
-from pipeline.order_rows import HOURS, ORDERS, PRODUCT
+from pipeline.order_fields import FEATURES, HOURS, ORDERS, PRODUCT
 
 GRID_POINTS = 41
 MAX_OVERSHOOT = 1.25
@@ -39,7 +39,8 @@ class GridEstimates(NamedTuple):
     def points(self) -> pd.DataFrame:
         """Return product and orders placed of all points, product by product."""
         products = np.repeat(self.products, self.orders.shape[1])
-        return pd.DataFrame({PRODUCT: products, ORDERS: self.orders.ravel()})
+        points = pd.DataFrame({PRODUCT: products, ORDERS: self.orders.ravel()})
+        return points.reindex(columns=FEATURES)
 
 
 def compute_metrics(test: Judged, noise_hours: Floats, train_rows: int) -> Metrics:

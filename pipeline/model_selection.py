@@ -8,10 +8,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from pipeline.curve_segments import Floats
-from pipeline.dispatch_curves import FEATURES, DispatchCurve, PerProductCurve
+from pipeline.dispatch_curves import DispatchCurve, PerProductCurve
 from pipeline.model_lineage import CandidateScore
 from pipeline.noise_scale import OUTLIER_DISTANCE, settled_noise
-from pipeline.order_rows import HOURS, PRODUCT
+from pipeline.order_fields import FEATURES, HOURS, PRODUCT
 from pipeline.order_splits import FOLDS, deal_out, thin_out
 
 MOST_ROWS_TO_CHOOSE = 50_000

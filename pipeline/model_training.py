@@ -8,12 +8,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.curve_segments import Floats
-from pipeline.dispatch_curves import FEATURES, DispatchCurve
+from pipeline.dispatch_curves import DispatchCurve
 from pipeline.model_checks import GridEstimates, compute_metrics, estimate_on_grid
 from pipeline.model_lineage import CandidateScore, Metrics, PredictionInterval
 from pipeline.model_selection import CANDIDATES, Judged, choose_candidate
 from pipeline.noise_scale import OUTLIER_DISTANCE, NoiseScale, settled_noise
-from pipeline.order_rows import PRODUCT
+from pipeline.order_fields import FEATURES, PRODUCT
 from pipeline.order_splits import every_nth, split_orders
 from pipeline.prediction_intervals import calibrate_interval
 

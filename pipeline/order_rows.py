@@ -17,31 +17,39 @@ import pandera.pandas as pa
 from pandas.errors import DtypeWarning, ParserError, ParserWarning
 from pandera.errors import SchemaErrors
 
-from pipeline.order_limits import MOST_HOURS, MOST_ORDERS
+from pipeline.order_fields import (
+    FEATURES,
+    HOURS,
+    MOST_HOURS,
+    NUMBERS,
+    OPTIONAL,
+    ORDERS,
+    PRODUCT,
+    limits,
+)
 from pipeline.stage_errors import DatasetError
 
-PRODUCT = "product_code"
-ORDERS = "orders_placed"
-HOURS = "hours_to_dispatch"
-COLUMNS = [PRODUCT, ORDERS, HOURS]
+__all__ = ["COLUMNS", "HOURS", "ORDERS", "PRODUCT", "REASON", "OrderRows", "read_order_rows"]
+
+COLUMNS = [*FEATURES, HOURS]
+REQUIRED = [name for name in COLUMNS if name not in OPTIONAL]
 REASON = "reason"
 SURPLUS = "row"
 HEADER_ROW = 0
 CHUNK_ROWS = 500_000
 
 
-def _between_zero_and(most: int) -> list[pa.Check]:
-    return [
-        pa.Check.ge(0, error="is negative"),
-        pa.Check.le(most, error=f"is above {most:,}"),
-    ]
+def _number(least: float, most: float, optional: bool = False) -> pa.Column:
+    too_small = "is negative" if least == 0 else f"is below {least:,}"
+    checks = [pa.Check.ge(least, error=too_small), pa.Check.le(most, error=f"is above {most:,}")]
+    return pa.Column(float, checks, nullable=optional)
 
 
 VALID_ROW = pa.DataFrameSchema(
     {
         PRODUCT: pa.Column(checks=pa.Check.ne("", error="is missing")),
-        ORDERS: pa.Column(float, _between_zero_and(MOST_ORDERS)),
-        HOURS: pa.Column(float, _between_zero_and(MOST_HOURS)),
+        **{name: _number(*limits(name), optional=name in OPTIONAL) for name in NUMBERS},
+        HOURS: _number(0, MOST_HOURS),
         SURPLUS: pa.Column(
             bool, pa.Check.eq(False, error="has more fields than the header"), required=False
         ),
@@ -84,7 +92,7 @@ def _check_layout(content: bytes) -> None:
     header = next(lines, [])
     if not header:
         raise DatasetError("it is empty")
-    faults = [f"the column {name} is missing" for name in COLUMNS if name not in header]
+    faults = [f"the column {name} is missing" for name in REQUIRED if name not in header]
     if faults:
         faults.append(f"the header reads {','.join(header)[:200]!r}")
         if len(header) == 1 and re.search(r"[;|\t]", header[0]):
@@ -110,15 +118,16 @@ def _sound_rows(content: bytes) -> OrderRows | None:
             rows = _read_csv(content, dtype={PRODUCT: str})
     except (ParserError, ParserWarning, DtypeWarning):
         return None
-    if not set(COLUMNS).issubset(rows.columns):
+    if not set(REQUIRED).issubset(rows.columns):
         return None
     # Reading categories at once would take codes such as 007 for numbers.
-    rows = rows[COLUMNS].astype({PRODUCT: "category"})
+    rows = rows.reindex(columns=COLUMNS).astype({PRODUCT: "category"})
     codes = rows[PRODUCT].cat.categories
-    numeric = all(rows[name].dtype.kind in "if" for name in (ORDERS, HOURS))
+    numbers = [*NUMBERS, HOURS]
+    numeric = all(rows[name].dtype.kind in "if" for name in numbers)
     if not (numeric and codes.equals(codes.str.strip())):
         return None
-    rows = rows.astype({ORDERS: float, HOURS: float})
+    rows = rows.astype(dict.fromkeys(numbers, float))
     try:
         VALID_ROW.validate(rows, lazy=True)
     except SchemaErrors:
@@ -150,12 +159,16 @@ def _separated_rows(content: bytes) -> OrderRows:
 
 def _separated(text: pd.DataFrame, header: list[str]) -> OrderRows:
     """Separate the valid from the bad among rows of text, whose columns are positions."""
-    fields = text[[header.index(name) for name in COLUMNS]].set_axis(COLUMNS, axis="columns")
+    names = [name for name in COLUMNS if name in header]
+    fields = text[[header.index(name) for name in names]].set_axis(names, axis="columns")
+    fields = fields.reindex(columns=COLUMNS, fill_value="")
     rows = pd.DataFrame(
         {
             PRODUCT: fields[PRODUCT].str.strip(),
-            ORDERS: pd.to_numeric(fields[ORDERS], errors="coerce").astype(float),
-            HOURS: pd.to_numeric(fields[HOURS], errors="coerce").astype(float),
+            **{
+                name: pd.to_numeric(fields[name], errors="coerce").astype(float)
+                for name in (*NUMBERS, HOURS)
+            },
             SURPLUS: (text[text.columns[len(header) :]] != "").any(axis="columns"),
         }
     )

@@ -8,6 +8,7 @@ from pipeline.api_schemas import ProductAnswer, ProductCurve
 from pipeline.artifact_reader import DispatchModel
 from pipeline.model_answers import rounded
 from pipeline.model_lineage import Floats
+from pipeline.order_fields import ORDERS, PRODUCT
 
 CURVE_POINTS = 41
 
@@ -40,7 +41,7 @@ def product_answers(model: DispatchModel, positions: Sequence[int]) -> list[Prod
 def _curves(model: DispatchModel, codes: Sequence[str], orders: Floats) -> list[ProductCurve]:
     """Return the curves of products at order counts, shape (n_products, n_points)."""
     rows = [code for code in codes for _ in range(orders.shape[1])]
-    predicted = model.predict(rows, orders.ravel())
+    predicted = model.predict({PRODUCT: rows, ORDERS: orders.ravel()})
     by_product = (column.reshape(orders.shape) for column in predicted[:3])
     return [_curve(*columns) for columns in zip(orders, *by_product)]
 

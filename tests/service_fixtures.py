@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from starlette.types import ASGIApp, Message, Scope
 
-from pipeline.artifact_reader import DispatchModel
+from pipeline.artifact_reader import DispatchModel, OrderColumns
 from pipeline.dispatch_service import DispatchService
 from pipeline.model_lineage import (
     DatasetLineage,
@@ -70,20 +70,17 @@ class HandMadeModel(DispatchModel):
         )
         super().__init__(version, _lineage(sorted(facts)), session=None)
 
-    def estimate(
-        self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def estimate(self, orders: OrderColumns) -> npt.NDArray[np.float64]:
         """Return the estimated hours to dispatch, shape (n_rows,)."""
-        positions = np.array([self._position[code] for code in product_codes])
-        return 2.12 + positions + 0.055 * np.asarray(orders_placed, dtype=np.float64)
+        positions = np.array([self._position[code] for code in orders.get("product_code")])
+        placed = np.asarray(orders.get("orders_placed"), dtype=np.float64)
+        return 2.12 + positions + 0.055 * placed
 
 
 class BrokenModel(HandMadeModel):
     """A model with a fault that nobody foresaw."""
 
-    def estimate(
-        self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def estimate(self, orders: OrderColumns) -> npt.NDArray[np.float64]:
         """Fail."""
         raise ZeroDivisionError("the model is broken")
 

@@ -57,7 +57,9 @@ async def _take_over(
 
 def _is_right(asked: Asked, model: DispatchModel) -> bool:
     """Tell whether a prediction was answered as the model would."""
-    (hours,) = model.estimate([asked.product_code], [asked.orders_placed])
+    (hours,) = model.estimate(
+        {"product_code": [asked.product_code], "orders_placed": [asked.orders_placed]}
+    )
     expected = {"est_hours_to_dispatch": round(float(hours), 2), "model_version": model.version}
     return asked.answer.status == 200 and json.loads(asked.answer.body) == expected
 

@@ -16,8 +16,6 @@ from pipeline.artifact_format import (
     HOURS_OUTPUT,
     LINEAGE_METADATA,
     MODELS,
-    ORDERS_INPUT,
-    PRODUCT_INPUT,
     artifact_key,
     short_hash,
 )
@@ -49,14 +47,18 @@ def load(store: DirectoryStore, served_model: DispatchModel) -> Callable[[bytes]
 
 def test_a_loaded_model_knows_its_products_and_estimates(served_model: DispatchModel) -> None:
     assert served_model.products == {"SKU001", "SKU002", "SKU003", "SKU004", "SKU005"}
-    hours = served_model.estimate(["SKU001", "SKU002"], [112, 112])
+    hours = served_model.estimate(
+        {"product_code": ["SKU001", "SKU002"], "orders_placed": [112, 112]}
+    )
     assert hours.shape == (2,)
     assert hours[0] == pytest.approx(8.28, abs=0.3)
     assert hours[1] != hours[0]
 
 
 def test_an_unknown_product_gets_nan_and_its_neighbours_do_not(served_model: DispatchModel) -> None:
-    hours = served_model.estimate(["SKU001", "SKU999", "", "sku001"], [112, 112, 112, 112])
+    hours = served_model.estimate(
+        {"product_code": ["SKU001", "SKU999", "", "sku001"], "orders_placed": [112, 112, 112, 112]}
+    )
     assert np.isnan(hours).tolist() == [False, True, True, True]
 
 
@@ -65,7 +67,9 @@ def test_estimates_never_fall_as_orders_rise_and_are_never_negative(
 ) -> None:
     orders = np.concatenate([np.arange(0, 400, 0.5), np.geomspace(400, 1_000_000, 200)])
     for product in served_model.products:
-        hours = served_model.estimate([product] * len(orders), orders)
+        hours = served_model.estimate(
+            {"product_code": [product] * len(orders), "orders_placed": orders}
+        )
         assert (np.diff(hours) >= 0).all()
         assert (hours >= 0).all()
         assert hours[-1] > hours[0]
@@ -77,7 +81,7 @@ def test_the_bounds_lie_around_the_estimate_and_never_below_zero(
     orders = np.arange(0.0, 321.0)
     for product in served_model.products:
         codes = [product] * len(orders)
-        hours = served_model.estimate(codes, orders)
+        hours = served_model.estimate({"product_code": codes, "orders_placed": orders})
         lower, upper = served_model.bounds(codes, hours)
         interval = served_model.lineage.interval
         assert (lower >= 0).all() and (lower <= hours).all() and (hours < upper).all()
@@ -99,7 +103,9 @@ def test_order_counts_outside_the_range_seen_are_extrapolated(
     seen = week.loc[week["product_code"] == product_code, "orders_placed"]
 
     orders = [seen.min() - 0.5, seen.min(), seen.max(), seen.max() + 0.5]
-    extrapolated = served_model.predict([product_code] * 4, orders).extrapolated
+    extrapolated = served_model.predict(
+        {"product_code": [product_code] * 4, "orders_placed": orders}
+    ).extrapolated
     assert extrapolated.tolist() == [True, False, False, True]
 
 
@@ -269,7 +275,7 @@ def test_a_model_with_one_more_output_is_refused(
 def test_a_model_that_takes_other_types_does_not_survive_the_warm_up(
     artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
-    inputs = [PRODUCT_INPUT, ORDERS_INPUT]
+    inputs = ["product_code", "orders_placed"]
     numeric = one_node_model(artifact, "Add", inputs, HOURS_OUTPUT, TensorProto.DOUBLE)
     with pytest.raises(ArtifactError, match="does not work: .*INVALID_ARGUMENT"):
         load(numeric)
@@ -288,8 +294,10 @@ def test_a_harmless_change_is_not_refused(
 ) -> None:
     """Show that the refusals above come from what is changed, not from the changing."""
     shifted = load(with_offset(artifact, 100.0))
-    expected = served_model.estimate(["SKU001"], [112]) + 100
-    assert shifted.estimate(["SKU001"], [112]) == pytest.approx(expected)
+    expected = served_model.estimate({"product_code": ["SKU001"], "orders_placed": [112]}) + 100
+    assert shifted.estimate({"product_code": ["SKU001"], "orders_placed": [112]}) == pytest.approx(
+        expected
+    )
 
 
 def lineage_facts(artifact: bytes) -> dict[str, Any]:

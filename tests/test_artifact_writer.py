@@ -11,11 +11,11 @@ from pipeline.artifact_format import artifact_key
 from pipeline.artifact_reader import load_model, read_artifact
 from pipeline.artifact_writer import check_agreement, store_artifact, write_artifact
 from pipeline.directory_store import DirectoryStore
-from pipeline.dispatch_curves import FEATURES
 from pipeline.model_facts import gather_lineage
 from pipeline.model_lineage import Lineage
 from pipeline.model_selection import CANDIDATES, Candidate
 from pipeline.model_training import TrainedModel, train_on
+from pipeline.order_fields import FEATURES
 from pipeline.order_simulator import simulate_orders
 from pipeline.stage_errors import ArtifactError, ObjectExists
 from pipeline.weekly_dataset import WeeklyDataset
@@ -62,7 +62,7 @@ def test_an_artifact_gives_the_model_s_estimates_everywhere(
 
     artifact = load_model(store)
 
-    estimates = artifact.estimate(grid["product_code"].tolist(), grid["orders_placed"].to_numpy())
+    estimates = artifact.estimate(grid)
     np.testing.assert_allclose(estimates, regressor.predict(grid), rtol=2e-6, atol=1e-4)
 
 
@@ -113,10 +113,12 @@ def test_odd_weeks_give_artifacts_that_agree_with_their_models(kind: str) -> Non
         check_agreement(regressor, lineage, content, points)
         artifact = read_artifact(artifact_key("models", lineage.trained_at, content), content)
         placed = points["orders_placed"].to_numpy()
-        written = artifact.estimate(points["product_code"].tolist(), placed)
+        written = artifact.estimate(points.assign(orders_placed=placed))
         np.testing.assert_allclose(written, regressor.predict(points), rtol=2e-6, atol=1e-4)
         assert written.min() >= 0.0
-        assert np.isnan(artifact.estimate(["SKU999", ""], [1.0, 1.0])).all()
+        assert np.isnan(
+            artifact.estimate({"product_code": ["SKU999", ""], "orders_placed": [1.0, 1.0]})
+        ).all()
 
 
 def test_ten_thousand_curves_fit_into_a_megabyte() -> None:
@@ -211,4 +213,6 @@ def test_an_unknown_product_gets_no_estimate(orders: pd.DataFrame, model: Traine
     content = write_artifact(model.regressor, lineage)
     key = artifact_key("models", lineage.trained_at, content)
 
-    assert np.isnan(read_artifact(key, content).estimate(["SKU999"], [1.0])).all()
+    assert np.isnan(
+        read_artifact(key, content).estimate({"product_code": ["SKU999"], "orders_placed": [1.0]})
+    ).all()

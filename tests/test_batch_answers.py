@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 
 from pipeline.artifact_reader import DispatchModel
 from pipeline.batch_answers import SLICE_ORDERS, answer_batch
-from pipeline.request_guard import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
 from pipeline.model_answers import ModelAnswers
+from pipeline.request_guard import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
 from pipeline.serve_model import create_app
 from pipeline.service_metrics import ServiceMetrics
 from tests.helpers import EXAMPLE

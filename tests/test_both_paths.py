@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.artifact_reader import OrderColumns
 from pipeline.dispatch_service import DispatchService
 from pipeline.request_guard import MAX_BODY_BYTES, RequestGuard
 from pipeline.serve_model import create_app
@@ -42,12 +43,13 @@ MADE_UP = settings(
 class SensitiveModel(HandMadeModel):
     """A model whose estimate changes with the last bit of the orders placed."""
 
-    def estimate(
-        self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def estimate(self, orders: OrderColumns) -> npt.NDArray[np.float64]:
         """Return hours, shape (n_rows,), that have nothing to do with dispatching."""
-        bits = np.asarray(orders_placed, dtype=np.float64).view(np.uint64) % 99_991
-        return bits / 100 + super().estimate(product_codes, np.zeros(len(bits)))
+        placed = np.asarray(orders.get("orders_placed"), dtype=np.float64)
+        bits = placed.view(np.uint64) % 99_991
+        codes = orders.get("product_code")
+        level = super().estimate({"product_code": codes, "orders_placed": np.zeros(len(bits))})
+        return bits / 100 + level
 
 
 class Counting:

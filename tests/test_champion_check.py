@@ -20,11 +20,9 @@ from pipeline.artifact_format import (
     HOURS_OUTPUT,
     LINEAGE_METADATA,
     MODELS,
-    ORDERS_INPUT,
-    PRODUCT_INPUT,
     artifact_key,
 )
-from pipeline.artifact_reader import DispatchModel
+from pipeline.artifact_reader import DispatchModel, OrderColumns
 from pipeline.champion_check import (
     Challenger,
     champion_on_grid,
@@ -71,10 +69,9 @@ class LineChampion(DispatchModel):
         super().__init__("time_to_dispatch_champion", lineage, session=None)
         self.lines = lines
 
-    def estimate(
-        self, product_codes: object, orders_placed: object
-    ) -> npt.NDArray[np.float64]:
-        return estimate(self.lines, np.asarray(product_codes), np.asarray(orders_placed))
+    def estimate(self, orders: OrderColumns) -> npt.NDArray[np.float64]:
+        codes, placed = orders.get("product_code"), orders.get("orders_placed")
+        return estimate(self.lines, np.asarray(codes), np.asarray(placed))
 
 
 class VanishingStore:
@@ -259,12 +256,12 @@ def artifact_with(lineage_json: str) -> bytes:
                 ["slope"],
                 value=helper.make_tensor("value", TensorProto.DOUBLE, [1, 1], [0.05]),
             ),
-            helper.make_node("Mul", [ORDERS_INPUT, "slope"], [HOURS_OUTPUT]),
+            helper.make_node("Mul", ["orders_placed", "slope"], [HOURS_OUTPUT]),
         ],
         "time_to_dispatch",
         [
-            helper.make_tensor_value_info(PRODUCT_INPUT, TensorProto.STRING, rows),
-            helper.make_tensor_value_info(ORDERS_INPUT, TensorProto.DOUBLE, rows),
+            helper.make_tensor_value_info("product_code", TensorProto.STRING, rows),
+            helper.make_tensor_value_info("orders_placed", TensorProto.DOUBLE, rows),
         ],
         [helper.make_tensor_value_info(HOURS_OUTPUT, TensorProto.DOUBLE, rows)],
     )
@@ -297,7 +294,9 @@ def test_the_newest_model_is_the_champion(tmp_path: Path) -> None:
 
     assert champion is not None
     assert champion.lineage == lineage
-    assert champion.estimate(["SKU001"], [100]) == pytest.approx([5.0])
+    assert champion.estimate({"product_code": ["SKU001"], "orders_placed": [100]}) == pytest.approx(
+        [5.0]
+    )
 
 
 def test_a_damaged_champion_ends_the_stage_and_the_message_says_the_way_out(

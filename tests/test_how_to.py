@@ -196,7 +196,7 @@ def test_the_new_candidate_wins_where_hours_jump_and_can_be_published() -> None:
     assert artifact.lineage.regressor == "boosted trees"
     assert behaviour_failures(model.grid, week["hours_to_dispatch"].max()) == []
     grid = fine_grid(week)
-    hours = artifact.estimate(grid["product_code"].tolist(), grid["orders_placed"].to_numpy())
+    hours = artifact.estimate(grid)
     rising = grid.assign(hours=hours).sort_values(["product_code", "orders_placed"])
     steps = rising.groupby("product_code")["hours"].diff().dropna()
     assert steps.min() >= 0

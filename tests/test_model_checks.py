@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.curve_segments import Floats
-from pipeline.dispatch_curves import FEATURES, DispatchCurve, PerProductCurve
+from pipeline.dispatch_curves import DispatchCurve, PerProductCurve
 from pipeline.model_checks import (
     GRID_POINTS,
     GridEstimates,
@@ -20,6 +20,7 @@ from pipeline.model_checks import (
 )
 from pipeline.model_lineage import Metrics, Outliers
 from pipeline.model_selection import Judged
+from pipeline.order_fields import FEATURES
 from pipeline.order_simulator import simulate_orders
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.curve_segments import Floats
-from pipeline.dispatch_curves import FEATURES
 from pipeline.model_selection import CANDIDATES, Choice, choose_candidate
+from pipeline.order_fields import FEATURES
 from pipeline.order_simulator import simulate_orders
 
 pytestmark = pytest.mark.statistics

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from pipeline.curve_segments import Floats
-from pipeline.dispatch_curves import FEATURES, PerProductCurve
+from pipeline.dispatch_curves import PerProductCurve
 from pipeline.model_selection import CANDIDATES
 from pipeline.model_training import TrainedModel, train_on
+from pipeline.order_fields import FEATURES
 from pipeline.order_simulator import NOISE_HOURS, simulate_orders
 from pipeline.stage_errors import DatasetError
 

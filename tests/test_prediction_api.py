@@ -1,7 +1,7 @@
 """The HTTP interface: right answers for good requests, and 4xx with reasons for all others."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.artifact_format import MODELS
-from pipeline.artifact_reader import DispatchModel
+from pipeline.artifact_reader import DispatchModel, OrderColumns
 from pipeline.dispatch_service import DispatchService
 from pipeline.model_lineage import ProductCatalogue
 from pipeline.serve_model import create_app
@@ -73,11 +73,9 @@ class HandMadeModel(DispatchModel):
     def __init__(self) -> None:
         super().__init__("by_hand", HAND_MADE_LINEAGE, session=None)
 
-    def estimate(
-        self, product_codes: Sequence[str], orders_placed: Sequence[float] | npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def estimate(self, orders: OrderColumns) -> npt.NDArray[np.float64]:
         """Return the estimated hours to dispatch, shape (n_rows,)."""
-        return 2.12 + 0.055 * np.asarray(orders_placed, dtype=np.float64)
+        return 2.12 + 0.055 * np.asarray(orders.get("orders_placed"), dtype=np.float64)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +109,7 @@ def test_the_estimate_is_that_of_the_model_to_two_decimals(
     orders: str, client: TestClient, served_model: DispatchModel
 ) -> None:
     status, answer = post(client, request(orders=orders.replace("_", "")))
-    (hours,) = served_model.estimate(["SKU001"], [float(orders)])
+    (hours,) = served_model.estimate({"product_code": ["SKU001"], "orders_placed": [float(orders)]})
     assert status == 200
     assert answer["est_hours_to_dispatch"] == round(float(hours), 2)
 
@@ -163,7 +161,7 @@ def test_both_versions_answer_with_the_estimate_of_the_model(
     body = request(str(orders))
     _, answer = post(client, body)
     status, answer_with_interval = post(client, body, PREDICTION_WITH_INTERVAL)
-    estimates = served_model.estimate(["SKU001"], [orders])
+    estimates = served_model.estimate({"product_code": ["SKU001"], "orders_placed": [orders]})
     (lower,), (upper,) = served_model.bounds(["SKU001"], estimates)
     assert status == 200
     assert answer_with_interval == answer | {
@@ -172,7 +170,9 @@ def test_both_versions_answer_with_the_estimate_of_the_model(
             "lower_hours": round(float(lower), 2),
             "upper_hours": round(float(upper), 2),
         },
-        "extrapolated": served_model.predict(["SKU001"], [orders]).extrapolated.item(),
+        "extrapolated": served_model.predict(
+            {"product_code": ["SKU001"], "orders_placed": [orders]}
+        ).extrapolated.item(),
     }
 
 

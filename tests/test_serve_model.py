@@ -18,8 +18,8 @@ from fastapi.testclient import TestClient
 
 from pipeline.artifact_format import MODELS
 from pipeline.artifact_reader import DispatchModel
-from pipeline.dispatch_service import DispatchService
 from pipeline.directory_store import DirectoryStore
+from pipeline.dispatch_service import DispatchService
 from pipeline.serve_model import (
     LazyApp,
     app,
@@ -161,7 +161,12 @@ def test_many_clients_at_once_get_right_answers(
     with running_service(str(trained_store)) as url, ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(predict, [url] * len(codes), codes, orders))
     estimates = [answer["est_hours_to_dispatch"] for answer in answers]
-    assert estimates == [round(hours, 2) for hours in served_model.estimate(codes, orders).tolist()]
+    assert estimates == [
+        round(hours, 2)
+        for hours in served_model.estimate(
+            {"product_code": codes, "orders_placed": orders}
+        ).tolist()
+    ]
     assert len(set(estimates)) > 100  # so an answer to somebody else's request would show
 
 
@@ -319,7 +324,7 @@ def test_the_service_imports_no_training_code_and_prints_nothing(trained_store: 
         "import sys; from pipeline.serve_model import DispatchService as Service;"
         "from pipeline.stage_settings import ServeSettings as Settings;"
         "service = Service(Settings.from_arguments(sys.argv[1:]));"
-        "service.answers().model.estimate(['SKU001'], [112]);"
+        "service.answers().model.estimate({'product_code': ['SKU001'], 'orders_placed': [112]});"
         "print(*sys.modules)"
     )
     done = subprocess.run(

@@ -46,7 +46,9 @@ def test_the_newest_week_becomes_a_model(
     assert model.lineage.metrics.test_rows == pytest.approx(200, abs=5)
     assert model.lineage.outliers.rows == 0
     assert model.lineage.refused_because == ()
-    assert model.estimate(["SKU001"], [112])[0] == pytest.approx(8.28, abs=0.3)
+    assert model.estimate({"product_code": ["SKU001"], "orders_placed": [112]})[0] == pytest.approx(
+        8.28, abs=0.3
+    )
 
 
 def test_main_without_arguments_uses_the_environment(
@@ -97,7 +99,9 @@ def test_an_odd_product_gets_a_sensible_curve_and_is_named(
     model = load_model(open_store(str(sample_store)))
     mean_orders = odd_rows["orders_placed"].mean()
     mean_hours = odd_rows["hours_to_dispatch"].mean()
-    low, middle, high = model.estimate(["ODD"] * 3, [0, mean_orders, 2 * mean_orders])
+    low, middle, high = model.estimate(
+        {"product_code": ["ODD"] * 3, "orders_placed": [0, mean_orders, 2 * mean_orders]}
+    )
     assert 0 <= low <= middle <= high
     assert middle == pytest.approx(mean_hours, rel=0.1)
 
@@ -143,7 +147,7 @@ def test_a_product_whose_hours_fall_is_published_with_a_slope_of_zero(
     assert main([str(sample_store)]) == 0
 
     model = load_model(open_store(str(sample_store)))
-    least, most = model.estimate(["SKU002"] * 2, [0, 320])
+    least, most = model.estimate({"product_code": ["SKU002"] * 2, "orders_placed": [0, 320]})
     assert least == most == pytest.approx(fallen[falls].median(), abs=1.5)
     assert model.lineage.remarks.falling == model.lineage.remarks.flat == ("SKU002",)
     assert "Products with a slope of zero, since hours fall as orders rise: 'SKU002'." in (
@@ -213,7 +217,9 @@ def test_a_few_mis_keyed_labels_are_listed_and_do_not_move_the_model(sample_stor
     for row in outliers.farthest:
         assert row.est_hours_to_dispatch == pytest.approx(row.hours_to_dispatch / 10, abs=3)
     for code, slope in HOURS_PER_ORDER.items():
-        assert model.estimate([code], [200]) == pytest.approx([200 * slope], abs=0.3)
+        assert model.estimate({"product_code": [code], "orders_placed": [200]}) == pytest.approx(
+            [200 * slope], abs=0.3
+        )
 
 
 def test_too_many_outliers_are_refused(
@@ -259,7 +265,7 @@ def test_the_intervals_hold_the_share_of_a_fresh_week_that_was_asked_for(
     model = load_model(open_store(str(sample_store)))
     fresh = simulate_orders(5_000, seed=77)
     codes = fresh["product_code"].tolist()
-    lower, upper = model.bounds(codes, model.estimate(codes, fresh["orders_placed"].to_numpy()))
+    lower, upper = model.bounds(codes, model.estimate(fresh))
     assert fresh[HOURS].between(lower, upper).mean() == pytest.approx(level, abs=0.04)
     assert model.lineage.interval.level == level
     # The interval of normal noise reaches 0.674 standard deviations for 50 %, and 1.645 for 90 %.
