@@ -132,9 +132,7 @@ def measure_interference(
 
 
 @contextmanager
-def batch_requests(
-    world: ServingWorld, server: RunningServer, size: int
-) -> Iterator[Requests]:
+def batch_requests(world: ServingWorld, server: RunningServer, size: int) -> Iterator[Requests]:
     """Prepare batches of one size, and see that one is answered rightly.
 
     Raises:

@@ -163,9 +163,7 @@ def tally_kinds(outcomes: Sequence[Outcome]) -> list[Tally]:
 def tally_goals(outcomes: Sequence[Outcome]) -> list[Tally]:
     """Count what there are goals for: the sound weeks, and all bad ones together."""
     sound = _tally("all sound weeks", [week for week in outcomes if week.kind == SOUND])
-    bad = _tally(
-        "all bad weeks", [week for week in outcomes if week.kind not in (SOUND, ANY_SWAP)]
-    )
+    bad = _tally("all bad weeks", [week for week in outcomes if week.kind not in (SOUND, ANY_SWAP)])
     sound_met = None if sound.share is None else sound.share <= MOST_SOUND_REFUSED
     bad_met = None if bad.share is None else bad.share >= LEAST_BAD_REFUSED
     return [

@@ -100,9 +100,7 @@ class World:
         weights = np.ones_like(self.products.rows) if self.fresh_is_even else self.products.rows
         return self.draw_week(FRESH_ROWS, self.random(FRESH_STREAM), weights)
 
-    def draw_week(
-        self, rows: int, random: np.random.Generator, weights: Integers
-    ) -> pd.DataFrame:
+    def draw_week(self, rows: int, random: np.random.Generator, weights: Integers) -> pd.DataFrame:
         """Draw rows of a week: product codes, orders placed and hours to dispatch.
 
         Args:
@@ -127,9 +125,7 @@ class World:
         orders = random.integers(BUSIEST_DAY + 1, size=len(product))
         level = self._level(product, orders)
         hours = np.maximum(random.normal(level, self._noise(level)), 0.0)
-        return pd.DataFrame(
-            {PRODUCT: self.products.codes[product], ORDERS: orders, HOURS: hours}
-        )
+        return pd.DataFrame({PRODUCT: self.products.codes[product], ORDERS: orders, HOURS: hours})
 
     def _level(self, product: Integers, orders: Integers) -> Floats:
         """Return the mean hours before the floor at zero."""

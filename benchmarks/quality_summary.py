@@ -118,9 +118,7 @@ class Summary(NamedTuple):
         }
 
 
-def summarise(
-    world: str, results: Sequence[SeedResult], trees: Sequence[TreeResult]
-) -> Summary:
+def summarise(world: str, results: Sequence[SeedResult], trees: Sequence[TreeResult]) -> Summary:
     """Take the means over the seeds of a world."""
     judgements = [result.judgement for result in results if result.judgement is not None]
     ratios = [judgement.ratio for judgement in judgements]

@@ -56,9 +56,7 @@ def single_as_json(measurements: Sequence[Measurement]) -> list[dict[str, object
             "busy": one.busy(),
             "goals": {
                 "rate of ceiling": goal_met(RATE_OF_CEILING.get(one.name), _rate(one, found)),
-                "rate of plain": goal_met(
-                    RATE_OF_PLAIN.get(one.name), _rate(one, found, PLAIN)
-                ),
+                "rate of plain": goal_met(RATE_OF_PLAIN.get(one.name), _rate(one, found, PLAIN)),
                 "p99 of ceiling": goal_met(P99_OF_CEILING.get(one.name), _p99(one, found)),
             },
         }

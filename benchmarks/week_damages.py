@@ -62,9 +62,7 @@ def labels_too_long(
     return week.assign(**{HOURS: week[HOURS] + LATE_HOURS})
 
 
-def many_outliers(
-    week: pd.DataFrame, slopes: Floats, random: np.random.Generator
-) -> pd.DataFrame:
+def many_outliers(week: pd.DataFrame, slopes: Floats, random: np.random.Generator) -> pd.DataFrame:
     """Make 30 % of the labels ten times too large."""
     return with_mis_keyed_labels(week, OUTLIER_SHARE, random)
 

@@ -109,9 +109,7 @@ def an_order(products: Any) -> Mapping[str, Any]:
     """
     try:
         product = products["products"][0]
-        return {
-            "product_code": product["product_code"], "orders_placed": product["most_orders"]
-        }
+        return {"product_code": product["product_code"], "orders_placed": product["most_orders"]}
     except (KeyError, IndexError, TypeError) as error:
         raise SmokeFailure(f"{PRODUCTS} names no product: {products!r}") from error
 

@@ -90,9 +90,7 @@ class DispatchModel:
         estimates[[code not in self._position for code in codes]] = np.nan
         return estimates
 
-    def bounds(
-        self, product_codes: Sequence[str], estimates: Floats
-    ) -> tuple[Floats, Floats]:
+    def bounds(self, product_codes: Sequence[str], estimates: Floats) -> tuple[Floats, Floats]:
         """Return the lower and upper bounds of the prediction intervals, each of shape (n_rows,).
 
         The share of orders that `lineage.interval.level` says is dispatched between them.
@@ -124,9 +122,7 @@ class DispatchModel:
         positions = map(self._position.__getitem__, product_codes)
         return np.fromiter(positions, np.intp, len(product_codes))
 
-    def _bounds_at(
-        self, positions: npt.NDArray[np.intp], hours: Floats
-    ) -> tuple[Floats, Floats]:
+    def _bounds_at(self, positions: npt.NDArray[np.intp], hours: Floats) -> tuple[Floats, Floats]:
         half_width = self.lineage.interval.half_width(hours, self._relative_noise[positions])
         return np.maximum(hours - half_width, 0.0), hours + half_width
 
@@ -220,9 +216,7 @@ def _open_session(key: str, content: bytes) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no class of their own in common
         raise ArtifactError(f"The model {key} is not an ONNX model: {_reason(error)}") from error
     names = {tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())}

@@ -15,9 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from pipeline.service_metrics import ServiceMetrics
 from pipeline.stage_settings import ServeSettings
 
-REQUEST_TIMEOUT = (
-    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-)
+REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class _Phase(NamedTuple):

@@ -144,9 +144,7 @@ def _separated_rows(content: bytes) -> OrderRows:
     lines = _lines(content)
     header = next(lines)
     width = max(chain([len(header)], map(len, lines)))
-    chunks = _read_csv(
-        content, dtype=str, names=range(width), header=None, chunksize=CHUNK_ROWS
-    )
+    chunks = _read_csv(content, dtype=str, names=range(width), header=None, chunksize=CHUNK_ROWS)
     separated = [
         _separated(chunk.drop(index=HEADER_ROW, errors="ignore").fillna(""), header)
         for chunk in chunks

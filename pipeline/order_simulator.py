@@ -81,9 +81,7 @@ def simulate_orders(
     orders = random.integers(BUSIEST_DAY + 1, size=rows)
     noise = random.normal(scale=NOISE_HOURS, size=rows)
     hours = np.maximum(slopes[product] * orders + noise, 0.0)
-    return pd.DataFrame(
-        {PRODUCT: products[product], ORDERS: orders, HOURS: hours.round(3)}
-    )
+    return pd.DataFrame({PRODUCT: products[product], ORDERS: orders, HOURS: hours.round(3)})
 
 
 if __name__ == "__main__":

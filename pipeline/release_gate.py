@@ -65,9 +65,7 @@ def _compare(
         grid=model.grid,
         rows=np.array(lineage.catalogue.rows),
     )
-    return compare_with_champion(
-        champion, challenger, lineage.dataset.sha256, settings.max_shift
-    )
+    return compare_with_champion(champion, challenger, lineage.dataset.sha256, settings.max_shift)
 
 
 def _largest_label(model: TrainedModel, dataset: WeeklyDataset) -> float:

@@ -185,9 +185,7 @@ def _about_model(model: DispatchModel) -> Iterator[Metric]:
     lineage = model.lineage
     labels = ["model_version", "regressor", "git_commit", "dataset"]
     values = [model.version, lineage.regressor, lineage.git_commit or "", lineage.dataset.key]
-    info = GaugeMetricFamily(
-        "ttd_model_info", "The model that is served; always 1.", labels=labels
-    )
+    info = GaugeMetricFamily("ttd_model_info", "The model that is served; always 1.", labels=labels)
     info.add_metric(values, 1)
     yield info
     now = time.time()

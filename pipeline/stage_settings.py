@@ -177,9 +177,7 @@ class ServeSettings(StoreSettings):
         default=None,
         description="key that clients send as X-API-Key; several with commas between them",
     )
-    answer_cache: int = Field(
-        default=4096, ge=0, description="answers to remember"
-    )
+    answer_cache: int = Field(default=4096, ge=0, description="answers to remember")
     max_concurrency: int = Field(
         default=100, ge=1, description="requests worked on at once, beyond which others get 503"
     )

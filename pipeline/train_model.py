@@ -128,9 +128,7 @@ def _publish(
     LOG.info(f"Published {store.url}/{key} ({len(artifact):,} bytes).")
 
 
-def _go_on_with(
-    champion: DispatchModel, refusal: PipelineError, settings: TrainSettings
-) -> None:
+def _go_on_with(champion: DispatchModel, refusal: PipelineError, settings: TrainSettings) -> None:
     """Tell people of a refusal that does not stop the deployment, as `--on-refusal keep` says."""
     message = f"{refusal} Going on with {champion.version}, since --on-refusal is keep."
     LOG.error(message)

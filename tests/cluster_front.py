@@ -22,9 +22,7 @@ DISCOVERY: dict[str, Any] = {
             }
         ],
     },
-    "/apis/apps/v1": {
-        "kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [KIND]
-    },
+    "/apis/apps/v1": {"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [KIND]},
 }
 SERVICE = "/apis/apps/v1/namespaces/time-to-dispatch/deployments/serve-model"
 
@@ -84,8 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _status(code: int, reason: str) -> dict[str, Any]:
     return {
-        "kind": "Status", "apiVersion": "v1", "status": "Failure",
-        "message": "not for you", "reason": reason, "code": code,
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": "not for you",
+        "reason": reason,
+        "code": code,
     }
 
 

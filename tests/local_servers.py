@@ -43,9 +43,7 @@ def s3_server(address: str = "127.0.0.1") -> Iterator[str]:
     """Run an empty S3 server as a process on an address of this machine, and yield its URL."""
     port = free_port(address)
     command = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             wait_for(f"http://{address}:{port}/moto-api/", process=server)
             yield f"http://{address}:{port}"

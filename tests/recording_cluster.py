@@ -93,9 +93,7 @@ class RecordingCluster(ThreadingHTTPServer):
     def listed(self, resource: str, namespace: str | None, query: dict[str, list[str]]) -> Object:
         """Return the list of the objects that a query selects."""
         wanted = dict(
-            part.split("=")
-            for part in query.get("labelSelector", [""])[0].split(",")
-            if part
+            part.split("=") for part in query.get("labelSelector", [""])[0].split(",") if part
         )
         name = query.get("fieldSelector", [""])[0].removeprefix("metadata.name=")
         return {

@@ -28,9 +28,7 @@ NOW = datetime(2026, 11, 20, 23, 30, 0, 123456, tzinfo=UTC)
 REJECTED = pd.DataFrame({"reason": ["orders_placed is negative"] * 3})
 
 
-def lineage_of(
-    orders: pd.DataFrame, model: TrainedModel, trained_at: datetime = NOW
-) -> Lineage:
+def lineage_of(orders: pd.DataFrame, model: TrainedModel, trained_at: datetime = NOW) -> Lineage:
     dataset = WeeklyDataset("datasets/week.csv", "0" * 64, NOW, orders, REJECTED)
     return gather_lineage(trained_at, dataset, model)
 
@@ -90,8 +88,15 @@ def odd_orders(kind: str) -> pd.DataFrame:
 @pytest.mark.parametrize(
     "kind",
     [
-        "congested", "odd products", "one order count", "two order counts", "huge hours",
-        "no hours", "huge orders", "one product", "codes that look like numbers",
+        "congested",
+        "odd products",
+        "one order count",
+        "two order counts",
+        "huge hours",
+        "no hours",
+        "huge orders",
+        "one product",
+        "codes that look like numbers",
     ],
 )
 def test_odd_weeks_give_artifacts_that_agree_with_their_models(kind: str) -> None:

@@ -216,9 +216,7 @@ def sound_week(seed: int, rows: int = 1_000) -> pd.DataFrame:
 
 def week_with(hours: Floats, orders: float = 100.0, code: str = "A") -> pd.DataFrame:
     """Return a row for each label, all of one product and order count."""
-    return pd.DataFrame(
-        {"product_code": code, "orders_placed": orders, "hours_to_dispatch": hours}
-    )
+    return pd.DataFrame({"product_code": code, "orders_placed": orders, "hours_to_dispatch": hours})
 
 
 def comparison_with(
@@ -462,9 +460,7 @@ def test_products_are_shifted_beyond_the_factor(
     champion = LineChampion(lineage_of(orders, 0.5), {"A": (4.0, 0.0)})
     challenger = Challenger(orders, np.ones(3), *grid_of(orders, {"A": (4.0 * ratio, 0.0)}))
 
-    assert (
-        compare_with_champion(champion, challenger, THIS_WEEK, max_shift).shifted_share == share
-    )
+    assert compare_with_champion(champion, challenger, THIS_WEEK, max_shift).shifted_share == share
 
 
 @pytest.mark.parametrize("hours", [0.0, -1.0])
@@ -479,7 +475,9 @@ def test_estimates_of_zero_come_first_and_have_shifted(hours: float) -> None:
     )
 
     assert [(shift.product_code, shift.ratio) for shift in found.shifts] == [
-        ("B", 0.0), ("C", 0.25), ("A", pytest.approx(1.1))
+        ("B", 0.0),
+        ("C", 0.25),
+        ("A", pytest.approx(1.1)),
     ]
     assert found.shifted_share == pytest.approx(2 / 3)
     assert found.median_ratio == 0.25
@@ -598,9 +596,7 @@ def test_a_week_is_refused_that_surprises_the_champion(error: float, refused: bo
 
 
 def test_its_own_dataset_does_not_surprise_the_champion() -> None:
-    comparison = comparison_with(
-        champion_error_hours=9.0, recorded_hours=1.0, same_dataset=True
-    )
+    comparison = comparison_with(champion_error_hours=9.0, recorded_hours=1.0, same_dataset=True)
 
     assert shift_failures(comparison, MAX_SHIFT) == []
 

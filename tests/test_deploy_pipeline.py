@@ -71,9 +71,7 @@ def stand_in(
         state = [deployed, updated] if deployed else None
         url = cluster.url
         script.write_text(
-            STAND_IN.format(
-                python=sys.executable, folder=tmp_path, state=state, url=url, code=code
-            )
+            STAND_IN.format(python=sys.executable, folder=tmp_path, state=state, url=url, code=code)
         )
         script.chmod(0o755)
         monkeypatch.setenv("BODYWORK", str(script))

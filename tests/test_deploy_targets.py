@@ -47,7 +47,10 @@ def test_arguments_are_passed_on(arguments: list[str], recipe: str) -> None:
 def test_a_missing_aws_command_line_is_told() -> None:
     done = subprocess.run(
         ["make", "aws"],
-        cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
     )
 
     assert done.returncode != 0

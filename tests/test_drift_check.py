@@ -84,7 +84,12 @@ def test_a_week_like_the_last_breaches_nothing(seed: int) -> None:
     )
 
     assert [measure.name for measure in measures] == [
-        ORDERS_STABILITY, PRODUCT_STABILITY, NEW_SHARE, VANISHED_SHARE, ERROR_RATIO, COVERAGE
+        ORDERS_STABILITY,
+        PRODUCT_STABILITY,
+        NEW_SHARE,
+        VANISHED_SHARE,
+        ERROR_RATIO,
+        COVERAGE,
     ]
     assert not any(measure.breached for measure in measures)
     assert drift_warnings(measures) == []
@@ -179,8 +184,9 @@ def test_a_histogram_of_one_bin_measures_nothing() -> None:
         update={"orders_placed": Histogram(edges=(0.0, 320.0), counts=(1_000,))}
     )
 
-    measures = measures_of(LineChampion(lineage, dict.fromkeys(HOURS_PER_ORDER, (5.0, 0.0))),
-                           sound_week(2))
+    measures = measures_of(
+        LineChampion(lineage, dict.fromkeys(HOURS_PER_ORDER, (5.0, 0.0))), sound_week(2)
+    )
 
     assert measures[ORDERS_STABILITY].value is None
     assert not measures[ORDERS_STABILITY].breached
@@ -251,9 +257,9 @@ def test_product_codes_may_be_categories() -> None:
 def test_the_error_is_compared_with_that_of_the_champion_s_own_week(
     error: float, recorded: float, ratio: float
 ) -> None:
-    found = measures_of(
-        champion_of(sound_week(1)), sound_week(2), error, recorded_hours=recorded
-    )[ERROR_RATIO]
+    found = measures_of(champion_of(sound_week(1)), sound_week(2), error, recorded_hours=recorded)[
+        ERROR_RATIO
+    ]
 
     assert found.value == pytest.approx(ratio)
     assert found.breached == (ratio > 2)

@@ -209,9 +209,7 @@ def test_histogram_trees_agree_and_may_be_refused_for_negative_estimates(lineage
     fitted = HISTOGRAM_TREES.fit(week)
 
     check_everywhere(fitted, week, lineage)
-    failures = behaviour_failures(
-        estimate_on_grid(fitted, week), week["hours_to_dispatch"].max()
-    )
+    failures = behaviour_failures(estimate_on_grid(fitted, week), week["hours_to_dispatch"].max())
     assert len(failures) == 1
     assert failures[0].startswith("estimates are negative")
 
@@ -245,9 +243,7 @@ def test_with_absolute_error_the_trees_may_fall() -> None:
     week = whole_week()
     model = _histogram_trees(loss="absolute_error", max_iter=30).fit(week)
 
-    failures = behaviour_failures(
-        estimate_on_grid(model, week), week["hours_to_dispatch"].max()
-    )
+    failures = behaviour_failures(estimate_on_grid(model, week), week["hours_to_dispatch"].max())
     assert any(failure.startswith("estimates fall") for failure in failures)
 
 

@@ -143,9 +143,7 @@ def test_a_stage_that_fails_makes_the_pod_fail(
 ) -> None:
     store = tmp_path / "store"
     (store / "datasets").mkdir(parents=True)
-    with pod(
-        image, repository, "train_model", tmp_path / "pod", TTD_STORE=str(store)
-    ) as training:
+    with pod(image, repository, "train_model", tmp_path / "pod", TTD_STORE=str(store)) as training:
         assert training.wait(PATIENCE_SECONDS) == 1
     assert "ERROR - train_model.main" in (tmp_path / "pod" / "log").read_text()
 

@@ -63,7 +63,14 @@ def test_the_catalogue_holds_rows_and_range_of_each_product_by_code() -> None:
 
     catalogue = lineage.catalogue
     assert catalogue.product_code == (
-        "FALLS", "FEW", "SAME", "SKU001", "SKU002", "SKU003", "SKU004", "SKU005"
+        "FALLS",
+        "FEW",
+        "SAME",
+        "SKU001",
+        "SKU002",
+        "SKU003",
+        "SKU004",
+        "SKU005",
     )
     assert catalogue.rows[:3] == (60, 4, 12)
     assert sum(catalogue.rows) == 876

@@ -309,8 +309,6 @@ def test_a_running_service_looks_into_a_bucket_too(
 def assert_serves_next(service: WatchedService, next_store: Path, store: ObjectStore) -> None:
     """Publish the next model in the store of a running service, and see that it is served."""
     newer = publish(next_store, store)
-    wait_until(
-        lambda: predict(service.url)["model_version"] == newer, "the newer model is served"
-    )
+    wait_until(lambda: predict(service.url)["model_version"] == newer, "the newer model is served")
     assert service.metric("ttd_model_info", model_version=newer) == 1
     assert service.metric("ttd_model_reloads_total", outcome="served") == 1

@@ -136,7 +136,7 @@ def test_the_points_are_those_of_test_rows_and_grid() -> None:
 
     assert list(points.columns) == FEATURES
     assert len(points) == len(model.test.rows) + model.grid.hours.size
-    on_grid = model.regressor.predict(points[-model.grid.hours.size:])
+    on_grid = model.regressor.predict(points[-model.grid.hours.size :])
     assert on_grid.tolist() == model.grid.hours.ravel().tolist()
 
 

@@ -86,9 +86,7 @@ def test_three_percent_of_labels_times_ten_hardly_change_the_noise(growth: float
     residuals = (0.8 + growth * estimates) * normal
     clean = settled_noise(product, estimates, residuals, PRODUCTS)
 
-    noise = settled_noise(
-        product, estimates, with_outliers(residuals, estimates, seed=8), PRODUCTS
-    )
+    noise = settled_noise(product, estimates, with_outliers(residuals, estimates, seed=8), PRODUCTS)
 
     plain_share = with_outliers(residuals, estimates, seed=8).std() / residuals.std()
     assert plain_share > 5

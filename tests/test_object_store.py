@@ -40,7 +40,11 @@ def test_keys_are_listed_in_order(store: ObjectStore) -> None:
         store.write_new(f"models/{name}", b"content")
 
     assert store.list_keys("models") == [
-        "models/B", "models/a", "models/a|b c+d:e", "models/b", "models/ä"
+        "models/B",
+        "models/a",
+        "models/a|b c+d:e",
+        "models/b",
+        "models/ä",
     ]
 
 

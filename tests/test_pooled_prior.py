@@ -161,9 +161,7 @@ def test_no_rise_stays_negative_and_the_rest_is_the_most_likely(seed: int) -> No
     spread = random.normal(size=(4, 4))
     prior = Prior(np.ones(4), spread @ spread.T + 0.1 * np.eye(4))
     hours = random.normal(size=12)
-    sums = LeastSquaresSums(
-        np.array([12]), (columns.T @ columns)[None], (columns.T @ hours)[None]
-    )
+    sums = LeastSquaresSums(np.array([12]), (columns.T @ columns)[None], (columns.T @ hours)[None])
     coefficients = update(sums, prior).means
     coefficients[0, 1] = -abs(coefficients[0, 1]) - 0.5
 

@@ -110,9 +110,7 @@ def test_bodywork_s_arguments_are_those_of_the_stages() -> None:
         ("notify_failure", {"alerts"}),
     ],
 )
-def test_a_stage_needs_no_package_index_and_gets_its_secrets(
-    stage: str, secrets: Set[str]
-) -> None:
+def test_a_stage_needs_no_package_index_and_gets_its_secrets(stage: str, secrets: Set[str]) -> None:
     config = BODYWORK["stages"][stage]
 
     assert (ROOT / config["executable_module_path"]).is_file()

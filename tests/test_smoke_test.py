@@ -89,8 +89,11 @@ def test_it_runs_as_a_file_alone_with_nothing_but_python(
     alone.write_bytes((ROOT / "deploy" / "smoke_test.py").read_bytes())
     command = [sys.executable, "-I", "-S", str(alone), service, "--wait-seconds", "0"]
     done: CompletedProcess[str] = run(
-        command, cwd=tmp_path, env={"TTD_API_KEY": KEY, "no_proxy": "*"},
-        capture_output=True, text=True,
+        command,
+        cwd=tmp_path,
+        env={"TTD_API_KEY": KEY, "no_proxy": "*"},
+        capture_output=True,
+        text=True,
     )
 
     assert done.returncode == 0, done.stderr

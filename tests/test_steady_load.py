@@ -46,9 +46,7 @@ def result_of(process: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.system
-def test_a_load_tells_what_came_of_its_requests(
-    trained_store: Path, tmp_path: Path
-) -> None:
+def test_a_load_tells_what_came_of_its_requests(trained_store: Path, tmp_path: Path) -> None:
     with loaded_service(trained_store, tmp_path) as (_, load):
         time.sleep(1.5)
         result = result_of(load, tmp_path)

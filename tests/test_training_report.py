@@ -232,7 +232,8 @@ def test_every_section_is_there_and_the_verdict_comes_first() -> None:
 
     assert [names["id"] for tag, names, _ in page.elements if tag == "section"] == SECTIONS
     assert [
-        (names["href"] or "").lstrip("#") for tag, names, _ in page.elements
+        (names["href"] or "").lstrip("#")
+        for tag, names, _ in page.elements
         if tag == "a" and names["href"] != "#remarks"
     ] == [name for name in SECTIONS[1:] if name != "remarks"]
 
@@ -345,9 +346,10 @@ def test_a_breached_measure_is_marked_in_colour_and_in_words() -> None:
 
 
 def test_no_drift() -> None:
-    assert "All measures are as they should be" in read(
-        make_facts(drift=(make_drift(False),))
-    ).text["drift"]
+    assert (
+        "All measures are as they should be"
+        in read(make_facts(drift=(make_drift(False),))).text["drift"]
+    )
     assert "Not measured: there was no champion" in read(make_facts()).text["drift"]
 
 
@@ -359,8 +361,9 @@ def test_the_candidates_and_why_one_was_chosen() -> None:
         ["CurveOfFour", "0.6534 h", "0.0023 h", "0.0045 h", "yes", "✔ chosen"],
         ["CurveOfNine", "0.6511 h", "0.0000 h", "0.0000 h", "yes", ""],
     ]
-    assert "simplest candidate within one standard error of the best, CurveOfNine" in (
-        page.text["candidates"]
+    assert (
+        "simplest candidate within one standard error of the best, CurveOfNine"
+        in (page.text["candidates"])
     )
 
 
@@ -381,7 +384,13 @@ def test_a_champion_is_compared() -> None:
     page = Page(html)
     table = page.table("champion")
     assert [row[1] for row in table[:7]] == [
-        "199", "0.71 h", "0.65 h", "−0.0712 h", "0.63 h", "1.23 %", "1.04"
+        "199",
+        "0.71 h",
+        "0.65 h",
+        "−0.0712 h",
+        "0.63 h",
+        "1.23 %",
+        "1.04",
     ]
     assert "not worse by more than chance" in table[3][2]
     assert table[8:] == [
@@ -435,7 +444,8 @@ def test_outliers_are_listed_and_drawn_unlike_other_rows() -> None:
     assert "shows 20 of 30 outliers: 10 more are not shown" in page.text["outliers"]
     assert "30 rows (3 % of the valid rows)" in page.text["outliers"]
     crosses = [
-        names for tag, names, section in page.elements
+        names
+        for tag, names, section in page.elements
         if tag == "use" and section == "curves" and "#b00020" in (names["style"] or "")
     ]
     assert len(crosses) == 30

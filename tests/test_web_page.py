@@ -51,9 +51,7 @@ def service(trained_store: Path) -> Iterator[str]:
 def guarded_service(trained_store: Path) -> Iterator[str]:
     """Run the service with an API key and behind a prefix, and return its URL with the prefix."""
     environment = {**os.environ, "TTD_API_KEY": KEY}
-    with running_service(
-        str(trained_store), "--root-path", PREFIX, environment=environment
-    ) as url:
+    with running_service(str(trained_store), "--root-path", PREFIX, environment=environment) as url:
         yield url + PREFIX
 
 
@@ -217,9 +215,7 @@ def test_everything_has_a_role_and_a_name(page: Page) -> None:
         expect(page.get_by_role("region", name=region, exact=True)).to_have_count(1)
     expect(estimate(page)).to_have_attribute("aria-live", "polite")
     expect(estimate(page)).to_have_attribute("aria-busy", "false")
-    expect(chart(page)).to_have_accessible_name(
-        "Hours until dispatch of SKU001 by orders placed"
-    )
+    expect(chart(page)).to_have_accessible_name("Hours until dispatch of SKU001 by orders placed")
     expect(page.get_by_role("link", name="Training report (opens in a new tab)")).to_be_visible()
 
 

@@ -65,7 +65,11 @@ class Campaign:
         command += ["--branch", self.settings.branch, "--image", self.settings.image]
         started = time.monotonic()
         done = subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             timeout=900,
         )
         return Deployed(done.returncode, time.monotonic() - started, done.stdout)

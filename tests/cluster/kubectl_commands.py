@@ -63,14 +63,17 @@ def pods(namespace: str, labels: str) -> list[Any]:
     text = kubectl(
         "get", "pods", f"--namespace={namespace}", f"--selector={labels}", "--output=json"
     )
-    return [
-        pod for pod in json.loads(text)["items"] if "deletionTimestamp" not in pod["metadata"]
-    ]
+    return [pod for pod in json.loads(text)["items"] if "deletionTimestamp" not in pod["metadata"]]
 
 
 def delete(kind: str, *names: str, namespace: str = "default") -> None:
     """Delete objects, whether they are there or not, and return when they are gone."""
     kubectl(
-        "delete", kind, *names, f"--namespace={namespace}", "--ignore-not-found",
-        "--cascade=foreground", "--timeout=170s",
+        "delete",
+        kind,
+        *names,
+        f"--namespace={namespace}",
+        "--ignore-not-found",
+        "--cascade=foreground",
+        "--timeout=170s",
     )

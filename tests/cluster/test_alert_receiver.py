@@ -14,9 +14,7 @@ from tests.service_clients import wait_until
 
 
 @pytest.mark.system
-def test_it_prints_the_alerts_one_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_prints_the_alerts_one_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     port = free_port()
     text = (ROOT / "tests" / "cluster" / "alert_receiver.py").read_text()

@@ -81,9 +81,7 @@ def test_the_weekly_deployment_waits_and_deploys_the_image_that_is_tested(
     assert "bodywork create deployment --bodywork-image shop/pipeline:0.1.0" in " ".join(
         container["args"]
     )
-    assert variables == {
-        "GIT_URL": SETTINGS.git_url, "GIT_BRANCH": "master", **SETTINGS.proxies
-    }
+    assert variables == {"GIT_URL": SETTINGS.git_url, "GIT_BRANCH": "master", **SETTINGS.proxies}
 
 
 @pytest.mark.system
@@ -187,7 +185,10 @@ def test_a_bucket_is_removed_with_all_that_is_in_it(s3_endpoint: str) -> None:
     left_over.remove()
 
     client = boto3.client(
-        "s3", endpoint_url=s3_endpoint, region_name="us-east-1", aws_access_key_id="a",
+        "s3",
+        endpoint_url=s3_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="a",
         aws_secret_access_key="b",
     )
     names = {found["Name"] for found in client.list_buckets()["Buckets"]}

@@ -91,7 +91,10 @@ def test_git_clones_the_working_tree_as_bodywork_does(
     ).read_bytes()
     listed = subprocess.run(
         ["git", "ls-remote", variables["GIT_URL"], "refs/heads/master"],
-        check=True, capture_output=True, text=True, env={**os.environ, **variables},
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
     ).stdout
     assert listed.split()[0] == git(tmp_path / "clone", "rev-parse", "HEAD").strip()
 

@@ -78,7 +78,10 @@ class ToolsPod:
         """Make it, and wait until it is ready."""
         apply(tools_objects(image, api_key))
         kubectl(
-            "wait", f"--namespace={NAMESPACE}", "--for=condition=Ready", f"pod/{POD}",
+            "wait",
+            f"--namespace={NAMESPACE}",
+            "--for=condition=Ready",
+            f"pod/{POD}",
             "--timeout=170s",
         )
 
