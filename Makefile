@@ -32,7 +32,7 @@ test: python3.11 .venv/ready chromium kubectl promtool  ## everything that must 
 	$(TOX)-parallel --parallel 2 --parallel-live --parallel-no-spinner
 
 week: .venv/ready  ## add a simulated week of orders: make week [STORE=s3://bucket/prefix]
-	@.venv/bin/python -m pipeline.order_simulator '$(STORE)'
+	@.venv/bin/python -m pipeline.orders.simulator '$(STORE)'
 
 lock: .venv/ready  ## compile the exact pins in requirements*.txt from pyproject.toml
 	$(TOX) -e lock

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.order_worlds import Floats, Products, World, drawn_products
-from pipeline.artifact_reader import DispatchModel
-from pipeline.order_rows import ORDERS, PRODUCT
+from pipeline.model.reader import DispatchModel
+from pipeline.orders.csv_rows import ORDERS, PRODUCT
 
 MOST_ROW_MICROSECONDS = 25
 BATCH_ROWS = 10_000

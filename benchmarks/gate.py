@@ -23,7 +23,7 @@ from benchmarks.result_tables import UNKNOWN, number, print_table, verdict, writ
 from benchmarks.week_damages import ANY_SWAP, DAMAGES
 from benchmarks.weekly_stores import newest_refusal, run_training, temporary_store, week_path
 from benchmarks.worker_processes import map_over_processes
-from pipeline.order_simulator import HOURS_PER_ORDER
+from pipeline.orders.simulator import HOURS_PER_ORDER
 
 WANDER = 0.1
 """Standard deviation of the logarithm of a slope's change from one week to the next."""

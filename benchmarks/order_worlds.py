@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtr
 
-from pipeline.order_rows import COLUMNS, HOURS, ORDERS, PRODUCT
-from pipeline.order_simulator import BUSIEST_DAY, HOURS_PER_ORDER, NOISE_HOURS
+from pipeline.orders.csv_rows import COLUMNS, HOURS, ORDERS, PRODUCT
+from pipeline.orders.simulator import BUSIEST_DAY, HOURS_PER_ORDER, NOISE_HOURS
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -24,9 +24,9 @@ from benchmarks.reference_models import best_possible_hours, least_squares_hours
 from benchmarks.result_tables import write_results
 from benchmarks.weekly_stores import run_training, temporary_store, week_path
 from benchmarks.worker_processes import map_over_processes
-from pipeline.artifact_reader import DispatchModel, load_model
-from pipeline.object_store import open_store
-from pipeline.order_rows import HOURS, PRODUCT
+from pipeline.model.reader import DispatchModel, load_model
+from pipeline.orders.csv_rows import HOURS, PRODUCT
+from pipeline.stores.base import open_store
 
 ROWS_FOR_PRODUCT_COVERAGE = 100
 

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks.order_worlds import Floats, LinePrior, World, floored_mean
-from pipeline.order_rows import HOURS, ORDERS, PRODUCT
+from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
 
 TREE_SETTINGS = {
     "criterion": ["squared_error", "absolute_error"],

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import boto3
 
 from benchmarks.server_processes import HOST, PORT, Server, running
-from pipeline.artifact_format import MODELS
+from pipeline.model.artifact import MODELS
 
 BUCKET = "orders"
 CREDENTIALS = {

@@ -14,10 +14,10 @@ from benchmarks.order_worlds import straight, week_csv
 from benchmarks.reference_models import tree_features
 from benchmarks.server_processes import ServerFailure
 from benchmarks.weekly_stores import run_training, temporary_store, week_path
-from pipeline.artifact_reader import DispatchModel, load_model
-from pipeline.object_store import open_store
-from pipeline.order_rows import HOURS, PRODUCT
-from pipeline.order_simulator import BUSIEST_DAY
+from pipeline.model.reader import DispatchModel, load_model
+from pipeline.orders.csv_rows import HOURS, PRODUCT
+from pipeline.orders.simulator import BUSIEST_DAY
+from pipeline.stores.base import open_store
 
 SEED = 0
 TREE_FILE = "tree.joblib"

@@ -20,9 +20,9 @@ from benchmarks.order_worlds import World, drawn_products, straight, week_csv
 from benchmarks.reference_models import fit_tree
 from benchmarks.result_tables import UNKNOWN, number, print_table, verdict, write_results
 from benchmarks.weekly_stores import temporary_store, week_path
-from pipeline.artifact_format import MODELS
-from pipeline.artifact_reader import load_model
-from pipeline.object_store import open_store
+from pipeline.model.artifact import MODELS
+from pipeline.model.reader import load_model
+from pipeline.stores.base import open_store
 
 PRODUCTS_BY_EXPONENT: Mapping[int, int] = {3: 5, 4: 10, 5: 100, 6: 1_000, 7: 10_000}
 """How many products there are among ten to the power of this exponent rows."""

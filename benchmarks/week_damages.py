@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.order_worlds import Floats, with_mis_keyed_labels
-from pipeline.order_rows import HOURS, PRODUCT
-from pipeline.order_simulator import HOURS_PER_ORDER
+from pipeline.orders.csv_rows import HOURS, PRODUCT
+from pipeline.orders.simulator import HOURS_PER_ORDER
 
 MINUTES_PER_HOUR = 60
 LATE_HOURS = 8

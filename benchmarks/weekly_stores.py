@@ -9,14 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.artifact_format import REFUSED, SUFFIX
-from pipeline.artifact_reader import load_model
-from pipeline.object_store import open_store
-from pipeline.order_simulator import FIRST_FRIDAY
-from pipeline.stage_settings import ENVIRONMENT_PREFIX
-from pipeline.timestamped_keys import NAME_PREFIX, find_newest
+from pipeline.model.artifact import REFUSED, SUFFIX
+from pipeline.model.reader import load_model
+from pipeline.orders.simulator import FIRST_FRIDAY
+from pipeline.orders.weekly_dataset import DATASETS
+from pipeline.stages.settings import ENVIRONMENT_PREFIX
+from pipeline.stores.base import open_store
+from pipeline.stores.timestamped_keys import NAME_PREFIX, find_newest
 from pipeline.train_model import main as train_model
-from pipeline.weekly_dataset import DATASETS
 
 
 class TrainingRun(NamedTuple):

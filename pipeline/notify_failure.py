@@ -4,10 +4,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pipeline.failure_alert import post_alert
-from pipeline.stage_errors import AlertError
-from pipeline.stage_logging import LOG, configure_logging, exit_code_of
-from pipeline.stage_settings import AlertSettings
+from pipeline.stages.alerts import post_alert
+from pipeline.stages.errors import AlertError
+from pipeline.stages.logs import LOG, configure_logging, exit_code_of
+from pipeline.stages.settings import AlertSettings
 
 REASON_VARIABLE = "EXCEPTION_MESSAGE"
 """Bodywork sets it for this stage; it names the job or service that failed, not what it logged."""

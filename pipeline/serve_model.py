@@ -21,17 +21,17 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline import prediction_api, service_api, web_page
-from pipeline.api_description import DescribedAPI
-from pipeline.api_errors import install_error_handlers
-from pipeline.dispatch_service import DispatchService
-from pipeline.model_reload import ModelReloader
-from pipeline.request_guard import RequestGuard
-from pipeline.service_server import FINISH_SECONDS, DispatchServer, allow_many_connections
-from pipeline.short_path import ShortAnswer, answer_shortly
-from pipeline.stage_errors import ServiceError
-from pipeline.stage_logging import LOG, configure_logging, exit_code_of
-from pipeline.stage_settings import ServeSettings
+from pipeline.api import operations, predictions, web_page
+from pipeline.api.errors import install_error_handlers
+from pipeline.api.openapi import DescribedAPI
+from pipeline.api.service import DispatchService
+from pipeline.server.fast_path import ShortAnswer, answer_shortly
+from pipeline.server.middleware import RequestGuard
+from pipeline.server.reload import ModelReloader
+from pipeline.server.server import FINISH_SECONDS, DispatchServer, allow_many_connections
+from pipeline.stages.errors import ServiceError
+from pipeline.stages.logs import LOG, configure_logging, exit_code_of
+from pipeline.stages.settings import ServeSettings
 
 
 @exit_code_of
@@ -77,7 +77,7 @@ def create_app(
     """
     api = DescribedAPI(service, lifespan=_live)
     paths = {route.path for route in api.routes if isinstance(route, Route)}
-    for router in (prediction_api.router, service_api.router, web_page.router):
+    for router in (predictions.router, operations.router, web_page.router):
         api.include_router(router)
         paths |= {route.path for route in router.routes if isinstance(route, Route)}
     install_error_handlers(api)

@@ -5,24 +5,24 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from pipeline.artifact_format import MODELS, REFUSED, REPORTS, artifact_version
-from pipeline.artifact_reader import DispatchModel
-from pipeline.artifact_writer import check_agreement, store_artifact, write_artifact
-from pipeline.champion_check import champion_on_grid, load_champion
-from pipeline.failure_alert import alert_on_failure, post_alert
-from pipeline.model_checks import r_squared_failures
-from pipeline.model_facts import gather_lineage
-from pipeline.model_lineage import Lineage
-from pipeline.model_training import TrainedModel, train_on
-from pipeline.object_store import ObjectStore, open_store
-from pipeline.release_gate import judge
-from pipeline.stage_errors import DatasetError, ModelRefused, PipelineError
-from pipeline.stage_logging import LOG, configure_logging, exit_code_of
-from pipeline.stage_progress import progress
-from pipeline.stage_settings import TrainSettings
-from pipeline.training_report import ReportFacts, render_report
-from pipeline.training_summary import log_summary
-from pipeline.weekly_dataset import WeeklyDataset, load_newest_dataset
+from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_version
+from pipeline.model.metadata import Lineage
+from pipeline.model.reader import DispatchModel
+from pipeline.orders.weekly_dataset import WeeklyDataset, load_newest_dataset
+from pipeline.release.champion import champion_on_grid, load_champion
+from pipeline.release.gate import judge
+from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
+from pipeline.report.log_summary import log_summary
+from pipeline.report.page import ReportFacts, render_report
+from pipeline.stages.alerts import alert_on_failure, post_alert
+from pipeline.stages.errors import DatasetError, ModelRefused, PipelineError
+from pipeline.stages.logs import LOG, configure_logging, exit_code_of
+from pipeline.stages.progress import progress
+from pipeline.stages.settings import TrainSettings
+from pipeline.stores.base import ObjectStore, open_store
+from pipeline.training.evaluation import r_squared_failures
+from pipeline.training.facts import gather_lineage
+from pipeline.training.fitting import TrainedModel, train_on
 
 
 @exit_code_of

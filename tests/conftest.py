@@ -9,8 +9,8 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from pipeline.artifact_reader import DispatchModel, load_model
-from pipeline.directory_store import DirectoryStore
+from pipeline.model.reader import DispatchModel, load_model
+from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main as train_model
 from tests.helpers import ROOT, Webhook
 from tests.local_servers import s3_server, serving

@@ -12,7 +12,7 @@ from socket import AF_INET, SO_RCVBUF, SOCK_STREAM, SOL_SOCKET, create_connectio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.prediction_api import ESTIMATE
+from pipeline.api.predictions import ESTIMATE
 from tests.helpers import HTTP, ROOT, free_port, wait_for
 from tests.steady_load import PATIENCE_SECONDS, Answer, request_bytes
 

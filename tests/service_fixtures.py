@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from starlette.types import ASGIApp, Message, Scope
 
-from pipeline.artifact_reader import DispatchModel, OrderColumns
-from pipeline.dispatch_service import DispatchService
-from pipeline.model_lineage import (
+from pipeline.api.service import DispatchService
+from pipeline.model.metadata import (
     DatasetLineage,
     Histogram,
     Lineage,
@@ -23,7 +22,8 @@ from pipeline.model_lineage import (
     ProductCatalogue,
     ProductRemarks,
 )
-from pipeline.stage_settings import ServeSettings
+from pipeline.model.reader import DispatchModel, OrderColumns
+from pipeline.stages.settings import ServeSettings
 from tests.helpers import EXAMPLE
 
 V0_1 = "/api/v0.1/time_to_dispatch"

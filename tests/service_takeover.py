@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 
-from pipeline.artifact_reader import DispatchModel
+from pipeline.model.reader import DispatchModel
 from tests.service_balancer import Balancer, is_ready
 from tests.service_clients import EXAMPLE_REQUEST, WatchedService
 from tests.steady_load import PATIENCE_SECONDS, Answer, Asked, SteadyLoad

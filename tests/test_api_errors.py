@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.api_errors import FAULT_OF_OURS, faults_of
-from pipeline.request_guard import RequestGuard
+from pipeline.api.errors import FAULT_OF_OURS, faults_of
 from pipeline.serve_model import create_app
+from pipeline.server.middleware import RequestGuard
 from tests.helpers import EXAMPLE
 from tests.service_fixtures import (
     BATCH,

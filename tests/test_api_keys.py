@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.api_keys import KeyRing
+from pipeline.api.keys import KeyRing
 from pipeline.serve_model import create_app
 from tests.helpers import EXAMPLE
 from tests.service_fixtures import BATCH, PROBLEM, PRODUCTS, V0_1, V0_2, ask, hand_made_service

@@ -23,9 +23,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from pipeline import prediction_api, service_api
-from pipeline.request_guard import OPEN_PATHS
+from pipeline.api import operations, predictions
 from pipeline.serve_model import create_app
+from pipeline.server.middleware import OPEN_PATHS
 from tests.helpers import EXAMPLE, running_service
 from tests.service_fixtures import (
     BATCH,
@@ -78,7 +78,7 @@ def _routes() -> set[tuple[str, str]]:
     """Return paths and methods of all routes that should be described."""
     return {
         (route.path, method.lower())
-        for router in (prediction_api.router, service_api.router)
+        for router in (predictions.router, operations.router)
         for route in router.routes
         if isinstance(route, APIRoute) and route.include_in_schema
         for method in route.methods or ()

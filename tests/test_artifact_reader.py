@@ -12,17 +12,17 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.artifact_format import (
+from pipeline.model.artifact import (
     HOURS_OUTPUT,
     LINEAGE_METADATA,
     MODELS,
     artifact_key,
     short_hash,
 )
-from pipeline.artifact_reader import DispatchModel, load_model
-from pipeline.directory_store import DirectoryStore
-from pipeline.model_lineage import FORMAT_VERSION
-from pipeline.stage_errors import ArtifactError, ObjectMissing
+from pipeline.model.metadata import FORMAT_VERSION
+from pipeline.model.reader import DispatchModel, load_model
+from pipeline.stages.errors import ArtifactError, ObjectMissing
+from pipeline.stores.directory import DirectoryStore
 
 ONE_MICROSECOND = timedelta(microseconds=1)
 

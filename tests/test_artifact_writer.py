@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.artifact_format import artifact_key
-from pipeline.artifact_reader import load_model, read_artifact
-from pipeline.artifact_writer import check_agreement, store_artifact, write_artifact
-from pipeline.directory_store import DirectoryStore
-from pipeline.model_facts import gather_lineage
-from pipeline.model_lineage import Lineage
-from pipeline.model_selection import CANDIDATES, Candidate
-from pipeline.model_training import TrainedModel, train_on
-from pipeline.order_fields import FEATURES
-from pipeline.order_simulator import simulate_orders
-from pipeline.stage_errors import ArtifactError, ObjectExists
-from pipeline.weekly_dataset import WeeklyDataset
+from pipeline.model.artifact import artifact_key
+from pipeline.model.metadata import Lineage
+from pipeline.model.order import FEATURES
+from pipeline.model.reader import load_model, read_artifact
+from pipeline.orders.simulator import simulate_orders
+from pipeline.orders.weekly_dataset import WeeklyDataset
+from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
+from pipeline.stages.errors import ArtifactError, ObjectExists
+from pipeline.stores.directory import DirectoryStore
+from pipeline.training.facts import gather_lineage
+from pipeline.training.fitting import TrainedModel, train_on
+from pipeline.training.selection import CANDIDATES, Candidate
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.artifact_reader import DispatchModel
-from pipeline.batch_answers import SLICE_ORDERS, answer_batch
-from pipeline.model_answers import ModelAnswers
-from pipeline.request_guard import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
+from pipeline.api.answers import ModelAnswers
+from pipeline.api.batches import SLICE_ORDERS, answer_batch
+from pipeline.api.metrics import ServiceMetrics
+from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
-from pipeline.service_metrics import ServiceMetrics
+from pipeline.server.middleware import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
 from tests.helpers import EXAMPLE
 from tests.service_fixtures import (
     BATCH,

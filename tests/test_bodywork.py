@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifact_reader import load_model
-from pipeline.object_store import open_store
+from pipeline.model.reader import load_model
+from pipeline.stores.base import open_store
 from tests.git_repositories import commit_working_tree
 from tests.helpers import ROOT, free_port, predict, wait_for
 

@@ -12,11 +12,11 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.artifact_reader import OrderColumns
-from pipeline.dispatch_service import DispatchService
-from pipeline.request_guard import MAX_BODY_BYTES, RequestGuard
+from pipeline.api.service import DispatchService
+from pipeline.model.reader import OrderColumns
 from pipeline.serve_model import create_app
-from pipeline.short_path import answer_shortly
+from pipeline.server.fast_path import answer_shortly
+from pipeline.server.middleware import MAX_BODY_BYTES, RequestGuard
 from tests.service_fixtures import (
     JSON,
     V0_1,

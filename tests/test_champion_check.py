@@ -16,28 +16,13 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 
-from pipeline.artifact_format import (
+from pipeline.model.artifact import (
     HOURS_OUTPUT,
     LINEAGE_METADATA,
     MODELS,
     artifact_key,
 )
-from pipeline.artifact_reader import DispatchModel, OrderColumns
-from pipeline.champion_check import (
-    Challenger,
-    champion_on_grid,
-    compare_with_champion,
-    load_champion,
-)
-from pipeline.champion_rules import (
-    comparison_failures,
-    comparison_warnings,
-    movement_in_words,
-    shift_failures,
-)
-from pipeline.directory_store import DirectoryStore
-from pipeline.model_checks import GridEstimates
-from pipeline.model_lineage import (
+from pipeline.model.metadata import (
     ChampionComparison,
     DatasetLineage,
     Floats,
@@ -50,8 +35,23 @@ from pipeline.model_lineage import (
     ProductRemarks,
     ProductShift,
 )
-from pipeline.order_simulator import HOURS_PER_ORDER, NOISE_HOURS, simulate_orders
-from pipeline.stage_errors import ArtifactError, ObjectMissing, StoreError
+from pipeline.model.reader import DispatchModel, OrderColumns
+from pipeline.orders.simulator import HOURS_PER_ORDER, NOISE_HOURS, simulate_orders
+from pipeline.release.champion import (
+    Challenger,
+    champion_on_grid,
+    compare_with_champion,
+    load_champion,
+)
+from pipeline.release.champion_rules import (
+    comparison_failures,
+    comparison_warnings,
+    movement_in_words,
+    shift_failures,
+)
+from pipeline.stages.errors import ArtifactError, ObjectMissing, StoreError
+from pipeline.stores.directory import DirectoryStore
+from pipeline.training.evaluation import GridEstimates
 
 TRAINED_AT = datetime(2026, 11, 23, 18, 49, 11, 198262, tzinfo=UTC)
 TOLERANCE = 0.05

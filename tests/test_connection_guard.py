@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.connection_guard import REQUEST_TIMEOUT, ConnectionGuard
-from pipeline.prediction_api import ESTIMATE, ESTIMATE_BATCH
-from pipeline.service_metrics import ServiceMetrics
-from pipeline.service_server import allow_many_connections
-from pipeline.stage_settings import ServeSettings
+from pipeline.api.metrics import ServiceMetrics
+from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH
+from pipeline.server.server import allow_many_connections
+from pipeline.server.timeouts import REQUEST_TIMEOUT, ConnectionGuard
+from pipeline.stages.settings import ServeSettings
 from tests.service_clients import (
     EXAMPLE_REQUEST,
     WatchedService,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.curve_segments import (
+from pipeline.curves.segments import (
     Floats,
     Positions,
     evaluate,

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.dispatch_service import DispatchService
+from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
-from pipeline.stage_settings import ServeSettings, TrainSettings
+from pipeline.stages.settings import ServeSettings, TrainSettings
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.documents

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.directory_store import DirectoryStore
-from pipeline.stage_errors import ObjectExists, ObjectMissing, StoreError
+from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
+from pipeline.stores.directory import DirectoryStore
 
 KEY = "models/a.onnx"
 

@@ -6,9 +6,9 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from pipeline.curve_segments import Floats
-from pipeline.dispatch_curves import PerProductCurve
-from pipeline.order_simulator import HOURS_PER_ORDER, simulate_orders
+from pipeline.curves.estimator import PerProductCurve
+from pipeline.curves.segments import Floats
+from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 
 pytestmark = pytest.mark.statistics
 

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.drift_check import (
+from pipeline.model.metadata import DriftMeasure, Histogram
+from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
+from pipeline.release.drift import (
     COVERAGE,
     COVERAGE_OF_SEEN_ROWS,
     ERROR_RATIO,
@@ -22,8 +24,6 @@ from pipeline.drift_check import (
     measure_drift,
     stability_index,
 )
-from pipeline.model_lineage import DriftMeasure, Histogram
-from pipeline.order_simulator import HOURS_PER_ORDER, simulate_orders
 from tests.test_champion_check import (
     LineChampion,
     champion_of,

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.failure_alert import alert_on_failure, post_alert
-from pipeline.stage_errors import PipelineError
+from pipeline.stages.alerts import alert_on_failure, post_alert
+from pipeline.stages.errors import PipelineError
 from tests.helpers import WEBHOOK_TOKEN as SECRET
 from tests.helpers import Webhook, free_port
 

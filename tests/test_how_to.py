@@ -11,25 +11,25 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 
-from pipeline import model_selection
-from pipeline.artifact_format import artifact_key
-from pipeline.artifact_reader import read_artifact
-from pipeline.artifact_writer import check_agreement, write_artifact
-from pipeline.dispatch_curves import DispatchCurve
-from pipeline.model_checks import behaviour_failures, estimate_on_grid, r_squared_failures
-from pipeline.model_facts import gather_lineage
-from pipeline.model_lineage import Lineage
-from pipeline.model_selection import CANDIDATES, Candidate, choose_candidate
-from pipeline.model_training import TrainedModel, train_on
-from pipeline.order_simulator import (
+from pipeline.curves.estimator import DispatchCurve
+from pipeline.model.artifact import artifact_key
+from pipeline.model.metadata import Lineage
+from pipeline.model.reader import read_artifact
+from pipeline.orders.simulator import (
     BUSIEST_DAY,
     HOURS_PER_ORDER,
     NOISE_HOURS,
     simulate_orders,
 )
-from pipeline.stage_errors import ArtifactError
-from pipeline.stage_settings import TrainSettings
-from pipeline.weekly_dataset import WeeklyDataset
+from pipeline.orders.weekly_dataset import WeeklyDataset
+from pipeline.release.publishing import check_agreement, write_artifact
+from pipeline.stages.errors import ArtifactError
+from pipeline.stages.settings import TrainSettings
+from pipeline.training import selection
+from pipeline.training.evaluation import behaviour_failures, estimate_on_grid, r_squared_failures
+from pipeline.training.facts import gather_lineage
+from pipeline.training.fitting import TrainedModel, train_on
+from pipeline.training.selection import CANDIDATES, Candidate, choose_candidate
 from tests.helpers import ROOT
 
 pytestmark = [pytest.mark.statistics, pytest.mark.documents]
@@ -43,7 +43,7 @@ QUIET_DAY = 39
 
 def code_of(document: str) -> dict[str, Any]:
     """Run the Python blocks of a document as if they were written in `model_selection`."""
-    names = dict(vars(model_selection))
+    names = dict(vars(selection))
     blocks = re.findall(r"^```python\n(.*?)^```$", document, flags=re.DOTALL | re.MULTILINE)
     assert blocks
     for block in blocks:

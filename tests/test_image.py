@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.artifact_reader import DispatchModel
+from pipeline.model.reader import DispatchModel
 from tests.git_repositories import commit_working_tree
 from tests.helpers import ROOT, Webhook, free_port, wait_for
 from tests.service_clients import WatchedService

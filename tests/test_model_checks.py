@@ -5,9 +5,12 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from pipeline.curve_segments import Floats
-from pipeline.dispatch_curves import DispatchCurve, PerProductCurve
-from pipeline.model_checks import (
+from pipeline.curves.estimator import DispatchCurve, PerProductCurve
+from pipeline.curves.segments import Floats
+from pipeline.model.metadata import Metrics, Outliers
+from pipeline.model.order import FEATURES
+from pipeline.orders.simulator import simulate_orders
+from pipeline.training.evaluation import (
     GRID_POINTS,
     GridEstimates,
     behaviour_failures,
@@ -18,10 +21,7 @@ from pipeline.model_checks import (
     outlier_failures,
     r_squared_failures,
 )
-from pipeline.model_lineage import Metrics, Outliers
-from pipeline.model_selection import Judged
-from pipeline.order_fields import FEATURES
-from pipeline.order_simulator import simulate_orders
+from pipeline.training.selection import Judged
 
 
 def judged(hours: list[float], estimates: list[float]) -> Judged:

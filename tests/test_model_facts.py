@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.model_facts import gather_lineage
-from pipeline.model_lineage import Lineage
-from pipeline.model_training import TrainedModel, train_on
-from pipeline.order_simulator import simulate_orders
-from pipeline.weekly_dataset import WeeklyDataset
+from pipeline.model.metadata import Lineage
+from pipeline.orders.simulator import simulate_orders
+from pipeline.orders.weekly_dataset import WeeklyDataset
+from pipeline.training.facts import gather_lineage
+from pipeline.training.fitting import TrainedModel, train_on
 
 pytestmark = pytest.mark.once
 

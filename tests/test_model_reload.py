@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifact_format import MODELS
-from pipeline.artifact_reader import load_model, newest_model_key
-from pipeline.directory_store import DirectoryStore
-from pipeline.dispatch_service import DispatchService
-from pipeline.model_reload import ModelReloader
-from pipeline.object_store import ObjectStore, open_store
-from pipeline.order_simulator import HOURS_PER_ORDER, simulate_orders
-from pipeline.s3_store import S3Store
+from pipeline.api.service import DispatchService
+from pipeline.model.artifact import MODELS
+from pipeline.model.reader import load_model, newest_model_key
+from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.serve_model import main
-from pipeline.stage_errors import ArtifactError
-from pipeline.stage_settings import ServeSettings
-from pipeline.timestamped_keys import name_of
+from pipeline.server.reload import ModelReloader
+from pipeline.stages.errors import ArtifactError
+from pipeline.stages.settings import ServeSettings
+from pipeline.stores.base import ObjectStore, open_store
+from pipeline.stores.directory import DirectoryStore
+from pipeline.stores.s3 import S3Store
+from pipeline.stores.timestamped_keys import name_of
 from pipeline.train_model import main as train_model
 from tests.helpers import HTTP, deliver, logged, predict
 from tests.service_clients import WatchedService, wait_until, watched_service

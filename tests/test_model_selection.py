@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.curve_segments import Floats
-from pipeline.model_selection import CANDIDATES, Choice, choose_candidate
-from pipeline.order_fields import FEATURES
-from pipeline.order_simulator import simulate_orders
+from pipeline.curves.segments import Floats
+from pipeline.model.order import FEATURES
+from pipeline.orders.simulator import simulate_orders
+from pipeline.training.selection import CANDIDATES, Choice, choose_candidate
 
 pytestmark = pytest.mark.statistics
 

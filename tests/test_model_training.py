@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.curve_segments import Floats
-from pipeline.dispatch_curves import PerProductCurve
-from pipeline.model_selection import CANDIDATES
-from pipeline.model_training import TrainedModel, train_on
-from pipeline.order_fields import FEATURES
-from pipeline.order_simulator import NOISE_HOURS, simulate_orders
-from pipeline.stage_errors import DatasetError
+from pipeline.curves.estimator import PerProductCurve
+from pipeline.curves.segments import Floats
+from pipeline.model.order import FEATURES
+from pipeline.orders.simulator import NOISE_HOURS, simulate_orders
+from pipeline.stages.errors import DatasetError
+from pipeline.training.fitting import TrainedModel, train_on
+from pipeline.training.selection import CANDIDATES
 
 pytestmark = pytest.mark.statistics
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.curve_segments import Floats, Positions
-from pipeline.noise_scale import NoiseScale, measure_noise, settled_noise
+from pipeline.curves.noise import NoiseScale, measure_noise, settled_noise
+from pipeline.curves.segments import Floats, Positions
 
 pytestmark = pytest.mark.statistics
 

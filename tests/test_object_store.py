@@ -9,10 +9,10 @@ from threading import Barrier
 
 import pytest
 
-from pipeline.directory_store import DirectoryStore
-from pipeline.object_store import ObjectStore, open_store
-from pipeline.s3_store import S3Store
-from pipeline.stage_errors import ObjectExists, ObjectMissing
+from pipeline.stages.errors import ObjectExists, ObjectMissing
+from pipeline.stores.base import ObjectStore, open_store
+from pipeline.stores.directory import DirectoryStore
+from pipeline.stores.s3 import S3Store
 from tests.helpers import ROOT
 
 KEY = "models/a.onnx"
@@ -128,7 +128,7 @@ def test_a_url_decides_on_the_kind_of_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("url", "imported"), [(".", "False"), ("s3://bucket", "True")])
 def test_boto3_is_imported_for_s3_only(url: str, imported: str) -> None:
     script = (
-        "import sys; from pipeline.object_store import open_store; "
+        "import sys; from pipeline.stores.base import open_store; "
         f"open_store({url!r}); print('boto3' in sys.modules)"
     )
 

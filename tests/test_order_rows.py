@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline import order_rows
-from pipeline.order_rows import OrderRows, read_order_rows
-from pipeline.stage_errors import DatasetError
+from pipeline.orders import csv_rows
+from pipeline.orders.csv_rows import OrderRows, read_order_rows
+from pipeline.stages.errors import DatasetError
 
 HEADER = "product_code,orders_placed,hours_to_dispatch\n"
 SOUND = "SKU001,112,8.28\nSKU002,7.5,0\n"
@@ -98,7 +98,7 @@ def test_bad_rows_keep_the_words_they_came_in_and_every_column() -> None:
 def test_no_row_is_lost_when_a_file_is_read_in_several_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(order_rows, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(csv_rows, "CHUNK_ROWS", 3)
     text = HEADER + "".join(f"SKU{i:03},{i},{i if i % 4 else -1}\n" for i in range(1, 101))
 
     rows = read(text)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.directory_store import DirectoryStore
-from pipeline.order_simulator import HOURS_PER_ORDER, add_week, main, simulate_orders
-from pipeline.weekly_dataset import load_newest_dataset
+from pipeline.orders.simulator import HOURS_PER_ORDER, add_week, main, simulate_orders
+from pipeline.orders.weekly_dataset import load_newest_dataset
+from pipeline.stores.directory import DirectoryStore
 from tests.helpers import ROOT
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.order_simulator import simulate_orders
-from pipeline.order_splits import deal_out, split_orders, thin_out
-from pipeline.stage_errors import DatasetError
+from pipeline.orders.simulator import simulate_orders
+from pipeline.orders.splits import deal_out, split_orders, thin_out
+from pipeline.stages.errors import DatasetError
 
 
 def orders_of(rows_of_product: dict[str, int]) -> pd.DataFrame:

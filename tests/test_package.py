@@ -142,7 +142,7 @@ def test_the_wheel_holds_the_pipeline_and_nothing_else(published: Path, checkout
         metadata = message_from_bytes(wheel.read(f"{facts}/METADATA"))
 
     assert {name for name in names if not name.startswith(f"{facts}/")} == tracked
-    assert {"pipeline/py.typed", "pipeline/web_page.html"} <= names
+    assert {"pipeline/py.typed", "pipeline/api/web_page.html"} <= names
     assert f"{facts}/licenses/LICENSE" in names
     assert metadata["Version"] == VERSION
     assert metadata["License-Expression"] == "MIT"
@@ -234,7 +234,7 @@ def test_the_installed_commands_train_and_serve(
         report = HTTP.open(f"{url}/report", timeout=30).read()
 
     assert answer["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
-    assert page == (ROOT / "pipeline" / "web_page.html").read_bytes()
+    assert page == (ROOT / "pipeline" / "api" / "web_page.html").read_bytes()
     assert answer["model_version"].encode() in report
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.object_store import open_store
+from pipeline.stores.base import open_store
 from tests.git_repositories import commit_working_tree, git
 from tests.helpers import ROOT, free_port, names_in, predict, wait_for
 

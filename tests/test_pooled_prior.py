@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from pipeline.curve_segments import Floats, LeastSquaresSums
-from pipeline.pooled_prior import Prior, estimate_prior, update, without_falls
+from pipeline.curves.prior import Prior, estimate_prior, update, without_falls
+from pipeline.curves.segments import Floats, LeastSquaresSums
 
 pytestmark = pytest.mark.statistics
 

@@ -11,12 +11,12 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.artifact_format import MODELS
-from pipeline.artifact_reader import DispatchModel, OrderColumns
-from pipeline.dispatch_service import DispatchService
-from pipeline.model_lineage import ProductCatalogue
+from pipeline.api.service import DispatchService
+from pipeline.model.artifact import MODELS
+from pipeline.model.metadata import ProductCatalogue
+from pipeline.model.reader import DispatchModel, OrderColumns
 from pipeline.serve_model import create_app
-from pipeline.stage_settings import ServeSettings
+from pipeline.stages.settings import ServeSettings
 from tests.helpers import EXAMPLE, PREDICTION
 from tests.service_fixtures import HandMadeModel as AnyHandMadeModel
 

@@ -15,14 +15,14 @@ from mapie.regression import (  # type: ignore[import-untyped]
 )
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from pipeline.curve_segments import Floats, Positions
-from pipeline.dispatch_curves import PerProductCurve
-from pipeline.model_lineage import PredictionInterval
-from pipeline.model_training import TrainedModel, train_on
-from pipeline.noise_scale import NoiseScale, settled_noise
-from pipeline.order_fields import FEATURES
-from pipeline.order_simulator import NOISE_HOURS, simulate_orders
-from pipeline.prediction_intervals import calibrate_interval
+from pipeline.curves.estimator import PerProductCurve
+from pipeline.curves.noise import NoiseScale, settled_noise
+from pipeline.curves.segments import Floats, Positions
+from pipeline.model.metadata import PredictionInterval
+from pipeline.model.order import FEATURES
+from pipeline.orders.simulator import NOISE_HOURS, simulate_orders
+from pipeline.training.fitting import TrainedModel, train_on
+from pipeline.training.intervals import calibrate_interval
 
 pytestmark = pytest.mark.statistics
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.stage_settings import AlertSettings, ServeSettings, TrainSettings
+from pipeline.stages.settings import AlertSettings, ServeSettings, TrainSettings
 from tests.helpers import ROOT
 
 BODYWORK = yaml.safe_load((ROOT / "bodywork.yaml").read_text())

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.artifact_format import MODELS, REFUSED, REPORTS, artifact_key
-from pipeline.artifact_reader import DispatchModel, load_model
-from pipeline.directory_store import DirectoryStore
-from pipeline.object_store import open_store
-from pipeline.order_rows import HOURS, ORDERS, PRODUCT
-from pipeline.order_simulator import simulate_orders
+from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_key
+from pipeline.model.reader import DispatchModel, load_model
+from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
+from pipeline.orders.simulator import simulate_orders
+from pipeline.stores.base import open_store
+from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main
 from tests.helpers import WEBHOOK_TOKEN, Webhook, deliver, free_port, logged, names_in
 

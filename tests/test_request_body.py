@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from starlette.types import Message
 
-from pipeline.request_body import (
+from pipeline.server.request_body import (
     BodyReader,
     ClientGone,
     RequestRefused,

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.request_guard import RequestGuard
 from pipeline.serve_model import create_app
-from pipeline.stage_logging import HANDLER_NAME, LogFormat, configure_logging
+from pipeline.server.middleware import RequestGuard
+from pipeline.stages.logs import HANDLER_NAME, LogFormat, configure_logging
 from tests.helpers import EXAMPLE, ROOT
 from tests.service_fixtures import (
     BATCH,
@@ -130,7 +130,7 @@ def test_harmful_identifiers_are_replaced(given: bytes, app: RequestGuard) -> No
 
 @pytest.mark.system
 def test_identifiers_of_two_processes_differ() -> None:
-    tell = (sys.executable, "-c", "from pipeline.request_guard import ID_PREFIX as p; print(p)")
+    tell = (sys.executable, "-c", "from pipeline.server.middleware import ID_PREFIX as p; print(p)")
     prefixes = {subprocess.check_output(tell, cwd=ROOT) for _ in range(2)}
     assert len(prefixes) == 2
 
@@ -226,7 +226,7 @@ def _check_line(log: str, log_format: LogFormat, message: str, request_id: str) 
         assert record["message"].startswith(message)
         assert record["request_id"] == request_id
     else:
-        assert f" - INFO - request_guard._log - {message} " in line
+        assert f" - INFO - middleware._log - {message} " in line
         assert line.endswith(f" ms [request {request_id}]")
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.curve_segments import Floats, Positions
-from pipeline.robust_fit import LabelledRows, fit_robustly
+from pipeline.curves.robust_fit import LabelledRows, fit_robustly
+from pipeline.curves.segments import Floats, Positions
 
 pytestmark = pytest.mark.statistics
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from pipeline.object_store import ObjectStore, open_store
-from pipeline.stage_errors import ObjectExists, ObjectMissing, StoreError
+from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
+from pipeline.stores.base import ObjectStore, open_store
 from tests.helpers import HTTP, free_port
 from tests.local_servers import serving
 

@@ -16,10 +16,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.artifact_format import MODELS
-from pipeline.artifact_reader import DispatchModel
-from pipeline.directory_store import DirectoryStore
-from pipeline.dispatch_service import DispatchService
+from pipeline.api.service import DispatchService
+from pipeline.model.artifact import MODELS
+from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import (
     LazyApp,
     app,
@@ -27,8 +26,9 @@ from pipeline.serve_model import (
     create_app,
     main,
 )
-from pipeline.stage_errors import ArtifactError, ServiceError
-from pipeline.stage_settings import ServeSettings
+from pipeline.stages.errors import ArtifactError, ServiceError
+from pipeline.stages.settings import ServeSettings
+from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main as train_model
 from tests.helpers import (
     EXAMPLE,
@@ -322,7 +322,7 @@ def test_help_lists_the_settings() -> None:
 def test_the_service_imports_no_training_code_and_prints_nothing(trained_store: Path) -> None:
     script = (
         "import sys; from pipeline.serve_model import DispatchService as Service;"
-        "from pipeline.stage_settings import ServeSettings as Settings;"
+        "from pipeline.stages.settings import ServeSettings as Settings;"
         "service = Service(Settings.from_arguments(sys.argv[1:]));"
         "service.answers().model.estimate({'product_code': ['SKU001'], 'orders_placed': [112]});"
         "print(*sys.modules)"
@@ -337,9 +337,9 @@ def test_the_service_imports_no_training_code_and_prints_nothing(trained_store: 
     )
     modules = set(done.stdout.split())
     assert done.stdout.count("\n") == 1
-    assert {"onnxruntime", "pipeline.artifact_reader"} <= modules
+    assert {"onnxruntime", "pipeline.model.reader"} <= modules
     assert not modules & {"pandas", "sklearn", "skl2onnx", "onnx", "rich", "boto3"}
-    assert not modules & {"pipeline.train_model", "pipeline.artifact_writer"}
+    assert not modules & {"pipeline.train_model", "pipeline.release.publishing"}
 
 
 def service_of(store: Path) -> DispatchService:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.artifact_format import REPORTS
-from pipeline.artifact_reader import DispatchModel
-from pipeline.dispatch_service import DispatchService
-from pipeline.product_curves import CURVE_POINTS
+from pipeline.api.operations import MOST_PRODUCTS
+from pipeline.api.product_curves import CURVE_POINTS
+from pipeline.api.service import DispatchService
+from pipeline.model.artifact import REPORTS
+from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
-from pipeline.service_api import MOST_PRODUCTS
-from pipeline.stage_settings import ServeSettings
+from pipeline.stages.settings import ServeSettings
 from tests.helpers import EXAMPLE
 from tests.service_fixtures import (
     PROBLEM,

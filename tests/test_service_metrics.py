@@ -8,9 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.dispatch_service import DispatchService
+from pipeline.api.metrics import ServiceMetrics
+from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
-from pipeline.service_metrics import ServiceMetrics
 from tests.helpers import EXAMPLE
 from tests.service_fixtures import (
     BATCH,

@@ -13,12 +13,12 @@ from socket import socket
 import pytest
 import uvicorn
 
-from pipeline.artifact_reader import DispatchModel
-from pipeline.dispatch_service import DispatchService
-from pipeline.prediction_api import ESTIMATE
+from pipeline.api.predictions import ESTIMATE
+from pipeline.api.service import DispatchService
+from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
-from pipeline.service_server import DispatchServer, allow_many_connections
-from pipeline.stage_settings import ServeSettings
+from pipeline.server.server import DispatchServer, allow_many_connections
+from pipeline.stages.settings import ServeSettings
 from tests.service_clients import (
     EXAMPLE_REQUEST,
     STAGE,

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from pipeline.stage_errors import PipelineError
-from pipeline.stage_logging import LOG, configure_logging, exit_code_of
+from pipeline.stages.errors import PipelineError
+from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 
 
 def test_a_line_names_time_level_module_and_function(capsys: pytest.CaptureFixture[str]) -> None:

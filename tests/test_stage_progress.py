@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from pipeline.stage_progress import progress
+from pipeline.stages.progress import progress
 from tests.helpers import ROOT
 
 SCRIPT = """
 import sys, time
-from pipeline import stage_progress
-stage_progress.PATIENCE_SECONDS = 0.3
-with stage_progress.progress("Reading the newest dataset"):
+from pipeline.stages import progress
+progress.PATIENCE_SECONDS = 0.3
+with progress.progress("Reading the newest dataset"):
     time.sleep(float(sys.argv[1]))
 print("done", file=sys.stderr)
 """

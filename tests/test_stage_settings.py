@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.stage_settings import SAMPLE_STORE, ServeSettings, TrainSettings
+from pipeline.stages.settings import SAMPLE_STORE, ServeSettings, TrainSettings
 
 WEBHOOK = "https://hooks.example/services/T0000-SECRET"
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.timestamped_keys import find_newest, format_timestamp, name_of, timestamp_of
+from pipeline.stores.timestamped_keys import find_newest, format_timestamp, name_of, timestamp_of
 
 OLD = "models/time_to_dispatch_2021-07-01T16|45|38.onnx"
 NEW = "models/time_to_dispatch_2021-07-03T23-05-32-000000.onnx"

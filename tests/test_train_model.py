@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.artifact_reader import load_model
-from pipeline.directory_store import DirectoryStore
-from pipeline.object_store import open_store
-from pipeline.order_rows import HOURS
-from pipeline.order_simulator import HOURS_PER_ORDER, NOISE_HOURS, simulate_orders
+from pipeline.model.reader import load_model
+from pipeline.orders.csv_rows import HOURS
+from pipeline.orders.simulator import HOURS_PER_ORDER, NOISE_HOURS, simulate_orders
+from pipeline.stores.base import open_store
+from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main
 from tests.helpers import NEXT_WEEK, ROOT, deliver, free_port, logged
 

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.model_checks import GridEstimates
-from pipeline.model_lineage import (
+from pipeline.model.metadata import (
     CandidateScore,
     ChampionComparison,
     DatasetLineage,
@@ -27,9 +26,10 @@ from pipeline.model_lineage import (
     ProductRemarks,
     ProductShift,
 )
-from pipeline.order_rows import COLUMNS, HOURS, ORDERS, PRODUCT, REASON
-from pipeline.order_simulator import HOURS_PER_ORDER, NOISE_HOURS, simulate_orders
-from pipeline.training_report import ReportFacts, render_report
+from pipeline.orders.csv_rows import COLUMNS, HOURS, ORDERS, PRODUCT, REASON
+from pipeline.orders.simulator import HOURS_PER_ORDER, NOISE_HOURS, simulate_orders
+from pipeline.report.page import ReportFacts, render_report
+from pipeline.training.evaluation import GridEstimates
 
 pytestmark = pytest.mark.slow
 

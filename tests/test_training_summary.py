@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.artifact_reader import DispatchModel
-from pipeline.model_lineage import (
+from pipeline.model.metadata import (
     CandidateScore,
     ChampionComparison,
     DatasetLineage,
@@ -16,7 +15,8 @@ from pipeline.model_lineage import (
     PredictionInterval,
     ProductRemarks,
 )
-from pipeline.training_summary import log_summary
+from pipeline.model.reader import DispatchModel
+from pipeline.report.log_summary import log_summary
 from tests.helpers import logged
 
 CANDIDATES = (

@@ -16,7 +16,7 @@ from urllib.request import Request
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
 
-from pipeline.order_simulator import HOURS_PER_ORDER, simulate_orders
+from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.train_model import main as train_model
 from tests.helpers import HTTP, deliver, running_service
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.directory_store import DirectoryStore
-from pipeline.stage_errors import DatasetError
-from pipeline.weekly_dataset import load_newest_dataset
+from pipeline.orders.weekly_dataset import load_newest_dataset
+from pipeline.stages.errors import DatasetError
+from pipeline.stores.directory import DirectoryStore
 
 HEADER = "product_code,orders_placed,hours_to_dispatch\n"
 SOUND = "SKU001,112,8.28\n"

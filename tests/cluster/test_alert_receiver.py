@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.failure_alert import post_alert
+from pipeline.stages.alerts import post_alert
 from tests.cluster.alert_receiver import PORT
 from tests.helpers import ROOT, free_port
 from tests.service_clients import wait_until

@@ -13,8 +13,8 @@ import boto3
 import pytest
 from kubernetes_validate import validate
 
-from pipeline.artifact_format import MODELS
-from pipeline.object_store import open_store
+from pipeline.model.artifact import MODELS
+from pipeline.stores.base import open_store
 from pipeline.train_model import main as train_model
 from tests.cluster.alert_receiver import PORT
 from tests.cluster.campaign_settings import NEEDED, CampaignSettings, SettingsMissing

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.order_simulator import HOURS_PER_ORDER
+from pipeline.orders.simulator import HOURS_PER_ORDER
 from tests.cluster.alert_receiver import PORT
 from tests.cluster.kubectl_commands import KubernetesObject, apply, find, kubectl
 from tests.helpers import ROOT

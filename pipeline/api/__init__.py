@@ -1,0 +1,1 @@
+"""What the service is asked, and what it answers."""

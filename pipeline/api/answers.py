@@ -1,0 +1,140 @@
+"""What a model answers to orders, as the bytes of JSON, and the memory of its last answers.
+
+Both ways through the service, the short one and FastAPI's, answer with these bytes.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from pipeline.api.schemas import (
+    TimeToDispatchAnswer,
+    TimeToDispatchAnswerWithInterval,
+    TimeToDispatchRequest,
+)
+from pipeline.model.metadata import Floats
+from pipeline.model.order import FEATURES, OrderKey
+from pipeline.model.reader import DispatchModel
+
+DECIMALS = 2
+CHECK_REQUEST = TimeToDispatchRequest.__pydantic_validator__.validate_json
+
+
+class OrderAnswer(NamedTuple):
+    """The answer to one order.
+
+    Attributes:
+        content: JSON.
+        product_code: of the order.
+        extrapolated: whether the order count is outside of what the model saw of the product.
+    """
+
+    content: bytes
+    product_code: str
+    extrapolated: bool
+
+
+class UnknownProduct(LookupError):
+    """The model was not trained on this product."""
+
+
+class ModelAnswers:
+    """A model and its last answers.
+
+    Order counts are whole numbers, and the same few are asked for again and again.
+
+    Attributes:
+        model: the model.
+        remembered_answer: what `answer_body` does with this model, if it has not been done before.
+    """
+
+    def __init__(self, model: DispatchModel, cached_answers: int) -> None:
+        """Prepare for questions; nothing is computed yet.
+
+        Args:
+            model: what to ask.
+            cached_answers: how many answers to remember, for as long as the model is served.
+        """
+        self.model = model
+        self.remembered_answer = lru_cache(maxsize=cached_answers)(partial(answer_body, model))
+        self._most_estimates = cached_answers
+        self._estimates: dict[OrderKey, OrderAnswer] = {}
+
+    def estimates_of(self, keys: Sequence[OrderKey]) -> dict[OrderKey, OrderAnswer]:
+        """Return an `OrderEstimate` as JSON for each of these orders, of products in the model.
+
+        Those that are not remembered are asked for in one call.
+        """
+        remembered = self._estimates
+        found = {key: remembered[key] for key in keys if key in remembered}
+        unknown = [key for key in dict.fromkeys(keys) if key not in found]
+        if unknown:
+            new = {
+                key: OrderAnswer(to_json(estimate), key[0], estimate["extrapolated"])
+                for key, estimate in zip(unknown, _predict(self.model, unknown))
+            }
+            if len(remembered) + len(new) > self._most_estimates:
+                remembered.clear()
+            if len(new) <= self._most_estimates:
+                remembered.update(new)
+            found.update(new)
+        return found
+
+
+def answer_body(model: DispatchModel, body: bytes, with_interval: bool) -> OrderAnswer:
+    """Return the answer to an order in JSON; see `answer_order`.
+
+    Raises:
+        ValidationError: the body is not an order.
+        UnknownProduct: the model does not know the product.
+    """
+    return answer_order(model, CHECK_REQUEST(body), with_interval)
+
+
+def answer_order(
+    model: DispatchModel, order: TimeToDispatchRequest, with_interval: bool
+) -> OrderAnswer:
+    """Return the answer to an order, in the form of v0.2 or else of v0.1.
+
+    Raises:
+        UnknownProduct: the model does not know the product.
+    """
+    product_code = order.product_code
+    if product_code not in model.products:
+        raise UnknownProduct(product_code)
+    (estimate,) = _predict(model, [order.key()])
+    answer: BaseModel
+    if with_interval:
+        answer = TimeToDispatchAnswerWithInterval(**estimate, model_version=model.version)
+    else:
+        hours = estimate["est_hours_to_dispatch"]
+        answer = TimeToDispatchAnswer(est_hours_to_dispatch=hours, model_version=model.version)
+    return OrderAnswer(to_json(answer), product_code, estimate["extrapolated"])
+
+
+def _predict(model: DispatchModel, keys: Sequence[OrderKey]) -> list[dict[str, Any]]:
+    """Return like `OrderEstimate` what a model says to orders of products that it knows."""
+    predicted = model.predict(dict(zip(FEATURES, zip(*keys))))
+    level = model.lineage.interval.level
+    columns = [rounded(column) for column in predicted[:3]]
+    return [
+        {
+            "est_hours_to_dispatch": hours,
+            "interval": {"level": level, "lower_hours": lower, "upper_hours": upper},
+            "extrapolated": extrapolated,
+        }
+        for hours, lower, upper, extrapolated in zip(*columns, predicted.extrapolated.tolist())
+    ]
+
+
+def rounded(hours: Floats) -> list[float]:
+    """Return hours as they are answered; rounding keeps an estimate within its bounds.
+
+    NumPy's way of rounding, for a single order as for a batch, so that both get the same answer.
+    """
+    decimals: list[float] = np.round(hours, DECIMALS).tolist()
+    return decimals

@@ -1,0 +1,102 @@
+"""What a model answers to many orders at once, as the bytes of JSON.
+
+A batch is worked on in slices, and other requests get their turns between two of them.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from pipeline.api.answers import ModelAnswers
+from pipeline.api.errors import PydanticFault, faults_of, unknown_product
+from pipeline.api.metrics import ServiceMetrics
+from pipeline.api.schemas import TimeToDispatchRequest
+from pipeline.model.order import key_of
+from pipeline.model.reader import DispatchModel
+
+SLICE_ORDERS = 250
+"""At most about a millisecond of work."""
+
+NO_ORDER = {
+    "type": "dict_type",
+    "loc": (),
+    "msg": "An order should be an object with product_code and orders_placed",
+}
+CHECK_ORDERS = TypeAdapter(list[TimeToDispatchRequest]).validator.validate_python
+
+
+async def answer_batch(
+    answers: ModelAnswers, orders: Sequence[Any], metrics: ServiceMetrics
+) -> bytes:
+    """Return a `BatchAnswer`: an estimate or a refusal for each order, in the same order.
+
+    Args:
+        answers: of the model to ask.
+        orders: what came as JSON: objects like `TimeToDispatchRequest`, or anything else.
+        metrics: count what was estimated and what was refused.
+    """
+    parts: list[bytes] = []
+    for start in range(0, len(orders), SLICE_ORDERS):
+        if start:
+            await asyncio.sleep(0)
+        parts += _answer_slice(answers, orders[start : start + SLICE_ORDERS], start, metrics)
+    version = to_json(answers.model.version)
+    return b'{"model_version":%b,"predictions":[%b]}' % (version, b",".join(parts))
+
+
+def _answer_slice(
+    answers: ModelAnswers, orders: Sequence[Any], start: int, metrics: ServiceMetrics
+) -> list[bytes]:
+    """Return the answers to orders of which the first has the index `start` in its batch."""
+    faults = _faults(answers.model, orders)
+    good = [order for position, order in enumerate(orders) if position not in faults]
+    estimates = iter(_estimates(answers, good, metrics))
+    return [
+        _refusal(start + position, faults[position], metrics)
+        if position in faults
+        else next(estimates)
+        for position in range(len(orders))
+    ]
+
+
+def _faults(model: DispatchModel, orders: Sequence[Any]) -> dict[int, list[PydanticFault]]:
+    """Return what is wrong with orders, by their positions; the others are good."""
+    faults: dict[int, list[PydanticFault]] = {}
+    try:
+        CHECK_ORDERS(orders)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            position, *place = fault["loc"]
+            told = NO_ORDER if fault["type"] == "model_type" else {**fault, "loc": tuple(place)}
+            faults.setdefault(int(position), []).append(told)
+    known = model.products
+    for position, order in enumerate(orders):
+        if position not in faults and order["product_code"] not in known:
+            codes = model.lineage.catalogue.product_code
+            faults[position] = [unknown_product(order["product_code"], codes)]
+    return faults
+
+
+def _refusal(index: int, faults: Sequence[PydanticFault], metrics: ServiceMetrics) -> bytes:
+    """Return as JSON like `OrderRefusal` what is wrong with the order at an index of the batch."""
+    for fault in faults:
+        metrics.count_refusal(fault["type"])
+    placed = [{**fault, "loc": ("body", "orders", index, *fault["loc"])} for fault in faults]
+    return to_json({"errors": faults_of(placed)}, exclude_none=True)
+
+
+def _estimates(
+    answers: ModelAnswers, orders: Sequence[dict[str, Any]], metrics: ServiceMetrics
+) -> list[bytes]:
+    """Return as JSON like `OrderEstimate` what the model says to good orders."""
+    keys = [key_of(order) for order in orders]
+    found = answers.estimates_of(keys)
+    estimates = [found[key] for key in keys]
+    extrapolated = sum(estimate.extrapolated for estimate in estimates)
+    by_product = Counter(estimate.product_code for estimate in estimates)
+    metrics.count_predictions(by_product, extrapolated)
+    return [estimate.content for estimate in estimates]

@@ -1,0 +1,179 @@
+"""How the service says no: FastAPI's form of errors in v0.1, problem documents in v0.2.
+
+Every mistake of a client is a 4xx with a JSON body; none of them may become a 500.
+"""
+
+import json
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette._utils import get_route_path
+from starlette.exceptions import HTTPException
+
+from pipeline.api.schemas import Fault, Problem
+from pipeline.stages.errors import PipelineError
+
+PROBLEM_PREFIX = "/api/v0.2/"
+"""Paths below this get problem documents."""
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+LONGEST_INPUT_IN_ERROR = 200
+LONGEST_INTEGER_IN_ERROR = 64  # bits
+
+NOT_SENT_AS_JSON = {
+    "type": "json_expected",
+    "loc": ("body",),
+    "msg": "The body should be JSON, sent with the header Content-Type: application/json",
+}
+
+FAULT_OF_OURS = (
+    "The service failed in a way that nobody foresaw. Its log says more beside the X-Request-ID of "
+    "this answer. Please report this."
+)
+
+PydanticFault = Mapping[str, Any]
+"""A fault as pydantic and FastAPI tell it: type, loc, msg, input and perhaps ctx."""
+
+
+def unknown_product(code: str, known: Sequence[str]) -> PydanticFault:
+    """Return the fault of asking for a product that was not in the model's dataset.
+
+    Its place, `product_code`, is relative to the order.
+
+    Args:
+        code: what was asked for.
+        known: the codes that the model knows.
+    """
+    shown = ", ".join(map(reprlib.repr, known[:5])) + (", …" if len(known) > 5 else "")
+    return {
+        "type": "unknown_product",
+        "loc": ("product_code",),
+        "msg": f"This product is not among the {len(known):,} that the model knows: {shown}",
+        "input": code,
+    }
+
+
+def faults_of(faults: Iterable[PydanticFault]) -> list[Fault]:
+    """Return faults in the words of v0.2."""
+    return [_fault(fault) for fault in faults]
+
+
+def error_response(
+    path: str,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    errors: Sequence[Fault] = (),
+) -> Response:
+    """Return an error in the form that a path's API version has.
+
+    Args:
+        path: of the request, without the prefix that a proxy may have put before it.
+        status: of the answer.
+        detail: what is wrong, and what to do.
+        headers: more headers of the answer.
+        errors: what is wrong with the input, for v0.2.
+    """
+    if not path.startswith(PROBLEM_PREFIX):
+        return _json_response({"detail": detail}, status, "application/json", headers)
+    problem = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        errors=list(errors),
+    )
+    content = problem.model_dump(exclude_none=True, exclude=None if errors else {"errors"})
+    return _json_response(content, status, PROBLEM_MEDIA_TYPE, headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every mistake of a client a 4xx with a JSON body, a missing model a 503, ours a 500."""
+    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(PipelineError, _answer_no_model)
+    app.add_exception_handler(Exception, _answer_fault_of_ours)
+
+
+async def _answer_invalid_request(request: Request, error: Exception) -> Response:
+    """Answer 422, whatever the client sent.
+
+    FastAPI's own handler repeats the input as JSON, which fails on NaN, infinities and lone
+    surrogates, and would repeat a megabyte.
+    """
+    assert isinstance(error, RequestValidationError)
+    faults = [NOT_SENT_AS_JSON] if isinstance(error.body, bytes) else error.errors()
+    for fault in faults:
+        request.app.state.service.metrics.count_refusal(fault["type"])
+    path = get_route_path(request.scope)
+    if not path.startswith(PROBLEM_PREFIX):
+        details = [_printable(fault) for fault in faults]
+        return _json_response({"detail": details}, 422, "application/json")
+    errors = faults_of(faults)
+    detail = "; ".join(dict.fromkeys(fault.detail for fault in errors))
+    return error_response(path, 422, f"{detail}.", errors=errors)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        request.app.state.service.metrics.count_refusal("unreadable")
+    path = get_route_path(request.scope)
+    return error_response(path, error.status_code, error.detail, error.headers)
+
+
+async def _answer_no_model(request: Request, error: Exception) -> Response:
+    return error_response(get_route_path(request.scope), 503, str(error))
+
+
+async def _answer_fault_of_ours(request: Request, error: Exception) -> Response:
+    """Answer 500; the error is raised again after that, and whoever catches it logs it."""
+    return error_response(get_route_path(request.scope), 500, FAULT_OF_OURS)
+
+
+def _json_response(
+    content: object, status: int, media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(json.dumps(content), status, headers, media_type)
+
+
+def _fault(fault: PydanticFault) -> Fault:
+    where, *place = fault["loc"]
+    detail = fault["msg"]
+    if fault["type"] == "json_invalid":
+        detail = f"{detail}: {fault['ctx']['error']} at character {place[0]}"
+    elif where == "body" and place:
+        return Fault(type=fault["type"], detail=detail, pointer=_pointer(place))
+    elif where == "query" and place:
+        return Fault(type=fault["type"], detail=detail, parameter=str(place[0]))
+    return Fault(type=fault["type"], detail=detail)
+
+
+def _pointer(place: Sequence[str | int]) -> str:
+    """Return a JSON Pointer as a URI fragment (RFC 6901, section 6)."""
+    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in place)
+    return "#/" + "/".join(quote(part, safe="") for part in escaped)
+
+
+def _printable(fault: PydanticFault) -> dict[str, Any]:
+    """Return type, location, message and input of a fault, the input cut to what JSON can carry.
+
+    Strict readers of JSON refuse lone surrogates even where they are escaped.
+    """
+    given = fault.get("input")
+    is_short_integer = isinstance(given, int) and given.bit_length() <= LONGEST_INTEGER_IN_ERROR
+    if isinstance(given, str):
+        given = given[:LONGEST_INPUT_IN_ERROR].encode(errors="backslashreplace").decode()
+    elif given is not None and not is_short_integer:
+        given = reprlib.repr(given)
+    context = {
+        name: value if isinstance(value, (int, float)) else str(value)
+        for name, value in fault.get("ctx", {}).items()
+    }
+    printable = {name: fault[name] for name in ("type", "loc", "msg")} | {"input": given}
+    return printable | ({"ctx": context} if context else {})

@@ -1,0 +1,96 @@
+"""The routes about the service itself: its model and products, its health, and its metrics."""
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from pipeline.api.errors import unknown_product
+from pipeline.api.predictions import Service
+from pipeline.api.product_curves import product_answers
+from pipeline.api.schemas import HealthAnswer, LivenessAnswer, ModelAnswer, ProductsAnswer
+from pipeline.model.artifact import REPORTS
+from pipeline.stages.code_commit import git_commit
+from pipeline.stages.errors import ObjectMissing
+
+MOST_PRODUCTS = 100
+"""On one page, whose curves take some 20 ms."""
+REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+"""The report comes from the store, and may do nothing but show itself."""
+NO_REPORT = {
+    "description": "The store has no report on the model.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
+}
+
+router = APIRouter()
+
+
+@router.get("/api/v0.1/model", tags=["model"])
+async def model(service: Service) -> ModelAnswer:
+    """Tell which model is served, and where it comes from."""
+    served = service.answers().model
+    return ModelAnswer(model_version=served.version, lineage=served.lineage)
+
+
+@router.get("/api/v0.2/products", tags=["model"])
+async def products(
+    service: Service,
+    product_code: Annotated[str | None, Query(description="only this product")] = None,
+    after: Annotated[str, Query(description="only products after this code")] = "",
+    limit: Annotated[int, Query(ge=1, le=MOST_PRODUCTS, description="at most so many")] = 20,
+) -> ProductsAnswer:
+    """List the products that the model knows by code, each with its range and its curve."""
+    served = service.answers().model
+    codes = served.lineage.catalogue.product_code
+    if product_code is None:
+        start = bisect_right(codes, after)
+        positions = range(start, min(start + limit, len(codes)))
+    elif product_code in served.products:
+        start = bisect_left(codes, product_code)
+        positions = range(start, start + 1)
+    else:
+        fault = unknown_product(product_code, codes)
+        raise RequestValidationError([{**fault, "loc": ("query", "product_code")}])
+    is_last = product_code is not None or positions.stop == len(codes)
+    return ProductsAnswer(
+        model_version=served.version,
+        interval_level=served.lineage.interval.level,
+        products=product_answers(served, positions),
+        next_after=None if is_last else codes[positions.stop - 1],
+    )
+
+
+@router.get("/report", response_class=HTMLResponse, responses={404: NO_REPORT}, tags=["model"])
+async def report(service: Service) -> HTMLResponse:
+    """Show the report on the training of the model that is served."""
+    version = service.answers().model.version
+    try:
+        page = await asyncio.to_thread(service.store.read, f"{REPORTS}/{version}.html")
+    except ObjectMissing as error:
+        raise HTTPException(404, f"There is no report on {version}: {error}") from error
+    return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY})
+
+
+@router.get("/healthz", tags=["operations"])
+async def healthz() -> LivenessAnswer:
+    """Tell that the process is alive, and which commit of the code it runs."""
+    return LivenessAnswer(status="ok", git_commit=git_commit())
+
+
+@router.get("/readyz", responses={503: {"model": HealthAnswer}}, tags=["operations"])
+async def readyz(service: Service, response: Response) -> HealthAnswer:
+    """Tell whether the service can predict, and means to go on doing so."""
+    if service.has_model and not service.is_draining:
+        return HealthAnswer(status="ready")
+    response.status_code = 503
+    return HealthAnswer(status="about to stop" if service.is_draining else "no model is loaded")
+
+
+@router.get("/metrics", response_class=PlainTextResponse, tags=["operations"])
+async def metrics(service: Service) -> Response:
+    """Tell Prometheus what there is to count."""
+    return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,77 @@
+"""The routes of the predictions, in both versions of the API."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+
+from pipeline.api.answers import UnknownProduct, answer_order
+from pipeline.api.batches import answer_batch
+from pipeline.api.errors import unknown_product
+from pipeline.api.schemas import (
+    BatchAnswer,
+    OrderBatch,
+    TimeToDispatchAnswer,
+    TimeToDispatchAnswerWithInterval,
+    TimeToDispatchRequest,
+)
+from pipeline.api.service import DispatchService
+
+ESTIMATE = "/api/v0.1/time_to_dispatch"
+ESTIMATE_WITH_INTERVAL = "/api/v0.2/time_to_dispatch"
+ESTIMATE_BATCH = "/api/v0.2/time_to_dispatch/batch"
+
+router = APIRouter(tags=["predictions"])
+
+
+async def service_of(request: Request) -> DispatchService:
+    """Return the service that answers this request."""
+    service: DispatchService = request.app.state.service
+    return service
+
+
+Service = Annotated[DispatchService, Depends(service_of)]
+
+
+@router.post(ESTIMATE, response_model=TimeToDispatchAnswer)
+async def time_to_dispatch(order: TimeToDispatchRequest, service: Service) -> Response:
+    """Estimate how many hours an order will take to be dispatched."""
+    return _answer(service, order, with_interval=False)
+
+
+@router.post(ESTIMATE_WITH_INTERVAL, response_model=TimeToDispatchAnswerWithInterval)
+async def time_to_dispatch_with_interval(
+    order: TimeToDispatchRequest, service: Service
+) -> Response:
+    """Estimate how many hours an order will take to be dispatched, and how far off that may be."""
+    return _answer(service, order, with_interval=True)
+
+
+@router.post(ESTIMATE_BATCH, response_model=BatchAnswer)
+async def time_to_dispatch_of_batch(batch: OrderBatch, service: Service) -> Response:
+    """Estimate the hours of 1 to 10,000 orders.
+
+    The answers come in the order of the orders. A bad order gets its errors in its place, and the
+    others get their estimates.
+    """
+    content = await answer_batch(service.answers(), batch.orders, service.metrics)
+    return Response(content, media_type="application/json")
+
+
+def _answer(
+    service: DispatchService, order: TimeToDispatchRequest, with_interval: bool
+) -> Response:
+    """Return the answer to one order.
+
+    Raises:
+        RequestValidationError: the model does not know the product.
+    """
+    model = service.answers().model
+    try:
+        answer = answer_order(model, order, with_interval)
+    except UnknownProduct as error:
+        known = model.lineage.catalogue.product_code
+        fault = unknown_product(order.product_code, known)
+        raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])}]) from error
+    service.metrics.count_prediction(answer.product_code, answer.extrapolated)
+    return Response(answer.content, media_type="application/json")

@@ -1,0 +1,57 @@
+"""The products that a model knows, with the range seen of each and its curve over that range."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.api.answers import rounded
+from pipeline.api.schemas import ProductAnswer, ProductCurve
+from pipeline.model.metadata import Floats
+from pipeline.model.order import ORDERS, PRODUCT
+from pipeline.model.reader import DispatchModel
+
+CURVE_POINTS = 41
+
+
+def product_answers(model: DispatchModel, positions: Sequence[int]) -> list[ProductAnswer]:
+    """Return what the model knows of products; all their curves are estimated in one call.
+
+    Args:
+        model: what to ask.
+        positions: of the products in the model's catalogue.
+    """
+    catalogue = model.lineage.catalogue
+    codes = [catalogue.product_code[position] for position in positions]
+    least = [catalogue.least_orders[position] for position in positions]
+    most = [catalogue.most_orders[position] for position in positions]
+    orders = np.linspace(least, most, CURVE_POINTS, axis=1)
+    curves = _curves(model, codes, orders)
+    return [
+        ProductAnswer(
+            product_code=catalogue.product_code[position],
+            rows=catalogue.rows[position],
+            least_orders=catalogue.least_orders[position],
+            most_orders=catalogue.most_orders[position],
+            curve=curve,
+        )
+        for position, curve in zip(positions, curves)
+    ]
+
+
+def _curves(model: DispatchModel, codes: Sequence[str], orders: Floats) -> list[ProductCurve]:
+    """Return the curves of products at order counts, shape (n_products, n_points)."""
+    rows = [code for code in codes for _ in range(orders.shape[1])]
+    predicted = model.predict({PRODUCT: rows, ORDERS: orders.ravel()})
+    by_product = (column.reshape(orders.shape) for column in predicted[:3])
+    return [_curve(*columns) for columns in zip(orders, *by_product)]
+
+
+def _curve(placed: Floats, hours: Floats, lower: Floats, upper: Floats) -> ProductCurve:
+    """Return one product's curve, which has one point only if it was seen at one order count."""
+    points = slice(None) if placed[0] < placed[-1] else slice(1)
+    return ProductCurve(
+        orders_placed=placed[points].tolist(),
+        est_hours_to_dispatch=rounded(hours[points]),
+        lower_hours=rounded(lower[points]),
+        upper_hours=rounded(upper[points]),
+    )

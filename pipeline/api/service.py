@@ -1,0 +1,66 @@
+"""What all requests of one service share: the model that answers them, its store, the metrics."""
+
+from functools import cached_property
+
+from pipeline.api.answers import ModelAnswers
+from pipeline.api.metrics import ServiceMetrics
+from pipeline.model.reader import DispatchModel, load_model
+from pipeline.stages.logs import LOG
+from pipeline.stages.settings import ServeSettings
+from pipeline.stores.base import ObjectStore, open_store
+
+
+class DispatchService:
+    """The state of a service.
+
+    Attributes:
+        settings: what it was told.
+        metrics: what it counts.
+        is_draining: whether it is about to stop, and answers only those who do not know that yet.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        """Start without a model, which is loaded at the first question at the latest."""
+        self.settings = settings
+        self.metrics = ServiceMetrics()
+        self.is_draining = False
+        self._answers: ModelAnswers | None = None
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The store with the models.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        return open_store(self.settings.store)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model is loaded."""
+        return self._answers is not None
+
+    def answers(self) -> ModelAnswers:
+        """Return what answers now; load the configured model if there is none yet.
+
+        Raises:
+            PipelineError: it cannot be loaded.
+        """
+        if self._answers is not None:
+            return self._answers
+        return self.serve(load_model(self.store, self.settings.model_key))
+
+    def serve(self, model: DispatchModel) -> ModelAnswers:
+        """Let a verified model answer from now on, and return what answers.
+
+        Requests that are being answered keep the model that they began with.
+        """
+        self._answers = ModelAnswers(model, self.settings.answer_cache)
+        self.metrics.describe_model(model)
+        LOG.info(
+            f"Serving {model.version} with {len(model.products):,} products, trained on "
+            f"{model.lineage.dataset.key}."
+        )
+        if model.lineage.refused_because:
+            LOG.warning(f"This model was refused: {'; '.join(model.lineage.refused_because)}.")
+        return self._answers

@@ -1,0 +1,1 @@
+"""The regressor: one rising curve for each product."""

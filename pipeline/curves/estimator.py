@@ -1,0 +1,85 @@
+"""The regressor from product and orders placed to hours, as a scikit-learn estimator."""
+
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from pipeline.curves.robust_fit import LabelledRows, fit_robustly
+from pipeline.curves.segments import Floats, evaluate, locate, place_knots
+from pipeline.model.order import FEATURES, ORDERS, PRODUCT
+
+
+class DispatchCurve(Protocol):
+    """What the rest of the pipeline asks of a fitted regressor."""
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        """Return the estimated hours to dispatch, shape (n_rows,).
+
+        Args:
+            X: columns `product_code` and `orders_placed`, shape (n_rows, 2).
+
+        Raises:
+            ValueError: a product was not among those fitted.
+        """
+
+
+class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A rising piecewise-linear curve of orders placed for each product, never below zero.
+
+    The knots are the same for all products. The fit is robust: labels far from the curve lose
+    their influence (see `robust_fit`). The coefficients of a product are drawn to those of all
+    products, the more so the fewer rows it has (see `pooled_prior`).
+
+    Args:
+        segments: most segments of the curve: 0 for the mean, 1 for a straight line.
+
+    Attributes:
+        products_: sorted product codes, shape (n_products,).
+        knots_: order counts between which the curves are straight, shape (D,), where D is the
+            number of segments plus one.
+        coefficients_: level at the first knot and rise over each segment in hours, no rise
+            negative, shape (n_products, D); exact in single precision, in which they are stored.
+    """
+
+    products_: npt.NDArray[np.object_]
+    knots_: Floats
+    coefficients_: Floats
+
+    def __init__(self, segments: int = 1) -> None:
+        """Store the parameters."""
+        self.segments = segments
+
+    def fit(self, X: pd.DataFrame, y: npt.ArrayLike) -> Self:
+        """Fit one curve per product.
+
+        Args:
+            X: columns `product_code` and `orders_placed`, shape (n_rows, 2).
+            y: hours to dispatch, shape (n_rows,).
+        """
+        hours = np.asarray(y, dtype=float)
+        check_consistent_length(X, hours)
+        product, codes = pd.factorize(X[PRODUCT], sort=True)
+        orders = X[ORDERS].to_numpy(dtype=float)
+        self.products_ = np.asarray(codes, dtype=object)
+        self.knots_ = place_knots(product, orders, hours, self.segments)
+        rows = LabelledRows(product, orders, hours)
+        coefficients = fit_robustly(rows, self.knots_, len(codes))
+        self.coefficients_ = coefficients.astype(np.float32).astype(float)
+        self.feature_names_in_ = np.asarray(FEATURES, dtype=object)
+        self.n_features_in_ = len(FEATURES)
+        return self
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        """See `DispatchCurve.predict`; the estimates are not negative."""
+        check_is_fitted(self)
+        product = pd.Index(self.products_).get_indexer(pd.Index(X[PRODUCT]))
+        if (product < 0).any():
+            unknown = sorted(set(X[PRODUCT][product < 0]))
+            raise ValueError(f"Unknown product codes: {', '.join(map(repr, unknown[:5]))}")
+        orders = X[ORDERS].to_numpy(dtype=float)
+        rows = locate(self.knots_, product, orders, len(self.products_))
+        return np.maximum(evaluate(self.coefficients_, rows), 0.0)

@@ -1,0 +1,174 @@
+"""Piecewise-linear curves of orders placed: where their knots are, and sums of rows by segment.
+
+A curve of K segments has D = K + 1 coefficients: its level at the first knot, and its rise over
+each segment, in hours. Outside the knots the first and the last segment go on. A curve without
+segments is a level alone; a curve of one segment is a straight line.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.isotonic import isotonic_regression
+
+from pipeline.orders.splits import every_nth
+
+Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.intp]
+
+FINE_CELLS = 32
+MOST_ROWS_FOR_KNOTS = 100_000
+
+
+class LeastSquaresSums(NamedTuple):
+    """What weighted least squares needs to know of the rows of each product.
+
+    Attributes:
+        rows: number of rows, whatever their weight, shape (n_products,).
+        matrices: normal matrices, shape (n_products, D, D).
+        moments: right-hand sides in hours, shape (n_products, D).
+    """
+
+    rows: Positions
+    matrices: Floats
+    moments: Floats
+
+    def of(self, products: Positions) -> "LeastSquaresSums":
+        """Return the sums of some of the products."""
+        return LeastSquaresSums(
+            self.rows[products], self.matrices[products], self.moments[products]
+        )
+
+
+def place_knots(product: Positions, orders: Floats, hours: Floats, segments: int) -> Floats:
+    """Return increasing knots for curves of all products, shape (n_segments + 1,).
+
+    They divide the typical curve into stretches of equal length, where length counts the share
+    of rows passed and the share of hours risen: steep stretches get short segments, and stretches
+    without rows few. There may be fewer segments than asked for, where the rows have few
+    different order counts, and none at all where they have one.
+
+    Args:
+        product: position of each row's product, shape (n_rows,).
+        orders: orders placed, shape (n_rows,).
+        hours: hours to dispatch, shape (n_rows,).
+        segments: most segments that the curves may have.
+    """
+    ends = np.array([orders.min(), orders.max()])
+    if segments == 0 or ends[0] == ends[1]:
+        return ends[:1]
+    if segments == 1:
+        return ends
+    some = every_nth(len(orders), MOST_ROWS_FOR_KNOTS)
+    edges, rise = _typical_rise(product[some], orders[some], hours[some])
+    length = np.linspace(0.0, 1.0, len(edges)) + rise
+    inner = np.interp(np.linspace(0.0, length[-1], segments + 1)[1:-1], length, edges)
+    return np.unique(np.concatenate([ends[:1], inner, ends[1:]]))
+
+
+def _typical_rise(product: Positions, orders: Floats, hours: Floats) -> tuple[Floats, Floats]:
+    """Return quantiles of the orders placed, and how far the hours have risen there, 0 to 1."""
+    edges = np.quantile(orders, np.linspace(0.0, 1.0, FINE_CELLS + 1))
+    mean_hours = np.bincount(product, hours) / np.maximum(np.bincount(product), 1)
+    relative = hours / np.where(mean_hours > 0, mean_hours, 1.0)[product]
+    cell = np.clip(np.searchsorted(edges, orders, side="right") - 1, 0, FINE_CELLS - 1)
+    levels = np.array(
+        [np.median(relative[cell == i]) if (cell == i).any() else np.nan for i in range(FINE_CELLS)]
+    )
+    known = ~np.isnan(levels)
+    levels = isotonic_regression(levels[known])
+    centres = (edges[:-1] + edges[1:])[known] / 2
+    rise = np.interp(edges, centres, levels - levels[0])
+    return edges, rise / rise[-1] if rise[-1] > 0 else rise
+
+
+class LocatedRows(NamedTuple):
+    """Where rows lie on the curves of their products.
+
+    Attributes:
+        cell: number of the row's product and segment, product · segments + segment, shape
+            (n_rows,).
+        position: how far into its segment the row lies, 0 to 1 within the knots, shape (n_rows,).
+        rows_of_product: number of rows of each product, shape (n_products,).
+        n_segments: number of segments, at least one: a level alone has one without rise.
+    """
+
+    cell: Positions
+    position: Floats
+    rows_of_product: Positions
+    n_segments: int
+
+    @property
+    def n_products(self) -> int:
+        """Number of products."""
+        return len(self.rows_of_product)
+
+
+def locate(knots: Floats, product: Positions, orders: Floats, n_products: int) -> LocatedRows:
+    """Return where rows lie on the curves with these knots."""
+    rows = np.bincount(product, minlength=n_products)
+    if len(knots) == 1:
+        return LocatedRows(product, np.zeros(len(orders)), rows, n_segments=1)
+    widths = np.diff(knots)
+    segment = np.searchsorted(knots[1:-1], orders, side="right")
+    position = (orders - knots[segment]) / widths[segment]
+    return LocatedRows(product * len(widths) + segment, position, rows, len(widths))
+
+
+def evaluate(coefficients: Floats, rows: LocatedRows) -> Floats:
+    """Return the hours that curves give for rows, shape (n_rows,).
+
+    Args:
+        coefficients: level and rises of each product in hours, shape (n_products, D).
+        rows: where the rows lie.
+    """
+    levels = np.cumsum(coefficients, axis=1)[:, : rows.n_segments].ravel()
+    hours: Floats = levels[rows.cell]
+    if coefficients.shape[1] > 1:
+        hours += coefficients[:, 1:].ravel()[rows.cell] * rows.position
+    return hours
+
+
+def sum_by_segment(rows: LocatedRows, hours: Floats, weights: Floats) -> Floats:
+    """Sum rows by product and segment, shape (5, n_products, n_segments).
+
+    The five sums are of weight, weight · position, weight · position², weight · hours and
+    weight · position · hours; those of several parts of the rows can be added.
+
+    Args:
+        rows: where the rows lie.
+        hours: hours to dispatch, shape (n_rows,).
+        weights: of the rows, shape (n_rows,).
+    """
+    shape = (rows.n_products, rows.n_segments)
+    weighted_position = weights * rows.position
+    terms = (
+        weights,
+        weighted_position,
+        weighted_position * rows.position,
+        weights * hours,
+        weighted_position * hours,
+    )
+    cells = shape[0] * shape[1]
+    return np.array([np.bincount(rows.cell, term, cells).reshape(shape) for term in terms])
+
+
+def least_squares_sums(
+    by_segment: Floats, rows_of_product: Positions, n_coefficients: int
+) -> LeastSquaresSums:
+    """Return what least squares on the coefficients needs, from the sums by segment.
+
+    A row has passed the segments before its own in whole, and its own in part.
+    """
+    weight, position, square, moment, position_moment = by_segment
+    n_segments = by_segment.shape[2]
+    before = np.tri(n_segments, n_coefficients)
+    within = np.eye(n_segments, n_coefficients, k=1)
+    crossed = before[:, :, None] * within[:, None, :]
+    matrices = (
+        np.tensordot(weight, before[:, :, None] * before[:, None, :], 1)
+        + np.tensordot(position, crossed + crossed.transpose(0, 2, 1), 1)
+        + np.tensordot(square, within[:, :, None] * within[:, None, :], 1)
+    )
+    moments = moment @ before + position_moment @ within
+    return LeastSquaresSums(rows_of_product, matrices, moments)

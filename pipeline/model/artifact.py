@@ -1,0 +1,37 @@
+"""What the writer and the reader of artifacts have agreed on: names inside and outside the file.
+
+An artifact is one ONNX file under `models/`. It takes the fields of orders, gives estimated hours,
+and carries its lineage as JSON in its metadata. Its name holds the start of the
+training run and the hash of its own bytes: `time_to_dispatch_<timestamp>_<sha256>.onnx`.
+"""
+
+import hashlib
+import re
+from datetime import datetime
+
+from pipeline.stores.timestamped_keys import NAME_PREFIX, format_timestamp
+
+MODELS = "models"
+REFUSED = "refused"
+REPORTS = "reports"
+SUFFIX = ".onnx"
+
+HOURS_OUTPUT = "est_hours_to_dispatch"
+LINEAGE_METADATA = "lineage"
+
+HASH_IN_NAME = re.compile(r"_([0-9a-f]{16})$")
+
+
+def short_hash(content: bytes) -> str:
+    """Return the first 16 hex digits of the SHA-256 of an artifact."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def artifact_version(trained_at: datetime, content: bytes) -> str:
+    """Return the name that a model has, which is that of its artifact without folder and suffix."""
+    return f"{NAME_PREFIX}_{format_timestamp(trained_at)}_{short_hash(content)}"
+
+
+def artifact_key(folder: str, trained_at: datetime, content: bytes) -> str:
+    """Return the key that an artifact has in a folder."""
+    return f"{folder}/{artifact_version(trained_at, content)}{SUFFIX}"

@@ -1,0 +1,267 @@
+"""An ONNX artifact in the store -> a verified model that gives estimates.
+
+This is the serving side: it imports neither the training code nor its libraries.
+"""
+
+import json
+from collections.abc import Sequence, Set
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from pydantic import ValidationError
+
+from pipeline.model.artifact import (
+    HASH_IN_NAME,
+    HOURS_OUTPUT,
+    LINEAGE_METADATA,
+    MODELS,
+    SUFFIX,
+    short_hash,
+)
+from pipeline.model.metadata import FORMAT_VERSION, Floats, Lineage
+from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, number_or_nan
+from pipeline.stages.errors import ArtifactError
+from pipeline.stores.base import ObjectStore
+from pipeline.stores.timestamped_keys import find_newest, name_of, timestamp_of
+
+WARM_UP_ORDERS = 0.0
+
+
+class Predictions(NamedTuple):
+    """What a model says to orders; each of shape (n_rows,).
+
+    Attributes:
+        hours: estimated hours to dispatch.
+        lower: lower bounds of the prediction intervals in hours.
+        upper: upper bounds.
+        extrapolated: whether the order count is outside the range that the model saw of the
+            product.
+    """
+
+    hours: Floats
+    lower: Floats
+    upper: Floats
+    extrapolated: npt.NDArray[np.bool_]
+
+
+class OrderColumns(Protocol):
+    """The fields of orders as columns of equal length: a dictionary or a data frame."""
+
+    def get(self, name: str, /) -> Any:
+        """Return a column, or None where an optional field is missing."""
+
+
+class DispatchModel:
+    """A loaded model.
+
+    Attributes:
+        version: name of its artifact without folder and suffix.
+        lineage: where it comes from and what it is.
+    """
+
+    def __init__(
+        self, version: str, lineage: Lineage, session: onnxruntime.InferenceSession
+    ) -> None:
+        """Put together what was read from an artifact."""
+        self.version = version
+        self.lineage = lineage
+        catalogue = lineage.catalogue
+        self._position = {code: i for i, code in enumerate(catalogue.product_code)}
+        self._least_orders = np.array(catalogue.least_orders)
+        self._most_orders = np.array(catalogue.most_orders)
+        self._relative_noise = np.array(catalogue.relative_noise)
+        self._session = session
+        self._inputs = [tensor.name for tensor in session.get_inputs()] if session else []
+
+    @property
+    def products(self) -> Set[str]:
+        """The codes of the products that the model knows."""
+        return self._position.keys()
+
+    def estimate(self, orders: OrderColumns) -> Floats:
+        """Return the estimated hours to dispatch, shape (n_rows,); NaN for unknown products."""
+        codes = [str(code) for code in orders.get(PRODUCT)]
+        inputs = {name: _input(name, orders, codes) for name in self._inputs}
+        (hours,) = self._session.run([HOURS_OUTPUT], inputs)
+        estimates = np.array(hours, dtype=np.float64).ravel()
+        # scikit-learn's encoders give an unknown product some estimate.
+        estimates[[code not in self._position for code in codes]] = np.nan
+        return estimates
+
+    def bounds(self, product_codes: Sequence[str], estimates: Floats) -> tuple[Floats, Floats]:
+        """Return the lower and upper bounds of the prediction intervals, each of shape (n_rows,).
+
+        The share of orders that `lineage.interval.level` says is dispatched between them.
+
+        Args:
+            product_codes: codes among `products`, n_rows of them.
+            estimates: hours to dispatch that the model gave for them, shape (n_rows,).
+
+        Raises:
+            KeyError: a code is not among `products`.
+        """
+        return self._bounds_at(self._positions(product_codes), estimates)
+
+    def predict(self, orders: OrderColumns) -> Predictions:
+        """Return all that the model says to orders.
+
+        Raises:
+            KeyError: a product code is not among `products`.
+        """
+        positions = self._positions(orders.get(PRODUCT))
+        placed = np.asarray(orders.get(ORDERS), dtype=np.float64)
+        hours = self.estimate(orders)
+        below = placed < self._least_orders[positions]
+        above = placed > self._most_orders[positions]
+        return Predictions(hours, *self._bounds_at(positions, hours), below | above)
+
+    def _positions(self, product_codes: Sequence[str]) -> npt.NDArray[np.intp]:
+        """Return where products stand in the catalogue."""
+        positions = map(self._position.__getitem__, product_codes)
+        return np.fromiter(positions, np.intp, len(product_codes))
+
+    def _bounds_at(self, positions: npt.NDArray[np.intp], hours: Floats) -> tuple[Floats, Floats]:
+        half_width = self.lineage.interval.half_width(hours, self._relative_noise[positions])
+        return np.maximum(hours - half_width, 0.0), hours + half_width
+
+
+def _input(name: str, orders: OrderColumns, codes: Sequence[str]) -> npt.NDArray[Any]:
+    """Return a field of orders in the form that the artifact takes."""
+    if name == PRODUCT:
+        return np.array(codes, dtype=object).reshape(-1, 1)
+    column = orders.get(name)
+    if column is None:
+        return np.full((len(codes), 1), np.nan)
+    if name in OPTIONAL:
+        column = [number_or_nan(value) for value in column]
+    return np.asarray(column, dtype=np.float64).reshape(-1, 1)
+
+
+def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
+    """Read, verify and try out the newest model of a store, or the one under `key`.
+
+    Raises:
+        ArtifactError: there is no model, or it does not pass a check; the message says which.
+        StoreError: the store cannot be listed or read.
+    """
+    key = key or newest_model_key(store)
+    return try_artifact(key, store.read(key))
+
+
+def try_artifact(key: str, content: bytes) -> DispatchModel:
+    """Verify the bytes of an artifact, try out the model in it, and return that.
+
+    Raises:
+        ArtifactError: it does not pass a check; the message says which.
+    """
+    model = read_artifact(key, content)
+    _warm_up(model)
+    return model
+
+
+def read_artifact(key: str, content: bytes) -> DispatchModel:
+    """Verify the bytes of an artifact and return the model in it.
+
+    Raises:
+        ArtifactError: name, hash, format or content are not those of a model of ours.
+    """
+    version = name_of(key)
+    _check_hash(key, version, content)
+    session = _open_session(key, content)
+    lineage = _read_lineage(key, session)
+    if timestamp_of(key) != lineage.trained_at:
+        raise ArtifactError(
+            f"The model {key} was renamed: its metadata says that it was trained at "
+            f"{lineage.trained_at.isoformat()}. Restore its name."
+        )
+    return DispatchModel(version, lineage, session)
+
+
+def newest_model_key(store: ObjectStore) -> str:
+    """Return the key of the newest model of a store.
+
+    Raises:
+        ArtifactError: there is none.
+        StoreError: the store cannot be listed.
+    """
+    newest = find_newest(store.list_keys(MODELS), SUFFIX)
+    if newest is None:
+        raise ArtifactError(
+            f"There is no model under {store.url}/{MODELS}/: run the train-model stage on this "
+            "store first (python -m pipeline.train_model STORE)."
+        )
+    return newest.key
+
+
+def _check_hash(key: str, version: str, content: bytes) -> None:
+    named = HASH_IN_NAME.search(version)
+    if named is None:
+        raise ArtifactError(
+            f"The name of the model {key} does not end in a hash of 16 hex digits, "
+            "so its content cannot be verified. Restore its name."
+        )
+    actual = short_hash(content)
+    if named[1] != actual:
+        raise ArtifactError(
+            f"The model {key} is damaged or was renamed: the hash of its {len(content):,} bytes "
+            f"is {actual}, its name says {named[1]}. Remove it, or restore it from a backup."
+        )
+
+
+def _open_session(key: str, content: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no class of their own in common
+        raise ArtifactError(f"The model {key} is not an ONNX model: {_reason(error)}") from error
+    names = {tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())}
+    if names.union(OPTIONAL) != {*FEATURES, HOURS_OUTPUT}:
+        raise ArtifactError(
+            f"The model {key} is of another kind: its inputs and outputs are "
+            f"{', '.join(sorted(names))}."
+        )
+    return session
+
+
+def _read_lineage(key: str, session: onnxruntime.InferenceSession) -> Lineage:
+    try:
+        facts = json.loads(session.get_modelmeta().custom_metadata_map[LINEAGE_METADATA])
+        format_version = int(facts["format_version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"The model {key} carries no lineage, so it is not one that this pipeline made."
+        ) from error
+    if format_version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"The model {key} has format {format_version}, and this code knows format "
+            f"{FORMAT_VERSION} only. Deploy the code that it was made with, or train it again."
+        )
+    try:
+        return Lineage.model_validate(facts)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ArtifactError(f"The lineage in the model {key} is incomplete: {faults}.") from error
+
+
+def _warm_up(model: DispatchModel) -> None:
+    """Make one prediction, so that the first request is fast and a broken model is never served."""
+    product = model.lineage.catalogue.product_code[0]
+    try:
+        (hours,) = model.estimate({PRODUCT: [product], ORDERS: [WARM_UP_ORDERS]})
+    except Exception as error:  # see _open_session
+        raise ArtifactError(f"The model {model.version} does not work: {_reason(error)}") from error
+    if not 0 <= hours < np.inf:
+        raise ArtifactError(
+            f"The model {model.version} does not work: it estimates {hours} h for {product} and "
+            f"{WARM_UP_ORDERS:g} orders."
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error's message, for our own in one line."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

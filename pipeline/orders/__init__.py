@@ -1,0 +1,1 @@
+"""A week of orders: read, checked, split, simulated."""

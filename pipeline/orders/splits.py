@@ -1,0 +1,90 @@
+"""Which rows are fitted and which are judged: splits by product, the same way every time."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.orders.csv_rows import PRODUCT
+from pipeline.stages.errors import DatasetError
+
+FOLDS = 5
+"""One fifth of the rows is judged by a fit on the others."""
+MIN_ROWS = FOLDS
+"""A product with fewer rows in a dataset only trains."""
+SEED = 20210705
+
+
+class Split(NamedTuple):
+    """Disjoint rows for fitting and for judging; together they are all rows of the dataset.
+
+    Attributes:
+        train: rows to fit.
+        test: rows to judge the fit on.
+        is_test: which rows of the dataset these are, shape (n_rows,).
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    is_test: npt.NDArray[np.bool_]
+
+
+def split_orders(orders: pd.DataFrame) -> Split:
+    """Split the rows 80/20, the same share of each product, the same way every time.
+
+    Products with fewer than 5 rows only train.
+
+    Raises:
+        DatasetError: no product has enough rows to be judged on.
+    """
+    is_test = deal_out(orders) == FOLDS - 1
+    if not is_test.any():
+        raise DatasetError(
+            f"Cannot judge a model on this dataset: no product has {MIN_ROWS} rows or "
+            f"more (there are {len(orders):,} rows of {orders[PRODUCT].nunique():,} products)."
+        )
+    return Split(orders[~is_test], orders[is_test], is_test)
+
+
+def deal_out(orders: pd.DataFrame) -> npt.NDArray[np.int8]:
+    """Deal the rows of each product out to five folds, in random order; return each row's fold.
+
+    A product with fewer than five rows has none in the last folds.
+    """
+    product, _ = pd.factorize(orders[PRODUCT])
+    shuffled = np.random.default_rng(SEED).permutation(np.arange(len(orders), dtype=np.int32))
+    # Small integers are sorted in linear time.
+    small = product.astype(np.min_scalar_type(product.max()))[shuffled]
+    by_product = np.argsort(small, kind="stable")
+    rows = np.bincount(product)
+    firsts = np.repeat(np.cumsum(rows) - rows, rows)
+    folds = np.empty(len(orders), dtype=np.int8)
+    folds[shuffled[by_product]] = (np.arange(len(orders)) - firsts) % FOLDS
+    return folds
+
+
+def every_nth(rows: int, most: int) -> slice:
+    """Return the slice that takes every n-th of so many rows, so that at most `most` are left."""
+    return slice(None, None, max(1, -(-rows // most)))
+
+
+def thin_out(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> pd.DataFrame:
+    """Return at most about `most_rows` rows that show how a model does on all of them.
+
+    How much a model can learn depends on the rows of each product. So products are left out rather
+    than rows of each, and a product loses rows only beyond `rows_per_product`, or beyond its equal
+    share if that is more.
+    """
+    if len(orders) <= most_rows:
+        return orders
+    rows = orders[PRODUCT].value_counts()
+    rows = rows[rows > 0]
+    most_of_product = max(rows_per_product, most_rows // len(rows))
+    shuffled = rows.clip(upper=most_of_product).sample(frac=1, random_state=SEED)
+    kept = shuffled.index[: max(1, int((shuffled.cumsum() <= most_rows).sum()))]
+    some = orders[orders[PRODUCT].isin(kept)]
+    steps = some[PRODUCT].map(-(-rows // most_of_product)).to_numpy(dtype=int)
+    places = some.groupby(PRODUCT, observed=True).cumcount().to_numpy()
+    thinned: pd.DataFrame = some[places % steps == 0]
+    return thinned

@@ -1,0 +1,105 @@
+"""The newest weekly dataset of a store, validated and ready for training."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from pipeline.orders.csv_rows import REASON, OrderRows, read_order_rows
+from pipeline.stages.errors import DatasetError, ObjectExists
+from pipeline.stages.logs import LOG
+from pipeline.stores.base import ObjectStore
+from pipeline.stores.timestamped_keys import find_newest, name_of
+
+DATASETS = "datasets"
+REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class WeeklyDataset:
+    """One week of orders; nothing changes it after validation.
+
+    Attributes:
+        key: where it is in the store.
+        sha256: hash of the file, in hex digits.
+        delivered_at: the time in its name, taken as UTC.
+        orders: the valid rows: `product_code` (category), `orders_placed` and
+            `hours_to_dispatch` (float, hours).
+        rejected: the bad rows, which were set aside: their text, and a column `reason`.
+    """
+
+    key: str
+    sha256: str
+    delivered_at: datetime
+    orders: pd.DataFrame
+    rejected: pd.DataFrame
+
+
+def load_newest_dataset(store: ObjectStore, max_rejected_share: float) -> WeeklyDataset:
+    """Read the dataset with the newest timestamp in its name, and set its bad rows aside.
+
+    Args:
+        store: holds `datasets/`, and gets `rejected/<dataset name>.csv` if rows are bad.
+        max_rejected_share: refuse the dataset if a larger share of its rows is bad.
+
+    Raises:
+        DatasetError: there is no dataset, it is not a CSV of orders, or too many rows are bad.
+        StoreError: the store cannot be listed, read or written.
+    """
+    newest = find_newest(store.list_keys(DATASETS), suffix=".csv")
+    if newest is None:
+        raise DatasetError(
+            f"There is no dataset under {store.url}/{DATASETS}/: expected a file such as "
+            "time_to_dispatch_2021-07-03T23-05-32.csv."
+        )
+    delivered_at, key = newest
+    content = store.read(key)
+    try:
+        rows = read_order_rows(content)
+    except DatasetError as error:
+        raise DatasetError(f"Cannot train on {store.url}/{key}: {error}.") from error
+    sha256 = hashlib.sha256(content).hexdigest()
+    if len(rows.rejected):
+        _set_aside(store, key, sha256, rows, max_rejected_share)
+    LOG.info(f"Read {len(rows.valid):,} valid rows of {store.url}/{key}.")
+    return WeeklyDataset(key, sha256, delivered_at, rows.valid, rows.rejected)
+
+
+def _set_aside(
+    store: ObjectStore, key: str, sha256: str, rows: OrderRows, max_rejected_share: float
+) -> None:
+    """Keep the bad rows in the store, and refuse the dataset if they are too many."""
+    rejected = rows.rejected
+    rejected_key = _keep(store, key, sha256, rejected.to_csv(index=False).encode())
+    total = len(rows.valid) + len(rejected)
+    share = len(rejected) / total
+    counts = Counter(fault for reason in rejected[REASON] for fault in reason.split("; "))
+    message = (
+        f"{len(rejected):,} of {total:,} rows ({share:.2%}) of {key} are bad and were set aside in "
+        f"{store.url}/{rejected_key}: "
+        + ", ".join(f"{fault} ({count:,})" for fault, count in counts.most_common())
+    )
+    if share > max_rejected_share:
+        raise DatasetError(
+            f"{message}. That is more than --max-rejected-share {max_rejected_share:g} allows."
+        )
+    LOG.warning(f"{message}.")
+
+
+def _keep(store: ObjectStore, key: str, sha256: str, rejected: bytes) -> str:
+    """Write the bad rows, unless an earlier run on the same dataset did; return their key.
+
+    A corrected dataset may come under the same name: then its own hash tells the two apart.
+    """
+    rejected_key = f"{REJECTED}/{name_of(key)}.csv"
+    try:
+        store.write_new(rejected_key, rejected)
+    except ObjectExists:
+        if store.read(rejected_key) == rejected:
+            return rejected_key
+        rejected_key = f"{REJECTED}/{name_of(key)}_{sha256[:16]}.csv"
+        if rejected_key not in store.list_keys(REJECTED):
+            store.write_new(rejected_key, rejected)
+    return rejected_key

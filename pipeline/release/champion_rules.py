@@ -1,0 +1,142 @@
+"""What the comparison with the model in production means: refusals, warnings, and words for it."""
+
+from collections.abc import Sequence
+
+from pipeline.model.metadata import ChampionComparison, ProductShift
+from pipeline.release.champion import CONFIDENCE, LEAST_HOURS_FOR_RATIO, is_outside
+from pipeline.training.evaluation import listed
+
+MIN_COMPARED_ROWS = 20
+"""With fewer rows the bootstrap interval is too narrow: of two rows, it calls one pair of equally
+good models in five different."""
+NEGLIGIBLE_HOURS = 0.01
+"""Errors below this count as this much, so that labels without noise do not make every rounding
+error of a model a multiple of the last one."""
+MAX_SHIFTED_SHARE = 0.1
+MAX_ERROR_GROWTH = 8.0
+"""A week may double or triple the champion's error when all slopes move by a tenth or two."""
+
+
+def comparison_failures(comparison: ChampionComparison, champion_tolerance: float) -> list[str]:
+    """Return why the challenger's error is too large beside the champion's, or nothing.
+
+    It may be larger by a share, and by what chance explains. A week that is unlike the last does
+    not break this rule: it is the champion that such a week surprises.
+
+    Args:
+        comparison: of the two models.
+        champion_tolerance: share of the champion's error by which the challenger's may exceed it.
+    """
+    champion_error = comparison.champion_error_hours
+    challenger_error = comparison.challenger_error_hours
+    least_excess = comparison.least_excess_hours
+    if champion_error is None or challenger_error is None or least_excess is None:
+        return []
+    limit = (1 + champion_tolerance) * max(champion_error, NEGLIGIBLE_HOURS)
+    is_certain = least_excess > 0 and comparison.compared_rows >= MIN_COMPARED_ROWS
+    if challenger_error <= limit or not is_certain:
+        return []
+    return [
+        f"the new model's mean absolute error on {comparison.compared_rows:,} test rows is "
+        f"{challenger_error:.2f} h, {challenger_error - champion_error:.2f} h more than the "
+        f"{champion_error:.2f} h that {_champion_and_rows(comparison)}, "
+        f"by no chance (at least {least_excess:.3f} h more with {CONFIDENCE:.0%} confidence) and "
+        f"above the {limit:.2f} h that --champion-tolerance {champion_tolerance:g} allows"
+        f"{_most_moved(comparison)}: it has learnt less from this week, which may have too few "
+        "rows; a larger --champion-tolerance accepts it"
+    ]
+
+
+def shift_failures(comparison: ChampionComparison, max_shift: float) -> list[str]:
+    """Return why the week is unlike the champion's, or nothing if it is alike.
+
+    `--accept-shift` lets such weeks pass, so the caller ignores these failures then.
+
+    Args:
+        comparison: of the two models, made with the same `max_shift`.
+        max_shift: factor by which the estimates of most products may grow or shrink.
+    """
+    return [*_movement_failures(comparison, max_shift), *_surprise_failures(comparison)]
+
+
+def comparison_warnings(comparison: ChampionComparison) -> list[str]:
+    """Return what keeps the comparison from saying much, or nothing; each is one sentence."""
+    champion = f"the model in production ({comparison.champion_version})"
+    warnings = []
+    if comparison.compared_rows == 0:
+        warnings.append(
+            f"Nothing could be compared with {champion}: it knows none of the products of this "
+            "week's test rows. If the products were not renamed or replaced, look at the dataset."
+        )
+    elif comparison.compared_rows < MIN_COMPARED_ROWS:
+        warnings.append(
+            f"Only {comparison.compared_rows:,} test rows are of products that {champion} knows, "
+            f"fewer than the {MIN_COMPARED_ROWS} that it takes to compare errors."
+        )
+    if comparison.same_dataset:
+        warnings.append(
+            f"The newest dataset is the one that {champion} was trained on already: if a new week "
+            "should be there, it has not arrived, or its name has an older timestamp."
+        )
+    return warnings
+
+
+def movement_in_words(comparison: ChampionComparison) -> str:
+    """Return one sentence about how the estimates moved since the champion."""
+    champion = f"the model in production ({comparison.champion_version})"
+    if comparison.median_ratio is None:
+        return (
+            f"How the estimates moved since {champion} is unknown: it gives "
+            f"{LEAST_HOURS_FOR_RATIO:g} h or more for no product and order count of this week."
+        )
+    ratios = ", ".join(f"{shift.ratio:.3g}" for shift in comparison.shifts[:5])
+    return (
+        f"The estimates are {comparison.median_ratio:.3g} times those of {champion} in the median "
+        f"over products; most moved {listed(_codes(comparison.shifts))} (first {ratios} times)."
+    )
+
+
+def _movement_failures(comparison: ChampionComparison, max_shift: float) -> list[str]:
+    if comparison.shifted_share <= MAX_SHIFTED_SHARE:
+        return []
+    moved = [shift for shift in comparison.shifts if is_outside(shift.ratio, max_shift)]
+    ratios = ", ".join(f"{shift.ratio:.3g}" for shift in moved[:5])
+    return [
+        f"this week is unlike the last: {comparison.shifted_share:.1%} of its rows (more than "
+        f"{MAX_SHIFTED_SHARE:.0%}) are of products whose estimates grew or shrank by more than "
+        f"--max-shift {max_shift:g} since the model in production "
+        f"({comparison.champion_version}), namely {listed(_codes(moved))} (now {ratios} times as "
+        "high), as swapped product codes or another unit would do; if the hours really changed, "
+        "--accept-shift publishes the new model"
+    ]
+
+
+def _surprise_failures(comparison: ChampionComparison) -> list[str]:
+    error = comparison.champion_error_hours
+    recorded = max(comparison.champion_recorded_error_hours, NEGLIGIBLE_HOURS)
+    if error is None or comparison.same_dataset or error <= MAX_ERROR_GROWTH * recorded:
+        return []
+    return [
+        f"this week is unlike the last: the model in production ({comparison.champion_version}) "
+        f"is off by {error:.2f} h in the mean of {comparison.compared_rows:,} test rows, "
+        f"{error / recorded:.1f} times its error of {recorded:.2f} h in its own week (more than "
+        f"{MAX_ERROR_GROWTH:g} times){_most_moved(comparison)}; if the hours really changed, "
+        "--accept-shift publishes the new model"
+    ]
+
+
+def _most_moved(comparison: ChampionComparison) -> str:
+    """Return which products to look at first, in brackets; nothing if none could be compared."""
+    if not comparison.shifts:
+        return ""
+    return f" (estimates moved most for {listed(_codes(comparison.shifts))})"
+
+
+def _codes(shifts: Sequence[ProductShift]) -> list[str]:
+    return [shift.product_code for shift in shifts]
+
+
+def _champion_and_rows(comparison: ChampionComparison) -> str:
+    """Return whose error the challenger's is compared with, and where it comes from."""
+    where = "recorded on this dataset" if comparison.same_dataset else "has on the same rows"
+    return f"the model in production ({comparison.champion_version}) {where}"

@@ -1,0 +1,98 @@
+"""A fitted model and its lineage -> an ONNX artifact in the store."""
+
+import numpy as np
+import pandas as pd
+from onnx import helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
+
+from pipeline.curves.estimator import DispatchCurve
+from pipeline.curves.onnx_converter import register_converters
+from pipeline.model.artifact import (
+    HOURS_OUTPUT,
+    LINEAGE_METADATA,
+    MODELS,
+    SUFFIX,
+    artifact_key,
+)
+from pipeline.model.metadata import Lineage
+from pipeline.model.order import FEATURES, PRODUCT
+from pipeline.model.reader import read_artifact
+from pipeline.stages.errors import ArtifactError
+from pipeline.stores.base import ObjectStore
+from pipeline.stores.timestamped_keys import find_newest
+
+TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
+TOLERANCE_HOURS = 1e-4
+RELATIVE_TOLERANCE = 2e-6
+
+
+def write_artifact(model: DispatchCurve, lineage: Lineage) -> bytes:
+    """Return a fitted model and its lineage as the bytes of an ONNX file."""
+    register_converters()
+    onnx_model = convert_sklearn(
+        model,
+        name="time_to_dispatch",
+        initial_types=[
+            (name, StringTensorType([None, 1]) if name == PRODUCT else DoubleTensorType([None, 1]))
+            for name in FEATURES
+        ],
+        final_types=[(HOURS_OUTPUT, DoubleTensorType([None, 1]))],
+        target_opset=TARGET_OPSET,
+    )
+    helper.set_model_props(onnx_model, {LINEAGE_METADATA: lineage.model_dump_json()})
+    content: bytes = onnx_model.SerializeToString(deterministic=True)
+    return content
+
+
+def store_artifact(store: ObjectStore, folder: str, lineage: Lineage, content: bytes) -> str:
+    """Store an artifact as a new object and return its key.
+
+    Args:
+        store: gets the artifact.
+        folder: `models` makes it the newest model, `refused` only keeps it.
+        lineage: what the artifact says of itself.
+        content: the artifact.
+
+    Raises:
+        ArtifactError: it would not become the newest model, since there is a newer one.
+        StoreError: the store cannot be listed or written.
+    """
+    key = artifact_key(folder, lineage.trained_at, content)
+    if folder == MODELS:
+        newest = find_newest(store.list_keys(MODELS), SUFFIX)
+        if newest is not None and newest.moment > lineage.trained_at:
+            raise ArtifactError(
+                f"Cannot publish {store.url}/{key}: there is a newer model, {newest.key}. Another "
+                "training has overtaken this one, or a clock is wrong, or that file does not "
+                "belong there and should be removed."
+            )
+    store.write_new(key, content)
+    return key
+
+
+def check_agreement(
+    model: DispatchCurve, lineage: Lineage, content: bytes, orders: pd.DataFrame
+) -> None:
+    """Read an artifact back as the service will, and compare its estimates with the model's.
+
+    Args:
+        model: what the artifact was made from.
+        lineage: what the artifact says of itself.
+        content: the artifact.
+        orders: `product_code` and `orders_placed` of rows on which the two must agree to 1e-4 h,
+            or to 2e-6 of the estimate if that is more.
+
+    Raises:
+        ArtifactError: the artifact cannot be read, or the two disagree.
+    """
+    artifact = read_artifact(artifact_key(MODELS, lineage.trained_at, content), content)
+    written = artifact.estimate(orders)
+    fitted = model.predict(orders[FEATURES])
+    difference = np.abs(written - fitted)
+    tolerance = np.maximum(TOLERANCE_HOURS, RELATIVE_TOLERANCE * np.abs(fitted))
+    if not (difference <= tolerance).all():
+        raise ArtifactError(
+            "The model cannot be published: after conversion to ONNX its estimates differ by up "
+            f"to {difference.max():.2g} h from those of scikit-learn. Please report this."
+        )

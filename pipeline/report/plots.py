@@ -1,0 +1,190 @@
+"""The figures of the training report as inline SVG; nothing else imports matplotlib.
+
+All text in a figure is ours. Words that come from data, such as product codes, would have to be
+kept from matplotlib's own markup and fonts, so they stand beside the figures, in HTML.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.typing import RcKeyType
+
+from pipeline.model.metadata import Floats
+
+FIGURE_INCHES = (3.5, 2.7)
+AXES_BOX = (0.17, 0.165, 0.80, 0.80)
+"""Left, bottom, width and height in shares of the figure; room for labels such as 100,000."""
+
+INK, ROWS, CURVE, BAND = "#1b1f24", "#566573", "#0b4f8a", "#a9cdea"
+CHAMPION, OUTLIER = "#9a4a00", "#b00020"
+STYLE: dict[RcKeyType, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "time-to-dispatch",
+    "path.simplify": False,
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#5a6673",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+NO_METADATA = dict.fromkeys(["Date", "Creator", "Format", "Type"])
+LEAST_TOP_HOURS = 0.1
+HISTOGRAM_BINS = 40
+HISTOGRAM_SHARE = 0.99
+
+
+class ProductCurve(NamedTuple):
+    """What is drawn of one product: some of its rows, and its curve over a grid of orders placed.
+
+    Attributes:
+        orders: orders placed of rows that are not outliers, shape (n_rows,).
+        hours: hours to dispatch of those rows, of the same shape.
+        outlier_orders: orders placed of outliers, shape (n_outliers,).
+        outlier_hours: hours to dispatch of outliers, of the same shape.
+        grid: orders placed, shape (n_points,).
+        estimates: of the model for the grid, in hours, of the same shape.
+        half_width: of the interval around them, in hours, of the same shape.
+        champion: estimates of the champion for the grid, or None if it does not know the product.
+    """
+
+    orders: Floats
+    hours: Floats
+    outlier_orders: Floats
+    outlier_hours: Floats
+    grid: Floats
+    estimates: Floats
+    half_width: Floats
+    champion: Floats | None
+
+
+def draw_product(name: str, label: str, curve: ProductCurve) -> str:
+    """Return rows, fitted curve and interval band of one product.
+
+    Args:
+        name: of the figure, unique in the page.
+        label: what the figure shows, for people who do not see it.
+        curve: what to draw.
+    """
+    with _axes("orders placed before, on the same day", "hours to dispatch") as (figure, axes):
+        low = np.maximum(curve.estimates - curve.half_width, 0.0)
+        high = curve.estimates + curve.half_width
+        axes.fill_between(curve.grid, low, high, color=BAND, linewidth=0)
+        _dots(axes, curve.orders, curve.hours)
+        if curve.champion is not None:
+            axes.plot(curve.grid, curve.champion, "--", color=CHAMPION, linewidth=1.6)
+        axes.plot(curve.grid, curve.estimates, color=CURVE, linewidth=1.8)
+        top = 1.08 * _largest(high, curve.hours, curve.champion)
+        _outliers(axes, curve, top)
+        axes.set_ylim(0.0, top)
+        axes.set_xlim(0.0, 1.03 * max(curve.grid[-1], 1.0))
+        return _svg(figure, name, label)
+
+
+def draw_agreement(name: str, label: str, truth: Floats, estimates: Floats) -> str:
+    """Return actual hours against estimates, with the line on which both are the same."""
+    with _axes("estimated hours", "actual hours") as (figure, axes):
+        top = 1.05 * _largest(truth, estimates)
+        axes.plot([0.0, top], [0.0, top], color=CURVE, linewidth=1.4)
+        _dots(axes, estimates, truth)
+        axes.set(xlim=(0.0, top), ylim=(0.0, top))
+        return _svg(figure, name, label)
+
+
+def draw_residuals(name: str, label: str, estimates: Floats, residuals: Floats) -> str:
+    """Return actual minus estimated hours, against the estimates."""
+    with _axes("estimated hours", "actual minus estimated hours") as (figure, axes):
+        reach = 1.08 * _largest(residuals, -residuals)
+        axes.axhline(0.0, color=CURVE, linewidth=1.4)
+        _dots(axes, estimates, residuals)
+        axes.set(xlim=(0.0, 1.05 * _largest(estimates)), ylim=(-reach, reach))
+        return _svg(figure, name, label)
+
+
+def draw_histogram(name: str, label: str, residuals: Floats) -> str:
+    """Return how often each size of actual minus estimated hours occurs.
+
+    The outermost bars hold everything beyond them, so that a few rows cannot squeeze all others
+    into one bar.
+    """
+    with _axes("actual minus estimated hours", "test rows") as (figure, axes):
+        reach = max(float(np.quantile(np.abs(residuals), HISTOGRAM_SHARE)), LEAST_TOP_HOURS)
+        bins = np.linspace(-reach, reach, HISTOGRAM_BINS + 1)
+        counts, edges = np.histogram(np.clip(residuals, -reach, reach), bins)
+        axes.stairs(counts, edges, fill=True, facecolor=BAND, edgecolor=CURVE, linewidth=0.8)
+        axes.axvline(0.0, color=CURVE, linewidth=1.4)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        axes.set_ylim(0.0, 1.08 * counts.max())
+        return _svg(figure, name, label)
+
+
+@contextmanager
+def _axes(x_label: str, y_label: str) -> Iterator[tuple[Figure, Axes]]:
+    """Yield an empty figure in our style; what is drawn and written inside keeps to the style."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=FIGURE_INCHES)
+        axes = figure.add_axes(AXES_BOX)
+        axes.grid(color="#e3e7eb", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+            axis.set_major_formatter(FuncFormatter(_tick_label))
+        yield figure, axes
+
+
+def _tick_label(value: float, position: int | None) -> str:
+    """Write 0.5, 1,500, 250k."""
+    text = f"{value / 1000:,.6g}k" if abs(value) >= 100_000 else f"{value:,.6g}"
+    return text.replace("-", "−")
+
+
+def _dots(axes: Axes, x: Floats, y: Floats) -> None:
+    """Draw dots as one line of round ends without length: a quarter of the size of markers."""
+    gap = np.full(len(x), np.nan)
+    axes.plot(
+        np.column_stack([x, x, gap]).ravel(),
+        np.column_stack([y, y, gap]).ravel(),
+        color=ROWS,
+        linewidth=2.0,
+        solid_capstyle="round",
+    )
+
+
+def _outliers(axes: Axes, curve: ProductCurve, top: float) -> None:
+    """Draw outliers as crosses, and as triangles at the upper edge where they are beyond it."""
+    beyond = curve.outlier_hours > top
+    axes.plot(curve.outlier_orders[~beyond], curve.outlier_hours[~beyond], "x", color=OUTLIER)
+    edge = np.full(beyond.sum(), top)
+    axes.plot(curve.outlier_orders[beyond], edge, "^", color=OUTLIER, clip_on=False)
+
+
+def _largest(*hours: Floats | None) -> float:
+    """Return the largest of all, or a little where all are zero or there are none."""
+    return max(
+        float(np.max(values, initial=LEAST_TOP_HOURS)) for values in hours if values is not None
+    )
+
+
+def _svg(figure: Figure, name: str, label: str) -> str:
+    """Return a figure as an element that can stand in a page with others, and is read aloud."""
+    content = io.StringIO()
+    figure.savefig(content, format="svg", transparent=True, metadata=NO_METADATA)
+    svg = content.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    # The page's own font is used, and a hundredth of a point is finer than any screen.
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    return re.sub(r"(\.\d\d)\d{3,4}\b", r"\1", svg)

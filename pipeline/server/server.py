@@ -1,0 +1,71 @@
+"""uvicorn that takes its time to stop, and gives slow clients little of it."""
+
+import resource
+import signal
+from math import inf
+from socket import socket
+from time import monotonic
+from types import FrameType
+
+import uvicorn
+
+from pipeline.api.service import DispatchService
+from pipeline.server.timeouts import ConnectionGuard
+from pipeline.stages.logs import LOG
+
+FINISH_SECONDS = 10
+"""How long requests that have arrived may take to finish when the server stops."""
+TICKS_PER_SECOND = 10
+"""How often uvicorn calls `on_tick`."""
+
+
+class DispatchServer(uvicorn.Server):
+    """uvicorn that goes on serving for a while after SIGTERM, and closes slow connections.
+
+    Whoever sends requests learns only after SIGTERM that this server is about to stop: Kubernetes
+    takes seconds to tell everybody, and clients keep connections. So for `drain_seconds` every
+    request is answered as before, but for the last time on its connection, and `/readyz` says
+    503. SIGINT, or a second SIGTERM, stops at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: DispatchService) -> None:
+        """Prepare to serve; `service` gives the settings."""
+        super().__init__(config)
+        self._service = service
+        self._connections = ConnectionGuard(service.settings, service.metrics)
+        self._drained_at = inf
+        self._told_that_draining = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal; nothing is logged here, since it may interrupt a line in the making."""
+        if sig == signal.SIGTERM and self.started and not self._service.is_draining:
+            self._service.is_draining = True
+            self._drained_at = monotonic() + self._service.settings.drain_seconds
+            return
+        self.force_exit = True
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is due ten times a second; return whether it is time to stop."""
+        if counter % TICKS_PER_SECOND == 0:
+            self._connections.close_slow(self.server_state.connections)
+        if self._service.is_draining and not self._told_that_draining:
+            self._told_that_draining = True
+            seconds = self._service.settings.drain_seconds
+            LOG.info(f"Received SIGTERM. Serving for {seconds:g} s more, then stopping.")
+        return await super().on_tick(counter) or monotonic() >= self._drained_at
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Close everything; uvicorn leaves out the application's end if it is in a hurry."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
+
+
+def allow_many_connections() -> None:
+    """Raise the number of files that this process may open as far as it may itself.
+
+    Many systems allow 1,024 by default, and idle clients alone can be more.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

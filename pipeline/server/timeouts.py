@@ -1,0 +1,96 @@
+"""No client keeps a connection busy for ever: those that send or read too slowly are closed.
+
+uvicorn closes connections that are idle after an answer, but waits without end for a first
+request, for the rest of headers, for the rest of a body, and for its answers to be read. Its limit
+on concurrency counts idle connections too, so that many of them would cost everybody else their
+answers.
+"""
+
+from collections.abc import Collection
+from time import monotonic
+from typing import Any, NamedTuple
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from pipeline.api.metrics import ServiceMetrics
+from pipeline.stages.settings import ServeSettings
+
+REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class _Phase(NamedTuple):
+    """What a connection is doing.
+
+    Attributes:
+        exchange: uvicorn's state of the last request whose headers have arrived; None before.
+        is_answered: whether that has been sent its whole answer, so that the headers of the next
+            are awaited.
+    """
+
+    exchange: RequestResponseCycle | None
+    is_answered: bool
+
+
+class ConnectionGuard:
+    """Looks at all connections now and then, and closes those that have been too slow.
+
+    Nothing is added to what a request costs: the guard compares what it sees with what it saw
+    before, so its limits are exact to the time between two looks.
+    """
+
+    def __init__(self, settings: ServeSettings, metrics: ServiceMetrics) -> None:
+        """Start without having seen a connection.
+
+        Args:
+            settings: how many seconds headers and requests may take.
+            metrics: count the connections that were closed.
+        """
+        self._settings = settings
+        self._metrics = metrics
+        self._seen: dict[HttpToolsProtocol, tuple[_Phase, float]] = {}
+
+    def close_slow(self, connections: Collection[Any]) -> None:
+        """Close the connections that have been in the same phase for too long.
+
+        Args:
+            connections: uvicorn's `HttpToolsProtocol`s.
+        """
+        now = monotonic()
+        seen = {}
+        for connection in connections:
+            phase = _phase(connection)
+            before, since = self._seen.get(connection, (phase, now))
+            seen[connection] = (phase, since if before == phase else now)
+            if now - seen[connection][1] > self._patience(phase):
+                self._close(connection, phase)
+        self._seen = seen
+
+    def _patience(self, phase: _Phase) -> float:
+        """Return how many seconds a phase may take."""
+        if phase.is_answered:
+            return self._settings.header_seconds
+        return self._settings.request_seconds
+
+    def _close(self, connection: HttpToolsProtocol, phase: _Phase) -> None:
+        """Close a connection; say why, if the client waits for an answer that has not begun."""
+        if connection.transport.get_write_buffer_size():
+            # The client does not read, and close() would wait until it does.
+            self._metrics.count_refusal("too_slow")
+            connection.transport.abort()
+            return
+        if connection.transport.is_closing():
+            return
+        answer_has_begun = phase.exchange is not None and phase.exchange.response_started
+        next_has_begun = connection.scope is not (phase.exchange and phase.exchange.scope)
+        if next_has_begun or not answer_has_begun and phase.exchange is not None:
+            self._metrics.count_refusal("too_slow")
+            connection.transport.write(REQUEST_TIMEOUT)
+        connection.transport.close()
+
+
+def _phase(connection: HttpToolsProtocol) -> _Phase:
+    exchange: RequestResponseCycle | None = connection.cycle
+    if exchange is None:
+        return _Phase(exchange, is_answered=True)
+    is_sent = connection.transport.get_write_buffer_size() == 0
+    return _Phase(exchange, exchange.response_complete and is_sent)

@@ -1,0 +1,128 @@
+"""How a stage logs, and how an error becomes its exit code.
+
+Log lines read `2021-07-05 18:52:24,264 - INFO - train_model.main - Starting train-model stage.`
+and go to standard error. All modules of the pipeline log to one logger, `LOG`.
+"""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Literal, ParamSpec
+
+from pythonjsonlogger.json import JsonFormatter
+
+from pipeline.stages.errors import PipelineError
+
+LOG = logging.getLogger("time_to_dispatch")
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["text", "json"]
+
+HANDLER_NAME = "time_to_dispatch"
+TEXT_FORMAT = "%(asctime)s - %(levelname)s - %(module)s.%(funcName)s - %(message)s"
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The identifier of the request that is being answered, which stands in each line about it."""
+
+Arguments = ParamSpec("Arguments")
+
+
+class StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what `sys.stderr` is at the time, so that a progress display can move aside."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record to the current standard error."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
+    """Set level and format of the stage's log; calling it again replaces what the first call set.
+
+    Libraries log warnings and worse, the pipeline and uvicorn from `level` on. Python's warnings
+    become log lines.
+    """
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if handler.name == HANDLER_NAME]:
+        root.removeHandler(handler)
+    handler = StandardErrorHandler()
+    handler.name = HANDLER_NAME
+    handler.addFilter(_name_the_request)
+    handler.setFormatter(_formatter(log_format))
+    root.addHandler(handler)
+    for name in (LOG.name, "uvicorn"):
+        logging.getLogger(name).setLevel(level)
+
+
+def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
+    """Make a stage's `main` return its exit code: 0 done, 1 refused or failed.
+
+    A `PipelineError` is logged as one line (with the traceback at level DEBUG). Anything else is
+    a fault of ours and is logged with its traceback.
+    """
+
+    @functools.wraps(main)
+    def main_with_exit_code(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+        try:
+            main(*args, **kwargs)
+        except PipelineError as error:
+            _log_error(main, str(error), with_traceback=LOG.isEnabledFor(logging.DEBUG))
+            return 1
+        except KeyboardInterrupt:
+            _log_error(main, "Interrupted.", with_traceback=False)
+            return 1
+        except Exception:
+            message = "The stage failed in a way that nobody foresaw. Please report this."
+            _log_error(main, message, with_traceback=True)
+            return 1
+        return 0
+
+    return main_with_exit_code
+
+
+def _log_error(main: Callable[..., None], message: str, with_traceback: bool) -> None:
+    """Log an error as if `main` had done so, which is where people look."""
+    code = main.__code__
+    LOG.handle(
+        LOG.makeRecord(
+            LOG.name,
+            logging.ERROR,
+            code.co_filename,
+            code.co_firstlineno,
+            message,
+            args=(),
+            exc_info=sys.exc_info() if with_traceback else None,
+            func=main.__name__,
+        )
+    )
+
+
+def _name_the_request(record: logging.LogRecord) -> bool:
+    """Let a record know the request that it is about, if it is about one."""
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        record.request_id = request_id
+    return True
+
+
+class TextFormatter(logging.Formatter):
+    """Writes lines for people, with the identifier of the request at the end of the message."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return a line without the traceback that may follow it."""
+        line = super().formatMessage(record)
+        request_id = getattr(record, "request_id", None)
+        return line if request_id is None else f"{line} [request {request_id}]"
+
+
+def _formatter(log_format: LogFormat) -> logging.Formatter:
+    if log_format == "text":
+        return TextFormatter(TEXT_FORMAT)
+    return JsonFormatter(
+        "{asctime}{levelname}{module}{funcName}{message}",
+        style="{",
+        rename_fields={"asctime": "time", "levelname": "level", "funcName": "function"},
+    )

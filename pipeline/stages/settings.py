@@ -1,0 +1,262 @@
+"""The settings of each stage, read once: defaults < environment (`TTD_…`) < command line."""
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
+
+from pipeline.stages.logs import LogFormat, LogLevel
+
+SAMPLE_STORE = Path(__file__).resolve().parents[2] / "data"
+DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else ""
+"""An installed package has no sample store beside it; the empty one is refused."""
+COMMANDS = ("ttd-train", "ttd-serve")
+ENVIRONMENT_PREFIX = "TTD_"
+SECRETS = {"alert_webhook", "api_key"}
+"""Settings whose value is never shown."""
+
+
+class StageSettings(BaseSettings):
+    """What every stage can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # one setting is a secret
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_implicit_flags=True,
+    )
+
+    log_level: LogLevel = Field(
+        default="INFO", description="least severe log lines to show; DEBUG adds tracebacks"
+    )
+    log_format: LogFormat = Field(
+        default="text", description="log lines for people (text) or for machines (json)"
+    )
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str]) -> Self:
+        """Return the settings for these command line arguments and the environment.
+
+        Ends the process with exit code 2 when they are wrong, and with 0 after `--help`.
+        """
+        try:
+            return cls(_cli_parse_args=list(arguments), _cli_prog_name=_program(cls))
+        except ValidationError as error:
+            _exit_with_usage_errors(cls, error)
+
+
+class StoreSettings(StageSettings):
+    """What a stage that works with a store can be told."""
+
+    store: CliPositionalArg[str] = Field(
+        default=DEFAULT_STORE,
+        description="where datasets and models are: s3://bucket[/prefix] or a folder",
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _known_scheme(cls, store: str) -> str:
+        """Refuse other schemes than S3's, S3 without a bucket, and nothing at all."""
+        is_folder = "://" not in store and store.strip() != ""
+        if not is_folder and not re.fullmatch(r"s3://[^/]+(/.*)?", store):
+            raise ValueError("should be s3://bucket[/prefix] or the path of a folder")
+        return store
+
+
+class AlertSettings(StageSettings):
+    """Tell people through a webhook that a deployment failed, and why, as Bodywork has it."""
+
+    model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.notify_failure")
+
+    alert_webhook: SecretStr | None = Field(
+        default=None,
+        description="URL that refusals and failures are posted to, as Slack expects them",
+    )
+
+    @property
+    def webhook_url(self) -> str | None:
+        """The URL that alerts are posted to, in plain text."""
+        return self.alert_webhook.get_secret_value() if self.alert_webhook else None
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _url_or_none(cls, webhook: SecretStr | None) -> SecretStr | None:
+        """Take an empty URL for none, as a Kubernetes secret may be empty; refuse other words."""
+        url = webhook.get_secret_value().strip() if webhook else ""
+        if url and not re.match("https?://[^/]", url):
+            raise ValueError("should be a URL that begins with http:// or https:// and a host")
+        return SecretStr(url) if url else None
+
+
+class TrainSettings(AlertSettings, StoreSettings):
+    """Train a model on the newest weekly dataset of a store, check it and publish it there."""
+
+    model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.train_model")
+
+    r2_error_threshold: float = Field(
+        default=0.8, gt=0, le=1, description="refuse a model whose R² is below this"
+    )
+    r2_warning_threshold: float = Field(
+        default=0.9, gt=0, le=1, description="warn when R² is below this"
+    )
+    max_rejected_share: float = Field(
+        default=0.01, ge=0, lt=1, description="refuse a dataset with a larger share of bad rows"
+    )
+
+    max_outlier_share: float = Field(
+        default=0.05, ge=0, lt=1, description="refuse a week with a larger share of outliers"
+    )
+    interval_level: float = Field(
+        default=0.9, gt=0, lt=1, description="share of orders inside their prediction interval"
+    )
+    champion_tolerance: float = Field(
+        default=0.05,
+        ge=0,
+        allow_inf_nan=False,
+        description="refuse a model whose error exceeds the champion's by more than this share",
+    )
+    max_shift: float = Field(
+        default=2,
+        gt=1,
+        allow_inf_nan=False,
+        description="refuse a week in which the estimates of many products moved by a larger "
+        "factor",
+    )
+    accept_shift: bool = Field(
+        default=False, description="publish although the week is unlike the champion's"
+    )
+    ignore_champion: bool = Field(
+        default=False, description="publish without reading the model in production"
+    )
+    on_refusal: Literal["fail", "keep"] = Field(
+        default="fail",
+        description="after a refusal end with exit code 1 (fail), or with 0 if there is a champion "
+        "to go on with (keep)",
+    )
+
+    @model_validator(mode="after")
+    def _thresholds_in_order(self) -> Self:
+        if self.r2_error_threshold > self.r2_warning_threshold:
+            raise ValueError(
+                f"--r2-error-threshold ({self.r2_error_threshold:g}) should not be above "
+                f"--r2-warning-threshold ({self.r2_warning_threshold:g})"
+            )
+        return self
+
+
+class ServeSettings(StoreSettings):
+    """Serve predictions of the newest model of a store over HTTP."""
+
+    model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.serve_model")
+
+    host: str = Field(
+        default="127.0.0.1", description="address to listen on; 0.0.0.0 means every network"
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="port; 0 means any free port")
+    model_key: str | None = Field(
+        default=None,
+        description="key of the model to serve, such as models/….onnx, instead of the newest",
+    )
+    reload_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="look for a newer model this often, and serve it without a restart",
+    )
+    root_path: str = Field(
+        default="", description="prefix that a proxy puts before all paths, such as /dispatch"
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="key that clients send as X-API-Key; several with commas between them",
+    )
+    answer_cache: int = Field(default=4096, ge=0, description="answers to remember")
+    max_concurrency: int = Field(
+        default=100, ge=1, description="requests worked on at once, beyond which others get 503"
+    )
+    header_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="time for the headers of a request to arrive",
+    )
+    request_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="time from the headers of a request to the end of its answer",
+    )
+    drain_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="go on serving for this long after SIGTERM",
+    )
+    access_log: bool = Field(default=False, description="log a line for each request")
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The keys that are accepted; without any, no key is asked for."""
+        given = self.api_key.get_secret_value() if self.api_key else ""
+        return tuple(key.strip() for key in given.split(",") if key.strip())
+
+    @field_validator("api_key")
+    @classmethod
+    def _at_least_one_key(cls, api_key: SecretStr | None) -> SecretStr | None:
+        """Refuse a setting without a key in it: an empty secret must not open the service."""
+        keys = api_key.get_secret_value().split(",") if api_key else ["none"]
+        if not all(re.fullmatch(r"[!-~]+", key.strip()) for key in keys):
+            raise ValueError(
+                "should be keys of ASCII letters, digits and signs with commas between them; "
+                "leave it out to ask for none"
+            )
+        return api_key
+
+    @field_validator("root_path")
+    @classmethod
+    def _path_without_end(cls, root_path: str) -> str:
+        if not re.fullmatch(r"(/[^/?#]+)*/?", root_path):
+            raise ValueError("should be a path that begins with a slash, such as /dispatch")
+        return root_path.rstrip("/")
+
+    @model_validator(mode="after")
+    def _pinned_or_newest(self) -> Self:
+        if self.model_key is not None and self.reload_seconds is not None:
+            raise ValueError(
+                "--reload-seconds looks for the newest model, and --model-key pins another: "
+                "leave one of them out"
+            )
+        return self
+
+
+def _program(settings: type[StageSettings]) -> str | None:
+    """Return what people call the stage: the command that runs it, or else its module."""
+    command = Path(sys.argv[0]).stem
+    return command if command in COMMANDS else settings.model_config.get("cli_prog_name")
+
+
+def _exit_with_usage_errors(settings: type[StageSettings], error: ValidationError) -> NoReturn:
+    """Print what is wrong with each setting, in the manner of argparse, and exit with code 2."""
+    program = _program(settings)
+    for details in error.errors():
+        print(f"{program}: error: {_usage_error(dict(details))}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _usage_error(details: dict[str, Any]) -> str:
+    """Name the setting in both of its forms, its value unless it is secret, and what is allowed."""
+    reason = details["msg"].removeprefix("Value error, ")
+    if not details["loc"]:
+        return str(reason)
+    name = str(details["loc"][0])
+    option = "STORE" if name == "store" else f"--{name.replace('_', '-')}"
+    variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
+    value = "wrong" if name in SECRETS else repr(details["input"])
+    return f"{option} (or {variable}) is {value}: {reason[0].lower()}{reason[1:]}"

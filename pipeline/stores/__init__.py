@@ -1,0 +1,1 @@
+"""Where datasets and models are kept: a folder or S3."""

@@ -1,0 +1,51 @@
+"""What the pipeline expects of a store of objects, and how a store URL becomes a store."""
+
+from typing import Protocol
+
+
+class ObjectStore(Protocol):
+    """Whole objects under keys such as `models/a.onnx`; what is written once stays as it is."""
+
+    @property
+    def url(self) -> str:
+        """Where the store is, for messages: `s3://bucket/prefix` or a folder; no final slash."""
+
+    def list_keys(self, folder: str) -> list[str]:
+        """Return the sorted keys of all objects directly in a folder such as `models`.
+
+        Raises:
+            StoreError: the store cannot be reached or does not exist.
+        """
+
+    def read(self, key: str) -> bytes:
+        """Return the whole object.
+
+        Raises:
+            ObjectMissing: there is no such object.
+            StoreError: it cannot be read.
+        """
+
+    def write_new(self, key: str, content: bytes) -> None:
+        """Write a new object: readers see all of it or nothing.
+
+        Raises:
+            ObjectExists: the key is taken; the object there is untouched.
+            StoreError: it cannot be written.
+        """
+
+
+def open_store(url: str) -> ObjectStore:
+    """Return the store that `s3://bucket[/prefix]` or the path of a folder stands for.
+
+    boto3 is imported only for S3: it costs time and memory at the start of the service.
+
+    Raises:
+        StoreError: the folder does not exist, or the S3 client cannot be made.
+    """
+    if url.startswith("s3://"):
+        from pipeline.stores.s3 import S3Store
+
+        return S3Store(url)
+    from pipeline.stores.directory import DirectoryStore
+
+    return DirectoryStore(url)

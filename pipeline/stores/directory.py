@@ -1,0 +1,90 @@
+"""A store in a folder: the twin of S3 for the first steps, ad hoc runs and tests."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
+
+
+class DirectoryStore:
+    """Objects as files below one folder; a key is the path of a file relative to it.
+
+    Names that start with a dot are not objects: files in the making have such names.
+    """
+
+    def __init__(self, root: str) -> None:
+        """Open the folder `root`.
+
+        Raises:
+            StoreError: there is no such folder.
+        """
+        self._root = Path(os.path.abspath(Path(root).expanduser()))
+        if not self._root.is_dir():
+            raise StoreError(
+                f"Cannot open the store {self._root}: there is no such folder. "
+                "Create it, or name another STORE."
+            )
+
+    @property
+    def url(self) -> str:
+        """The absolute path of the folder."""
+        return str(self._root)
+
+    def list_keys(self, folder: str) -> list[str]:
+        """See `ObjectStore.list_keys`; a folder that is not there yet holds no objects."""
+        directory = self._path(folder)
+        try:
+            files = [entry for entry in directory.iterdir() if entry.is_file()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"Cannot list {directory}: {error.strerror}.") from error
+        return sorted(f"{folder}/{file.name}" for file in files if not file.name.startswith("."))
+
+    def read(self, key: str) -> bytes:
+        """See `ObjectStore.read`."""
+        path = self._path(key)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise ObjectMissing(f"Cannot read {path}: there is no such file.") from error
+        except OSError as error:
+            raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
+
+    def write_new(self, key: str, content: bytes) -> None:
+        """See `ObjectStore.write_new`; a hard link gives the finished file its name, or fails."""
+        path = self._path(key)
+        try:
+            with suppress(FileExistsError):  # a file in the way is found by the next line
+                path.parent.mkdir(parents=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)
+                os.fsync(file.fileno())
+                os.link(file.name, path)
+            _flush_directory(path.parent)
+        except FileExistsError as error:
+            raise ObjectExists(
+                f"Cannot write {path}: the file exists, and nothing is ever overwritten."
+            ) from error
+        except OSError as error:
+            raise StoreError(f"Cannot write {path}: {error.strerror}.") from error
+
+    def _path(self, key: str) -> Path:
+        """Return the path of a key, which must not lead out of the store."""
+        path = Path(os.path.normpath(self._root / key))
+        if self._root not in path.parents:
+            raise StoreError(f"The key {key!r} leads out of the store {self._root}.")
+        return path
+
+
+def _flush_directory(directory: Path) -> None:
+    """Make a new name in a directory survive a crash of the machine."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

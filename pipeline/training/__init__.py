@@ -1,0 +1,1 @@
+"""Choose, fit and measure a model."""

@@ -1,0 +1,116 @@
+"""The lineage of a model, gathered from everything that the training stage knows."""
+
+from datetime import datetime
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+
+from pipeline.model.metadata import (
+    DatasetLineage,
+    Histogram,
+    Lineage,
+    Outlier,
+    Outliers,
+    ProductCatalogue,
+    ProductRemarks,
+)
+from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
+from pipeline.orders.splits import MIN_ROWS
+from pipeline.orders.weekly_dataset import WeeklyDataset
+from pipeline.stages.code_commit import git_commit
+from pipeline.training.evaluation import GridEstimates, flat_products
+from pipeline.training.fitting import ModelNoise, TrainedModel
+
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
+HISTOGRAM_BINS = 20
+MOST_OUTLIERS = 100
+NOISE_DECIMALS = 3
+
+
+def gather_lineage(trained_at: datetime, dataset: WeeklyDataset, model: TrainedModel) -> Lineage:
+    """Put together all facts about a model that do not depend on the model in production."""
+    orders = dataset.orders
+    catalogue = _catalogue(orders, model.noise)
+    counts, edges = np.histogram(orders[ORDERS], bins=HISTOGRAM_BINS)
+    return Lineage(
+        trained_at=trained_at,
+        git_commit=git_commit(),
+        library_versions={library: version(library) for library in LIBRARIES},
+        regressor=model.name,
+        candidates=model.candidates,
+        dataset=DatasetLineage(
+            key=dataset.key,
+            sha256=dataset.sha256,
+            delivered_at=dataset.delivered_at,
+            rows=len(orders),
+            rejected_rows=len(dataset.rejected),
+        ),
+        metrics=model.metrics,
+        interval=model.interval,
+        outliers=_outliers(orders, model.noise),
+        catalogue=catalogue,
+        remarks=_remarks(orders, catalogue, model.grid),
+        orders_placed=Histogram(edges=edges.tolist(), counts=counts.tolist()),
+    )
+
+
+def _outliers(orders: pd.DataFrame, noise: ModelNoise) -> Outliers:
+    positions = np.flatnonzero(noise.is_outlier)
+    farthest = positions[np.argsort(-np.abs(noise.distances[positions]), kind="stable")]
+    farthest = farthest[:MOST_OUTLIERS]
+    distances = noise.distances[farthest]
+    rows = orders.iloc[farthest]
+    estimates = rows[HOURS] - distances * noise.hours[farthest]
+    listed = zip(rows[PRODUCT], rows[ORDERS], rows[HOURS], estimates, distances)
+    return Outliers(
+        rows=len(positions),
+        share=len(positions) / len(orders),
+        farthest=tuple(
+            Outlier(
+                product_code=str(code),
+                orders_placed=orders_placed,
+                hours_to_dispatch=hours,
+                est_hours_to_dispatch=estimate,
+                distance=distance,
+            )
+            for code, orders_placed, hours, estimate, distance in listed
+        ),
+    )
+
+
+def _catalogue(orders: pd.DataFrame, noise: ModelNoise) -> ProductCatalogue:
+    products = orders.groupby(PRODUCT, observed=True)[ORDERS].agg(["size", "min", "max"])
+    products = products.sort_index()
+    return ProductCatalogue(
+        product_code=tuple(map(str, products.index)),
+        rows=tuple(products["size"].tolist()),
+        least_orders=tuple(products["min"].tolist()),
+        most_orders=tuple(products["max"].tolist()),
+        relative_noise=tuple(noise.scale.relative.round(NOISE_DECIMALS).tolist()),
+    )
+
+
+def _remarks(
+    orders: pd.DataFrame, catalogue: ProductCatalogue, grid: GridEstimates
+) -> ProductRemarks:
+    facts = zip(
+        catalogue.product_code, catalogue.rows, catalogue.least_orders, catalogue.most_orders
+    )
+    flat = flat_products(grid)
+    return ProductRemarks(
+        few_rows=tuple(
+            code for code, rows, least, most in facts if rows < MIN_ROWS or least == most
+        ),
+        falling=_falling_products(orders[orders[PRODUCT].isin(flat)]),
+        flat=flat,
+    )
+
+
+def _falling_products(orders: pd.DataFrame) -> tuple[str, ...]:
+    """Return the products whose hours fall as orders rise, by the sign of their covariance."""
+    return tuple(
+        str(code)
+        for code, rows in orders.groupby(PRODUCT, observed=True)
+        if len(rows) > 1 and rows[ORDERS].cov(rows[HOURS]) < 0
+    )

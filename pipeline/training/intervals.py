@@ -1,0 +1,41 @@
+"""How wide the prediction intervals must be: conformal calibration on rows that no fit had seen."""
+
+import math
+
+import numpy as np
+
+from pipeline.curves.noise import NoiseScale
+from pipeline.curves.segments import Floats, Positions
+from pipeline.model.metadata import PredictionInterval
+
+ROUNDING = 1e-9
+
+
+def calibrate_interval(
+    product: Positions, estimates: Floats, residuals: Floats, noise: NoiseScale, level: float
+) -> PredictionInterval:
+    """Return the interval inside which a share `level` of orders will be.
+
+    The scores are the distances of the rows from their estimates in units of the noise. Of n
+    scores, the one of rank (n + 1) · level, rounded up, is what a new row stays within with that
+    probability (split conformal prediction with scaled scores: Lei and others 2018, pooled over
+    folds as in Vovk 2015). Outliers count: they happen to customers too.
+
+    Args:
+        product: position of each row's product, shape (n_rows,).
+        estimates: for the rows, by fits that had not seen them, shape (n_rows,).
+        residuals: label minus estimate in hours, shape (n_rows,).
+        noise: the scale of the scores.
+        level: share of orders, between 0 and 1.
+    """
+    scores = np.abs(residuals) / noise.of(product, estimates)
+    n = len(scores)
+    rank = min(math.ceil((n + 1) * level - ROUNDING), n)
+    multiple = np.partition(scores, rank - 1)[rank - 1]
+    return PredictionInterval(
+        level=level,
+        multiple=float(multiple),
+        noise_base_hours=noise.base_hours,
+        noise_growth=noise.growth,
+        calibration_rows=n,
+    )
