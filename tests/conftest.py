@@ -12,8 +12,8 @@ import pytest
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main as train_model
-from tests.helpers import ROOT, Webhook
-from tests.local_servers import s3_server, serving
+from tests.support.helpers import ROOT, Webhook
+from tests.support.local_servers import s3_server, serving
 
 
 @pytest.fixture(autouse=True)

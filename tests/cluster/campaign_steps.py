@@ -18,7 +18,7 @@ from tests.cluster.deployed_objects import CRON_JOB, deployed_objects
 from tests.cluster.kubectl_commands import ClusterError, apply, delete, find, kubectl, pods
 from tests.cluster.tools_pod import ToolsPod, address_of
 from tests.cluster.weekly_bucket import WeeklyBucket
-from tests.helpers import ROOT
+from tests.support.helpers import ROOT
 
 CONTROLLER_NAMESPACE = "bodywork-deployment-jobs"
 CONTROLLER = "bodywork-workflow-controller"

@@ -11,7 +11,7 @@ import yaml
 
 from tests.cluster.campaign_settings import CampaignSettings
 from tests.cluster.kubectl_commands import kubectl
-from tests.helpers import ROOT
+from tests.support.helpers import ROOT
 
 CRON_JOB = "weekly-deployment"
 CREATE = "bodywork create deployment"

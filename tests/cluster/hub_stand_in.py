@@ -10,8 +10,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request
 
-from tests.helpers import HTTP
-from tests.local_servers import serving
+from tests.support.helpers import HTTP
+from tests.support.local_servers import serving
 
 DOCKER_HUB = "hub.docker.com"
 TAG = "/v2/repositories/"

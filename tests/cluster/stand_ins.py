@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tests.cluster.hub_stand_in import DOCKER_HUB, Registry, https_server
 from tests.cluster.tunnel_proxy import tunnel_proxy
-from tests.git_repositories import commit_working_tree, git
-from tests.local_servers import s3_server
+from tests.support.git_repositories import commit_working_tree, git
+from tests.support.local_servers import s3_server
 
 REPOSITORY = "time-to-dispatch.git"
 CREDENTIALS = {

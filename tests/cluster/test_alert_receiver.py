@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.stages.alerts import post_alert
 from tests.cluster.alert_receiver import PORT
-from tests.helpers import ROOT, free_port
-from tests.service_clients import wait_until
+from tests.support.helpers import ROOT, free_port
+from tests.support.service_clients import wait_until
 
 
 @pytest.mark.system

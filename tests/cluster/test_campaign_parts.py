@@ -31,8 +31,8 @@ from tests.cluster.pod_figures import (
 )
 from tests.cluster.tools_pod import FILES, FOLDER, NAMESPACE, tools_objects
 from tests.cluster.weekly_bucket import WeeklyBucket
-from tests.cluster_front import write_kubeconfig
-from tests.helpers import ROOT, Webhook, free_port
+from tests.support.cluster_front import write_kubeconfig
+from tests.support.helpers import ROOT, Webhook, free_port
 
 KUBERNETES = "1.32"
 ENVIRONMENT = {

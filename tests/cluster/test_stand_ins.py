@@ -14,9 +14,9 @@ import boto3
 import pytest
 
 from tests.cluster.stand_ins import main, stand_ins
-from tests.git_repositories import git
-from tests.helpers import ROOT
-from tests.local_servers import serving
+from tests.support.git_repositories import git
+from tests.support.helpers import ROOT
+from tests.support.local_servers import serving
 
 pytestmark = pytest.mark.system
 

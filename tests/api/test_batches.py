@@ -1,0 +1,314 @@
+"""Many orders at once: each gets the answer that it would get alone, or its own errors."""
+
+import asyncio
+import json
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from pipeline.api.answers import ModelAnswers
+from pipeline.api.batches import SLICE_ORDERS, answer_batch
+from pipeline.api.metrics import ServiceMetrics
+from pipeline.model.reader import DispatchModel
+from pipeline.serve_model import create_app
+from pipeline.server.middleware import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
+from tests.support.helpers import EXAMPLE
+from tests.support.service_fixtures import (
+    BATCH,
+    PROBLEM,
+    V0_1,
+    V0_2,
+    HandMadeModel,
+    ask,
+    hand_made_service,
+)
+
+MOST = 10_000
+
+
+@pytest.fixture
+def client() -> TestClient:
+    """Return a client of a service with the model made by hand."""
+    return TestClient(create_app(hand_made_service()))
+
+
+def test_each_order_gets_the_answer_that_it_would_get_alone(served_model: DispatchModel) -> None:
+    client = TestClient(create_app(hand_made_service(model=served_model)))
+    drawn = random.Random(4)
+    orders = [
+        {
+            "product_code": drawn.choice(sorted(served_model.products)),
+            "orders_placed": drawn.choice([drawn.randrange(400), drawn.uniform(0, 1_000_000)]),
+        }
+        for _ in range(2 * SLICE_ORDERS + 7)
+    ]
+    answer = client.post(BATCH, json={"orders": orders})
+    alone = [client.post(V0_2, json=order).json() for order in orders]
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "model_version": served_model.version,
+        "predictions": [
+            {name: value for name, value in single.items() if name != "model_version"}
+            for single in alone
+        ],
+    }
+    assert len({single["est_hours_to_dispatch"] for single in alone}) > 200
+
+
+@pytest.mark.parametrize(
+    "n_orders", [1, 2, SLICE_ORDERS - 1, SLICE_ORDERS, SLICE_ORDERS + 1, 2 * SLICE_ORDERS, MOST]
+)
+def test_answers_come_in_the_order_of_the_orders(n_orders: int, client: TestClient) -> None:
+    placed = [1_000 * n / n_orders for n in range(n_orders)]
+    orders = [
+        {"product_code": f"SKU00{1 + n % 3}", "orders_placed": count}
+        for n, count in enumerate(placed)
+    ]
+    response = client.post(BATCH, json={"orders": orders})
+    estimates = [answer["est_hours_to_dispatch"] for answer in response.json()["predictions"]]
+    assert response.status_code == 200
+    hours = [2.12 + n % 3 + 0.055 * count for n, count in enumerate(placed)]
+    assert estimates == np.round(hours, 2).tolist()
+
+
+BAD_ORDERS: dict[str, tuple[str, list[tuple[str, str]]]] = {
+    "unknown product": (
+        '{"product_code": "SKU999", "orders_placed": 1}',
+        [("unknown_product", "/product_code")],
+    ),
+    "empty product": (
+        '{"product_code": "", "orders_placed": 1}',
+        [("unknown_product", "/product_code")],
+    ),
+    "lone surrogate": (
+        r'{"product_code": "\ud800", "orders_placed": 1}',
+        [("unknown_product", "/product_code")],
+    ),
+    "product of another type": (
+        '{"product_code": 1, "orders_placed": 1}',
+        [("string_type", "/product_code")],
+    ),
+    "negative": (
+        '{"product_code": "SKU001", "orders_placed": -1}',
+        [("greater_than_equal", "/orders_placed")],
+    ),
+    "too many": (
+        '{"product_code": "SKU001", "orders_placed": 1000001}',
+        [("less_than_equal", "/orders_placed")],
+    ),
+    "NaN": (
+        '{"product_code": "SKU001", "orders_placed": NaN}',
+        [("finite_number", "/orders_placed")],
+    ),
+    "infinite": (
+        '{"product_code": "SKU001", "orders_placed": 1e400}',
+        [("finite_number", "/orders_placed")],
+    ),
+    "4,000 digits": (
+        f'{{"product_code": "SKU001", "orders_placed": {"9" * 4_000}}}',
+        [("float_type", "/orders_placed")],
+    ),
+    "text": (
+        '{"product_code": "SKU001", "orders_placed": "1"}',
+        [("float_type", "/orders_placed")],
+    ),
+    "truth": (
+        '{"product_code": "SKU001", "orders_placed": true}',
+        [("float_type", "/orders_placed")],
+    ),
+    "null": (
+        '{"product_code": "SKU001", "orders_placed": null}',
+        [("float_type", "/orders_placed")],
+    ),
+    "no product": ('{"orders_placed": 1}', [("missing", "/product_code")]),
+    "no orders": ('{"product_code": "SKU001"}', [("missing", "/orders_placed")]),
+    "nothing": ("{}", [("missing", "/product_code"), ("missing", "/orders_placed")]),
+    "both wrong": (
+        '{"product_code": null, "orders_placed": -1}',
+        [("string_type", "/product_code"), ("greater_than_equal", "/orders_placed")],
+    ),
+    "no object": ('"SKU001"', [("dict_type", "")]),
+    "a list": ('["SKU001", 1]', [("dict_type", "")]),
+    "a number": ("NaN", [("dict_type", "")]),
+    "null for an order": ("null", [("dict_type", "")]),
+}
+
+
+@pytest.mark.parametrize(("order", "expected"), BAD_ORDERS.values(), ids=BAD_ORDERS.keys())
+def test_a_bad_order_is_reported_at_its_index_and_costs_the_others_nothing(
+    order: str, expected: list[tuple[str, str]], client: TestClient
+) -> None:
+    good = json.dumps(EXAMPLE)
+    response = _post(client, f'{{"orders": [{good}, {order}, {good}]}}')
+    first, refused, last = _strict(response.content)["predictions"]
+    assert response.status_code == 200
+    assert first == last == _alone(client, EXAMPLE)
+    assert refused.keys() == {"errors"}
+    assert [(fault["type"], fault["pointer"]) for fault in refused["errors"]] == [
+        (type_, f"#/orders/1{place}") for type_, place in expected
+    ]
+    assert all(fault.keys() == {"type", "detail", "pointer"} for fault in refused["errors"])
+    assert all(len(fault["detail"]) < 200 for fault in refused["errors"])
+
+
+def test_bad_orders_are_found_in_every_slice(client: TestClient) -> None:
+    n_orders = 3 * SLICE_ORDERS
+    bad = {0, 1, SLICE_ORDERS - 1, SLICE_ORDERS, 2 * SLICE_ORDERS + 1, n_orders - 1}
+    orders = [{} if n in bad else EXAMPLE for n in range(n_orders)]
+    answers = client.post(BATCH, json={"orders": orders}).json()["predictions"]
+    refused = {n: answer for n, answer in enumerate(answers) if "errors" in answer}
+    assert refused.keys() == bad
+    for n, answer in refused.items():
+        assert answer["errors"][0]["pointer"] == f"#/orders/{n}/product_code"
+
+
+@pytest.mark.parametrize("n_orders", [1, SLICE_ORDERS + 1])
+def test_all_bad_is_still_an_answer(n_orders: int, client: TestClient) -> None:
+    response = client.post(BATCH, json={"orders": [None] * n_orders})
+    assert response.status_code == 200
+    assert [answer.keys() for answer in response.json()["predictions"]] == [
+        {"errors"} for _ in range(n_orders)
+    ]
+
+
+BAD_ENVELOPES: dict[str, tuple[str, str, str | None]] = {
+    "no orders": ('{"orders": []}', "too_short", "#/orders"),
+    "one too many": (f'{{"orders": [{", ".join(["1"] * (MOST + 1))}]}}', "too_long", "#/orders"),
+    "not JSON": ("orders", "json_invalid", None),
+    "empty": ("", "missing", None),
+    "no key": ("{}", "missing", "#/orders"),
+    "another key": ('{"order": []}', "missing", "#/orders"),
+    "null": ('{"orders": null}', "list_type", "#/orders"),
+    "one order": (f'{{"orders": {json.dumps(EXAMPLE)}}}', "list_type", "#/orders"),
+    "text": ('{"orders": "SKU001"}', "list_type", "#/orders"),
+    "only the list": (f"[{json.dumps(EXAMPLE)}]", "model_attributes_type", None),
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "pointer"), BAD_ENVELOPES.values(), ids=BAD_ENVELOPES.keys()
+)
+def test_a_bad_envelope_is_refused_as_a_whole(
+    body: str, reason: str, pointer: str | None, client: TestClient
+) -> None:
+    response = _post(client, body)
+    (fault,) = response.json()["errors"]
+    assert response.status_code == 422
+    assert response.headers["content-type"] == PROBLEM
+    assert (fault["type"], fault.get("pointer")) == (reason, pointer)
+
+
+def test_an_unreadable_body_is_refused(client: TestClient) -> None:
+    response = _post(client, f'{{"orders": {"[" * 100_000}')
+    assert response.status_code == 400
+    assert response.headers["content-type"] == PROBLEM
+
+
+def test_a_batch_may_be_longer_than_a_single_order_but_not_without_end(client: TestClient) -> None:
+    body = json.dumps({"orders": [EXAMPLE]})
+    assert _post(client, body.ljust(MAX_BODY_BYTES + 1)).status_code == 200
+    assert _post(client, body.ljust(MAX_BATCH_BODY_BYTES)).status_code == 200
+    refused = _post(client, body.ljust(MAX_BATCH_BODY_BYTES + 1))
+    assert refused.status_code == 413
+    assert refused.headers["content-type"] == PROBLEM
+    assert refused.json()["detail"] == "The body is longer than 4,194,304 bytes."
+
+
+def test_each_order_is_counted() -> None:
+    service = hand_made_service()
+    n_orders = SLICE_ORDERS + 5
+    orders: list[Any] = [EXAMPLE] * n_orders + [
+        {"product_code": "SKU002", "orders_placed": 1_000},
+        {"product_code": "SKU999", "orders_placed": 1},
+        {},
+        None,
+    ]
+    assert TestClient(create_app(service)).post(BATCH, json={"orders": orders}).status_code == 200
+    counts = service.metrics.exposition().decode().splitlines()
+    assert f'ttd_predictions_total{{product_code="SKU001"}} {float(n_orders)}' in counts
+    assert 'ttd_predictions_total{product_code="SKU002"} 1.0' in counts
+    assert 'ttd_predictions_total{product_code="other"} 0.0' in counts
+    assert "ttd_extrapolations_total 1.0" in counts
+    assert 'ttd_refused_inputs_total{reason="unknown_product"} 1.0' in counts
+    assert 'ttd_refused_inputs_total{reason="missing"} 2.0' in counts
+    assert 'ttd_refused_inputs_total{reason="dict_type"} 1.0' in counts
+
+
+def test_a_batch_gives_way_after_every_slice() -> None:
+    metrics = ServiceMetrics()
+    for n_orders, n_pauses in ((1, 0), (SLICE_ORDERS, 0), (SLICE_ORDERS + 1, 1), (MOST, 39)):
+        batch = answer_batch(ModelAnswers(HandMadeModel(), 0), [EXAMPLE] * n_orders, metrics)
+        pauses = 0
+        try:
+            while True:
+                batch.send(None)
+                pauses += 1
+        except StopIteration as stop:
+            assert len(json.loads(stop.value)["predictions"]) == n_orders
+        assert pauses == n_pauses
+
+
+def test_single_orders_are_answered_while_a_large_batch_is_worked_on() -> None:
+    assert asyncio.run(_finished_beside_a_batch(n_singles=30)) == [
+        *[f"single {n}" for n in range(30)],
+        "batch",
+    ]
+
+
+async def _finished_beside_a_batch(n_singles: int) -> list[str]:
+    """Begin with a batch, send singles one after the other, and return what was done in order."""
+    app = create_app(hand_made_service())
+    finished: list[str] = []
+
+    async def send_batch() -> None:
+        answer = await ask(app, BATCH, [json.dumps({"orders": [EXAMPLE] * MOST}).encode()])
+        assert answer.status == 200
+        finished.append("batch")
+
+    async def send_singles() -> None:
+        for n in range(n_singles):
+            answer = await ask(app, (V0_1, V0_2)[n % 2], [json.dumps(EXAMPLE).encode()])
+            assert answer.status == 200
+            finished.append(f"single {n}")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(send_batch(), send_singles())
+    return finished
+
+
+def test_a_batch_keeps_the_model_that_it_began_with() -> None:
+    service = hand_made_service()
+    app = create_app(service)
+
+    async def reload_in_the_middle() -> bytes:
+        orders = json.dumps({"orders": [EXAMPLE] * MOST}).encode()
+        batch = asyncio.create_task(ask(app, BATCH, [orders]))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not batch.done()
+        service.serve(HandMadeModel(["ANOTHER"], version="newer"))
+        return (await batch).body
+
+    answer = json.loads(asyncio.run(reload_in_the_middle()))
+    assert answer["model_version"] == "by_hand"
+    assert all("interval" in order for order in answer["predictions"])
+    assert service.answers().model.version == "newer"
+
+
+def _post(client: TestClient, body: str) -> Any:
+    return client.post(BATCH, content=body, headers={"content-type": "application/json"})
+
+
+def _strict(content: bytes) -> Any:
+    # Python's json accepts NaN and infinities, other languages do not.
+    return json.loads(content, parse_constant=pytest.fail)
+
+
+def _alone(client: TestClient, order: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = client.post(V0_2, json=order).json()
+    del answer["model_version"]
+    return answer

@@ -1,0 +1,256 @@
+"""Every error says what is wrong, in the form of its API version."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from pipeline.api.errors import FAULT_OF_OURS, faults_of
+from pipeline.serve_model import create_app
+from pipeline.server.middleware import RequestGuard
+from tests.support.helpers import EXAMPLE
+from tests.support.service_fixtures import (
+    BATCH,
+    ORDER,
+    PROBLEM,
+    PRODUCTS,
+    TOO_LONG,
+    UNREADABLE,
+    V0_1,
+    V0_2,
+    Answer,
+    BrokenModel,
+    ask,
+    hand_made_service,
+    send,
+    service_without_model,
+)
+
+BOTH = pytest.mark.parametrize("path", [V0_1, V0_2])
+
+
+@pytest.fixture
+def app() -> RequestGuard:
+    """Return an application that serves the model made by hand."""
+    return create_app(hand_made_service())
+
+
+def problem(answer: Answer) -> dict[str, Any]:
+    """Check that an answer is a problem document, and return it."""
+    assert answer.headers["content-type"] == PROBLEM
+    # Python's json accepts NaN and infinities, other languages do not.
+    document: dict[str, Any] = json.loads(answer.body, parse_constant=pytest.fail)
+    assert list(document)[:4] == ["type", "title", "status", "detail"]
+    assert document.keys() - {"errors"} == {"type", "title", "status", "detail"}
+    assert document["type"] == "about:blank"
+    assert document["status"] == answer.status
+    assert document["title"] and document["detail"]
+    return document
+
+
+PROBLEMS: dict[str, tuple[str, str, bytes, int, str]] = {
+    "unknown path": ("POST", "/api/v0.2/no_such_path", ORDER, 404, "Not Found"),
+    "unknown path, odd": ("GET", "/api/v0.2/\n", b"", 404, "Not Found"),
+    "no path": ("GET", "/api/v0.2/", b"", 404, "Not Found"),
+    "another method": ("GET", V0_2, b"", 405, "Method Not Allowed"),
+    "another method of a batch": ("PUT", BATCH, b"", 405, "Method Not Allowed"),
+    "another method of products": ("POST", PRODUCTS, ORDER, 405, "Method Not Allowed"),
+    "unreadable": ("POST", V0_2, UNREADABLE, 400, "Bad Request"),
+    "too long": ("POST", V0_2, TOO_LONG, 413, "Request Entity Too Large"),
+    "too long for a list": ("GET", PRODUCTS, TOO_LONG, 413, "Request Entity Too Large"),
+    "not JSON": ("POST", V0_2, b"x", 422, "Unprocessable Entity"),
+    "no fields": ("POST", V0_2, b"{}", 422, "Unprocessable Entity"),
+    "no batch": ("POST", BATCH, b"{}", 422, "Unprocessable Entity"),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "title"), PROBLEMS.values(), ids=PROBLEMS.keys()
+)
+def test_every_error_of_v0_2_is_a_problem_document(
+    method: str, path: str, body: bytes, status: int, title: str, app: RequestGuard
+) -> None:
+    answer = send(app, path, body, method=method)
+    document = problem(answer)
+    # Titles are Python's words for the statuses, and Python 3.13 took newer ones for some.
+    newer = {"Request Entity Too Large": "Content Too Large"} | {
+        "Unprocessable Entity": "Unprocessable Content"
+    }
+    assert (answer.status, document["title"] in (title, newer.get(title))) == (status, True)
+    assert ("errors" in document) == (status == 422)
+
+
+@pytest.mark.parametrize("path", [V0_2, BATCH])
+def test_another_method_is_told_the_right_one(path: str, app: RequestGuard) -> None:
+    assert send(app, path, method="DELETE").headers["allow"] == "POST"
+    assert send(app, PRODUCTS, method="DELETE").headers["allow"] == "GET"
+
+
+OLD_ERRORS: dict[str, tuple[str, str, bytes, int, str]] = {
+    "unknown path": ("POST", "/api/v0.1/no_such_path", ORDER, 404, "Not Found"),
+    "path without version": ("GET", "/no_such_path", b"", 404, "Not Found"),
+    "another version": ("POST", "/api/v0.20/time_to_dispatch", ORDER, 404, "Not Found"),
+    "another method": ("GET", V0_1, b"", 405, "Method Not Allowed"),
+    "unreadable": ("POST", V0_1, UNREADABLE, 400, "There was an error parsing the body"),
+    "too long": ("POST", V0_1, TOO_LONG, 413, "The body is longer than 1,048,576 bytes."),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "detail"), OLD_ERRORS.values(), ids=OLD_ERRORS.keys()
+)
+def test_all_others_keep_the_form_of_fastapi(
+    method: str, path: str, body: bytes, status: int, detail: str, app: RequestGuard
+) -> None:
+    answer = send(app, path, body, method=method)
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/json"
+    assert json.loads(answer.body) == {"detail": detail}
+
+
+def test_v0_1_keeps_the_form_of_fastapi_for_what_is_invalid(app: RequestGuard) -> None:
+    answer = send(app, V0_1, b'{"product_code": "SKU001", "orders_placed": -1}')
+    assert answer.status == 422
+    assert json.loads(answer.body) == {
+        "detail": [
+            {
+                "type": "greater_than_equal",
+                "loc": ["body", "orders_placed"],
+                "msg": "Input should be greater than or equal to 0",
+                "input": -1,
+                "ctx": {"ge": 0.0},
+            }
+        ]
+    }
+
+
+def test_a_problem_lists_each_fault_with_a_pointer_to_it(app: RequestGuard) -> None:
+    document = problem(send(app, V0_2, b'{"product_code": 1, "orders_placed": -1}'))
+    assert document["errors"] == [
+        {
+            "type": "string_type",
+            "detail": "Input should be a valid string",
+            "pointer": "#/product_code",
+        },
+        {
+            "type": "greater_than_equal",
+            "detail": "Input should be greater than or equal to 0",
+            "pointer": "#/orders_placed",
+        },
+    ]
+    assert document["detail"] == (
+        "Input should be a valid string; Input should be greater than or equal to 0."
+    )
+
+
+def test_the_same_words_are_said_once(app: RequestGuard) -> None:
+    document = problem(send(app, V0_2, b"{}"))
+    assert document["detail"] == "Field required."
+    assert [fault["pointer"] for fault in document["errors"]] == [
+        "#/product_code",
+        "#/orders_placed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "words"),
+    [
+        (b"", "missing", "Field required"),
+        (b"[]", "model_attributes_type", "valid dictionary"),
+        (b'{"a" 1}', "json_invalid", "at character 5"),
+    ],
+)
+def test_what_is_wrong_with_a_whole_body_has_no_pointer(
+    body: bytes, reason: str, words: str, app: RequestGuard
+) -> None:
+    (fault,) = problem(send(app, V0_2, body))["errors"]
+    assert fault.keys() == {"type", "detail"}
+    assert fault["type"] == reason
+    assert words in fault["detail"]
+
+
+def test_a_body_of_another_type_is_told_the_right_one() -> None:
+    client = TestClient(create_app(hand_made_service()))
+    response = client.post(V0_2, content=ORDER, headers={"content-type": "text/plain"})
+    (fault,) = response.json()["errors"]
+    assert (response.status_code, fault["type"]) == (422, "json_expected")
+    assert "Content-Type: application/json" in fault["detail"]
+
+
+def test_pointers_are_escaped() -> None:
+    def pointer(*place: str | int) -> str | None:
+        (fault,) = faults_of([{"type": "x", "msg": "x", "loc": ("body", *place)}])
+        assert fault.parameter is None
+        return fault.pointer
+
+    assert pointer("orders", 3, "product_code") == "#/orders/3/product_code"
+    assert pointer("a/b", "c~d", "~1") == "#/a~1b/c~0d/~01"
+    assert pointer("e f", "g%h", "é", '"', "#?") == "#/e%20f/g%25h/%C3%A9/%22/%23%3F"
+    assert pointer("") == "#/"
+    assert pointer() is None
+
+
+def test_parameters_of_the_url_are_named(app: RequestGuard) -> None:
+    client = TestClient(app)
+    response = client.get(PRODUCTS, params={"limit": "x", "product_code": "no"})
+    (fault,) = response.json()["errors"]
+    assert (response.status_code, response.headers["content-type"]) == (422, PROBLEM)
+    assert fault.keys() == {"type", "detail", "parameter"}
+    assert (fault["type"], fault["parameter"]) == ("int_parsing", "limit")
+
+
+@BOTH
+def test_long_inputs_are_not_repeated_in_full(path: str, app: RequestGuard) -> None:
+    for body in (
+        b'{"product_code": "%b", "orders_placed": 1}' % (b"9" * 100_000),
+        b'{"product_code": "SKU001", "orders_placed": [%b9]}' % (b"9, " * 10_000),
+        b'{"product_code": "SKU001", "orders_placed": %b}' % (b"9" * 4_000),
+    ):
+        answer = send(app, path, body)
+        assert answer.status == 422
+        assert len(answer.body) < 1_000
+
+
+@BOTH
+def test_without_a_model_the_answer_is_503_with_the_reason(path: str, tmp_path: Path) -> None:
+    answer = send(create_app(service_without_model(tmp_path)), path)
+    assert answer.status == 503
+    detail = (problem(answer) if path == V0_2 else json.loads(answer.body))["detail"]
+    assert "There is no model under" in detail
+
+
+@BOTH
+def test_too_many_requests_at_once_get_503_and_the_probes_an_answer(path: str) -> None:
+    waiting, refused, probe, later = asyncio.run(_ask_beside_one_that_waits(path))
+    assert (waiting.status, probe.status, later.status) == (200, 200, 422)
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    detail = (problem(refused) if path == V0_2 else json.loads(refused.body))["detail"]
+    assert "1 requests are being worked on already" in detail
+
+
+async def _ask_beside_one_that_waits(path: str) -> tuple[Answer, Answer, Answer, Answer]:
+    """Fill a service with one large batch; return its answer and those beside it and after it."""
+    app = create_app(hand_made_service("--max-concurrency", "1"))
+    batch = json.dumps({"orders": [EXAMPLE] * 1_000}).encode()
+    waiting = asyncio.create_task(ask(app, BATCH, [batch]))
+    await asyncio.sleep(0)
+    refused = await ask(app, path, [b"not JSON"])
+    probe = await ask(app, "/readyz", method="GET")
+    assert not waiting.done()
+    return await waiting, refused, probe, await ask(app, path, [b"not JSON"])
+
+
+@BOTH
+def test_a_fault_of_ours_is_500_in_the_form_of_the_version(path: str) -> None:
+    answer = send(create_app(hand_made_service(model=BrokenModel())), path)
+    assert answer.status == 500
+    if path == V0_2:
+        document = problem(answer)
+        assert (document["title"], document["detail"]) == ("Internal Server Error", FAULT_OF_OURS)
+    else:
+        assert answer.headers["content-type"] == "application/json"
+        assert json.loads(answer.body) == {"detail": FAULT_OF_OURS}
+    assert b"broken" not in answer.body

@@ -1,0 +1,304 @@
+"""What the service tells about itself: model, products, report, health, and its own API."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from pipeline.api.operations import MOST_PRODUCTS
+from pipeline.api.product_curves import CURVE_POINTS
+from pipeline.api.service import DispatchService
+from pipeline.model.artifact import REPORTS
+from pipeline.model.reader import DispatchModel
+from pipeline.serve_model import create_app
+from pipeline.stages.settings import ServeSettings
+from tests.support.helpers import EXAMPLE
+from tests.support.service_fixtures import (
+    PROBLEM,
+    PRODUCTS,
+    V0_1,
+    V0_2,
+    HandMadeModel,
+    ask,
+    hand_made_service,
+    service_without_model,
+)
+
+ODD_CODES = [" ", "A/B", "a b", "a&b=c", "é", "𝄞", "SKU%20", "~", "Z", "z", "10", "9"]
+CODES = sorted([*ODD_CODES, *(f"SKU{n:03}" for n in range(78))])
+
+
+@pytest.fixture(scope="module")
+def client() -> TestClient:
+    """Return a client of a service with many products, some with odd codes."""
+    return TestClient(create_app(hand_made_service(model=HandMadeModel(CODES))))
+
+
+@pytest.fixture(scope="module")
+def trained(trained_store: Path) -> TestClient:
+    """Return a client of a service on the trained store."""
+    settings = ServeSettings.from_arguments([str(trained_store)])
+    return TestClient(create_app(DispatchService(settings)))
+
+
+def test_the_model_tells_where_it_comes_from(
+    trained: TestClient, served_model: DispatchModel
+) -> None:
+    assert trained.get("/api/v0.1/model").json() == {
+        "model_version": served_model.version,
+        "lineage": served_model.lineage.model_dump(mode="json"),
+    }
+
+
+@pytest.mark.parametrize(
+    "limit", [1, 2, 7, len(CODES) // 2, len(CODES) - 1, len(CODES), len(CODES) + 1]
+)
+def test_pages_show_every_product_once_and_in_order(limit: int, client: TestClient) -> None:
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        query: dict[str, str | int] = {"limit": limit} | ({"after": after} if seen else {})
+        page = client.get(PRODUCTS, params=query).json()
+        codes = [product["product_code"] for product in page["products"]]
+        after = page["next_after"]
+        assert 1 <= len(codes) <= limit
+        assert after in (None, codes[-1])
+        assert not seen or seen[-1] < codes[0]
+        seen += codes
+    assert seen == CODES
+
+
+def test_by_default_a_page_has_20_products(client: TestClient) -> None:
+    page = client.get(PRODUCTS).json()
+    assert [product["product_code"] for product in page["products"]] == CODES[:20]
+    assert page["next_after"] == CODES[19]
+    assert (page["model_version"], page["interval_level"]) == ("by_hand", 0.9)
+
+
+def test_a_page_may_start_after_a_code_that_there_is_not(client: TestClient) -> None:
+    page = client.get(PRODUCTS, params={"after": "SKU050x", "limit": 1}).json()
+    assert [product["product_code"] for product in page["products"]] == ["SKU051"]
+
+
+def test_after_the_last_product_there_are_none(client: TestClient) -> None:
+    page = client.get(PRODUCTS, params={"after": CODES[-1]}).json()
+    assert (page["products"], page["next_after"]) == ([], None)
+
+
+@pytest.mark.parametrize("code", ODD_CODES)
+def test_one_product_can_be_asked_for(code: str, client: TestClient) -> None:
+    page = client.get(PRODUCTS, params={"product_code": code}).json()
+    (product,) = page["products"]
+    assert product["product_code"] == code
+    assert product["rows"] == CODES.index(code) + 1
+    assert page["next_after"] is None
+
+
+@pytest.mark.parametrize("code", ["SKU999", "sku001", "SKU001 ", "\0"])
+def test_an_unknown_product_is_refused_and_the_parameter_named(
+    code: str, client: TestClient
+) -> None:
+    response = client.get(PRODUCTS, params={"product_code": code})
+    (fault,) = response.json()["errors"]
+    assert response.status_code == 422
+    assert response.headers["content-type"] == PROBLEM
+    assert (fault["type"], fault["parameter"]) == ("unknown_product", "product_code")
+    assert f"not among the {len(CODES)} that the model knows" in fault["detail"]
+
+
+@pytest.mark.parametrize("limit", ["1", str(MOST_PRODUCTS)])
+def test_limits_within_their_bounds_are_taken(limit: str, client: TestClient) -> None:
+    assert client.get(PRODUCTS, params={"limit": limit}).status_code == 200
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", str(MOST_PRODUCTS + 1), "ten", "", "1.5", "9" * 5000])
+def test_limits_outside_are_refused_and_the_parameter_named(limit: str, client: TestClient) -> None:
+    response = client.get(PRODUCTS, params={"limit": limit})
+    assert response.status_code == 422
+    assert [fault["parameter"] for fault in response.json()["errors"]] == ["limit"]
+
+
+def test_a_curve_goes_through_the_answers_to_single_orders(
+    trained: TestClient, served_model: DispatchModel
+) -> None:
+    products = trained.get(PRODUCTS).json()["products"]
+    catalogue = served_model.lineage.catalogue
+    assert [product["product_code"] for product in products] == list(catalogue.product_code)
+    assert [product["least_orders"] for product in products] == list(catalogue.least_orders)
+    assert [product["most_orders"] for product in products] == list(catalogue.most_orders)
+    assert [product["rows"] for product in products] == list(catalogue.rows)
+    for product in products:
+        curve = product["curve"]
+        points = curve["orders_placed"]
+        assert (points[0], points[-1]) == (product["least_orders"], product["most_orders"])
+        assert [_point(curve, n) for n in range(CURVE_POINTS)] == [
+            _asked(trained, product["product_code"], orders) for orders in points
+        ]
+
+
+def test_a_curve_has_41_points_at_equal_distances(client: TestClient) -> None:
+    (product,) = client.get(PRODUCTS, params={"product_code": "SKU001"}).json()["products"]
+    points = product["curve"]["orders_placed"]
+    assert points == pytest.approx([10 + n * 190.5 / 40 for n in range(41)])
+    assert {len(column) for column in product["curve"].values()} == {41}
+
+
+def test_a_product_with_one_order_count_has_a_curve_too() -> None:
+    model = HandMadeModel(["ONE", "TWO"], ranges=[(7, 7), (0, 40)])
+    client = TestClient(create_app(hand_made_service(model=model)))
+    one, two = client.get(PRODUCTS).json()["products"]
+    assert one["curve"]["orders_placed"] == [7]
+    assert one["curve"]["est_hours_to_dispatch"] == [2.5]
+    assert two["curve"]["orders_placed"] == list(range(41))
+
+
+def _point(curve: dict[str, list[float]], n: int) -> tuple[float, float, float]:
+    return curve["est_hours_to_dispatch"][n], curve["lower_hours"][n], curve["upper_hours"][n]
+
+
+def _asked(client: TestClient, code: str, orders: float) -> tuple[float, float, float]:
+    order = {"product_code": code, "orders_placed": orders}
+    answer: dict[str, Any] = client.post(V0_2, json=order).json()
+    interval = answer["interval"]
+    assert not answer["extrapolated"]
+    return answer["est_hours_to_dispatch"], interval["lower_hours"], interval["upper_hours"]
+
+
+def test_the_report_is_that_of_the_store_and_may_do_nothing(
+    trained: TestClient, trained_store: Path
+) -> None:
+    (report,) = (trained_store / REPORTS).iterdir()
+    response = trained.get("/report")
+    assert response.status_code == 200
+    assert response.content == report.read_bytes()
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    policy = response.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "sandbox"} <= set(policy)
+    assert not [rule for rule in policy if "script" in rule]
+
+
+def test_a_missing_report_is_404_with_the_reason(tmp_path: Path) -> None:
+    response = TestClient(create_app(hand_made_service(str(tmp_path)))).get("/report")
+    assert response.status_code == 404
+    detail = response.json()["detail"]
+    assert detail.startswith("There is no report on by_hand: ")
+    assert f"{REPORTS}/by_hand.html" in detail
+
+
+def test_a_store_that_cannot_be_read_is_503_with_the_reason(tmp_path: Path) -> None:
+    service = hand_made_service(str(tmp_path / "gone"))
+    response = TestClient(create_app(service)).get("/report")
+    assert response.status_code == 503
+    assert "there is no such folder" in response.json()["detail"]
+
+
+def test_a_service_with_a_model_is_alive_and_ready(client: TestClient) -> None:
+    assert _health(client, "/healthz") == (200, "ok")
+    assert _health(client, "/readyz") == (200, "ready")
+
+
+def test_a_service_without_a_model_is_alive_but_not_ready(tmp_path: Path) -> None:
+    service = service_without_model(tmp_path)
+    client = TestClient(create_app(service))
+    assert _health(client, "/healthz") == (200, "ok")
+    assert _health(client, "/readyz") == (503, "no model is loaded")
+    for path in ("/api/v0.1/model", PRODUCTS, "/report", "/openapi.json"):
+        assert client.get(path).status_code == 503
+    service.serve(HandMadeModel())
+    assert _health(client, "/readyz") == (200, "ready")
+
+
+def test_a_service_that_is_about_to_stop_is_alive_but_not_ready() -> None:
+    service = hand_made_service()
+    service.is_draining = True
+    client = TestClient(create_app(service))
+    assert _health(client, "/healthz") == (200, "ok")
+    assert _health(client, "/readyz") == (503, "about to stop")
+    assert client.post(V0_1, json=EXAMPLE).status_code == 200
+
+
+@pytest.mark.parametrize(("variable", "told"), [("5210017", "5210017"), ("", None), (None, None)])
+def test_the_process_tells_which_commit_of_the_code_it_runs(
+    variable: str | None, told: str | None, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("GIT_COMMIT_HASH", variable)
+    assert client.get("/healthz").json() == {"status": "ok", "git_commit": told}
+
+
+def _health(client: TestClient, path: str) -> tuple[int, str]:
+    response = client.get(path)
+    assert response.json().keys() - {"git_commit"} == {"status"}
+    return response.status_code, response.json()["status"]
+
+
+def test_metrics_come_in_the_format_of_prometheus(client: TestClient) -> None:
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    assert b"ttd_model_info{" in response.content
+
+
+def test_the_docs_need_the_key_if_there_is_one() -> None:
+    client = TestClient(create_app(hand_made_service("--api-key", "right")))
+    for path in ("/docs", "/openapi.json"):
+        assert client.get(path).status_code == 401
+        assert client.get(path, headers={"x-api-key": "right"}).status_code == 200
+
+
+@pytest.fixture
+def behind_a_proxy() -> TestClient:
+    """Return a client of a service behind the prefix /dispatch."""
+    return TestClient(create_app(hand_made_service("--root-path", "/dispatch")))
+
+
+@pytest.mark.parametrize("prefix", ["", "/dispatch"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/metrics", "/api/v0.1/model", PRODUCTS, "/openapi.json"]
+)
+def test_paths_are_found_with_and_without_the_prefix(
+    prefix: str, path: str, behind_a_proxy: TestClient
+) -> None:
+    assert behind_a_proxy.get(f"{prefix}{path}").status_code == 200
+
+
+def test_the_prefix_is_taken_off_once_and_only_as_a_whole(behind_a_proxy: TestClient) -> None:
+    for path in ("/dispatch/dispatch/healthz", "/dispatchhealthz", "/other/healthz"):
+        assert behind_a_proxy.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("prefix", ["", "/dispatch"])
+def test_the_docs_find_the_description_behind_the_prefix(
+    prefix: str, behind_a_proxy: TestClient
+) -> None:
+    page = behind_a_proxy.get(f"{prefix}/docs")
+    description = behind_a_proxy.get(f"{prefix}/openapi.json").json()
+    assert "url: '/dispatch/openapi.json'" in page.text
+    assert description["servers"] == [{"url": "/dispatch"}]
+
+
+def test_without_a_prefix_the_docs_have_none(client: TestClient) -> None:
+    assert "url: '/openapi.json'" in client.get("/docs").text
+    assert "servers" not in client.get("/openapi.json").json()
+
+
+def test_the_prefix_does_not_open_what_needs_a_key() -> None:
+    service = hand_made_service("--root-path", "/dispatch", "--api-key", "right")
+    app = create_app(service)
+    for prefix in ("", "/dispatch"):
+        assert asyncio.run(ask(app, f"{prefix}/healthz", method="GET")).status == 200
+        assert asyncio.run(ask(app, f"{prefix}/metrics", method="GET")).status == 401
+    refused = asyncio.run(ask(app, f"/dispatch{V0_2}"))
+    assert (refused.status, refused.headers["content-type"]) == (401, PROBLEM)
+
+
+def test_the_description_follows_the_model_that_is_served() -> None:
+    service = hand_made_service()
+    client = TestClient(create_app(service))
+    for model in (HandMadeModel(["A", "B"]), HandMadeModel(["C"])):
+        service.serve(model)
+        description = client.get("/openapi.json").json()
+        request = description["components"]["schemas"]["TimeToDispatchRequest"]
+        assert request["properties"]["product_code"]["enum"] == sorted(model.products)

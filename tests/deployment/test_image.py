@@ -1,0 +1,192 @@
+"""The image, as far as it can be tested without a container engine: its commands, and its wrapper.
+
+The commands of the Dockerfile that install things are run, with a folder of the test in place of
+`/opt`. What they have made, and the environment that the Dockerfile sets, then run the stages.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from pipeline.model.reader import DispatchModel
+from tests.support.git_repositories import commit_working_tree
+from tests.support.helpers import ROOT, Webhook, free_port, wait_for
+from tests.support.service_clients import WatchedService
+from tests.support.service_takeover import check_takeover
+from tests.support.steady_load import PATIENCE_SECONDS
+
+
+class Instruction(NamedTuple):
+    """An instruction of a Dockerfile."""
+
+    name: str
+    words: str
+
+
+class Image(NamedTuple):
+    """What the Dockerfile has made, in a folder of this machine.
+
+    Attributes:
+        bodywork: the command that a pod starts.
+        environment: variables of a pod, without secrets.
+    """
+
+    bodywork: Path
+    environment: dict[str, str]
+
+
+def instructions() -> list[Instruction]:
+    """Return the instructions of the Dockerfile, each on one line."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("#"))
+    whole_lines = text.replace("\\\n", " ").splitlines()
+    return [Instruction(*line.split(maxsplit=1)) for line in whole_lines if line]
+
+
+def words_of(name: str) -> list[str]:
+    """Return what all instructions of a name say."""
+    return [instruction.words for instruction in instructions() if instruction.name == name]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Run what the Dockerfile runs to install the requirements, in a folder instead of `/opt`."""
+    folder = tmp_path_factory.mktemp("image")
+    installations = [words for words in words_of("RUN") if words.startswith("uv venv")]
+    assert len(installations) == 2
+    # uv is beside the Python that runs the tests.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for words in installations:
+        command = ["sh", "-ec", words.replace("/opt", str(folder))]
+        subprocess.run(command, cwd=ROOT, env=dict(os.environ) | {"PATH": path}, check=True)
+    (bodywork,) = re.findall(r"^(\S+) /usr/local/bin/bodywork$", "\n".join(words_of("COPY")), re.M)
+    shutil.copy2(ROOT / bodywork, folder / "bodywork_wrapper")
+    variables = dict(re.findall(r"(\w+)=(\S+)", words_of("ENV")[-1].replace("/opt", str(folder))))
+    variables["PATH"] = variables["PATH"].replace("$PATH", os.environ["PATH"])
+    return Image(folder / "bodywork_wrapper", dict(os.environ) | variables)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Commit the working tree as it is to a new Git repository, and return its URL."""
+    origin = tmp_path_factory.mktemp("repository") / "origin"
+    commit_working_tree(origin)
+    return f"file://{origin}"
+
+
+@contextmanager
+def pod(
+    image: Image, repository: str, stage: str, folder: Path, **secrets: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a stage as a pod does, with its standard error in `log` of a new folder."""
+    folder.mkdir()
+    command = [str(image.bodywork), "stage", repository, stage, "--branch=master"]
+    with (
+        (folder / "log").open("wb") as stderr,
+        subprocess.Popen(
+            command, cwd=folder, env=image.environment | secrets, stderr=stderr
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            while process.poll() is None:  # a second SIGTERM stops the service at once
+                process.terminate()
+                process.wait(PATIENCE_SECONDS)
+
+
+@contextmanager
+def service_pod(
+    image: Image, repository: str, store: Path, folder: Path
+) -> Iterator[WatchedService]:
+    """Start the service as a pod does, and yield it once it is ready."""
+    port = free_port()
+    secrets = {"TTD_STORE": str(store), "TTD_PORT": str(port), "TTD_DRAIN_SECONDS": "3"}
+    with pod(image, repository, "serve_model", folder, **secrets) as process:
+        wait_for(f"http://127.0.0.1:{port}/readyz", PATIENCE_SECONDS, process)
+        yield WatchedService(process, port, folder / "log")
+
+
+@pytest.mark.bodywork
+def test_no_request_is_lost_when_one_pod_takes_over_from_another(
+    image: Image, repository: str, trained_store: Path, served_model: DispatchModel, tmp_path: Path
+) -> None:
+    with (
+        service_pod(image, repository, trained_store, tmp_path / "old") as old,
+        service_pod(image, repository, trained_store, tmp_path / "new") as new,
+    ):
+        check_takeover(old, new, served_model)
+        assert "Received SIGTERM. Serving for 3 s more, then stopping." in old.log
+        assert "Finished serve-model stage." in old.log
+
+
+@pytest.mark.bodywork
+def test_matplotlib_has_its_list_of_fonts_where_any_user_may_write(image: Image) -> None:
+    # It takes no list from a folder that it may not write.
+    folder = Path(image.environment["MPLCONFIGDIR"])
+
+    assert folder.stat().st_mode & 0o777 == 0o777
+    assert len(list(folder.glob("fontlist-*.json"))) == 1
+
+
+@pytest.mark.bodywork
+def test_a_stage_that_fails_makes_the_pod_fail(
+    image: Image, repository: str, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    (store / "datasets").mkdir(parents=True)
+    with pod(image, repository, "train_model", tmp_path / "pod", TTD_STORE=str(store)) as training:
+        assert training.wait(PATIENCE_SECONDS) == 1
+    assert "ERROR - train_model.main" in (tmp_path / "pod" / "log").read_text()
+
+
+@pytest.mark.bodywork
+def test_the_failure_stage_tells_people(
+    image: Image, repository: str, webhook: Webhook, tmp_path: Path
+) -> None:
+    secrets = {"TTD_ALERT_WEBHOOK": webhook.url, "EXCEPTION_MESSAGE": "train-model has failed"}
+    with pod(image, repository, "notify_failure", tmp_path / "pod", **secrets) as telling:
+        assert telling.wait(PATIENCE_SECONDS) == 0
+    (text,) = webhook.texts
+    assert text.startswith("time-to-dispatch: The deployment failed: train-model has failed. ")
+
+
+@pytest.mark.bodywork
+def test_the_commands_of_a_pod_are_those_of_the_image(image: Image) -> None:
+    script = "import sys, sklearn, matplotlib; print(sys.prefix); print(matplotlib.get_cachedir())"
+    found = subprocess.run(
+        ["python", "-c", script], env=image.environment, check=True, capture_output=True, text=True
+    )
+    folder = str(image.bodywork.parent)
+    assert found.stdout.splitlines() == [f"{folder}/pipeline", f"{folder}/matplotlib"]
+    assert [path.suffix for path in Path(folder, "matplotlib").iterdir()] == [".json"]
+
+
+def test_both_stages_of_the_build_have_the_same_python() -> None:
+    bases = {words.split()[0] for words in words_of("FROM")}
+    assert bases == {"python:3.11-slim"}
+
+
+def test_a_pod_does_not_run_as_root() -> None:
+    assert words_of("USER") == ["1000:1000"]
+
+
+def test_the_engine_gets_what_it_copies_and_nothing_else() -> None:
+    nothing, *exceptions = (ROOT / ".dockerignore").read_text().splitlines()[1:]
+    copied = [words.split()[:-1] for words in words_of("COPY") if "--from" not in words]
+    assert nothing == "*"
+    assert {f"!{name}" for names in copied for name in names} == set(exceptions)
+
+
+@pytest.mark.parametrize("label", ["title", "description", "licenses", "version", "revision"])
+def test_the_image_says_what_it_is(label: str) -> None:
+    (labels,) = words_of("LABEL")
+    assert f"org.opencontainers.image.{label}=" in labels

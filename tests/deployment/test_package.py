@@ -1,0 +1,263 @@
+"""The wheel: what is in it, how it is published, and that its commands need no checkout."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+from tests.support.git_repositories import IDENTITY, commit_working_tree, git
+from tests.support.helpers import HTTP, ROOT, free_port, predict, running_service, wait_for
+
+pytestmark = pytest.mark.system
+
+VERSION = (ROOT / "VERSION").read_text().strip()
+WHEEL = f"time_to_dispatch-{VERSION}-py3-none-any.whl"
+COMMANDS = Path(sys.executable).parent
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("TOX", "TTD_", "AWS_", "TWINE_", "PYTHON"))
+} | {
+    "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}",
+    "UV_COMPILE_BYTECODE": "0",
+    "no_proxy": "*",
+}
+USER = "platform"
+PASSWORD = "a-secret-password"
+CREDENTIALS = {"TWINE_USERNAME": USER, "TWINE_PASSWORD": PASSWORD}
+
+
+class Index:
+    """A private package index that runs, and the folder of what it has."""
+
+    def __init__(self, folder: Path) -> None:
+        """Choose a port for it."""
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Commit the working tree to a repository of its own."""
+    folder = tmp_path_factory.mktemp("package") / "checkout"
+    commit_working_tree(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """Run an empty private index, which would overwrite files, as some do."""
+    index = Index(tmp_path_factory.mktemp("index"))
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.package_index",
+        str(index.folder),
+        str(index.port),
+    ]
+    with subprocess.Popen([*command, USER, PASSWORD], cwd=ROOT) as process:
+        wait_for(index.url, process=process)
+        yield index
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def published(checkout: Path, index: Index) -> Path:
+    """Publish the wheel with `make publish`, and return the file that the index has then."""
+    # The environment that runs the tests has tox, so that no .venv is made in the checkout.
+    make = ["make", "--old-file=.venv/ready", f"TOX={sys.executable} -m tox run", "publish"]
+    environment = ENVIRONMENT | CREDENTIALS
+    command = [*make, f"INDEX_URL={index.url}"]
+    publishing = subprocess.run(
+        command, cwd=checkout, env=environment, capture_output=True, text=True
+    )
+    assert publishing.returncode == 0, publishing.stdout + publishing.stderr
+    assert PASSWORD not in publishing.stdout + publishing.stderr
+    return index.folder / WHEEL
+
+
+@pytest.fixture(scope="module")
+def installed(published: Path, index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the published wheel as the documents say, and return the folder of its commands."""
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+    environment = ENVIRONMENT | {"NETRC": str(folder / "netrc"), "PIP_CONFIG_FILE": os.devnull}
+    commands = folder / "environment" / "bin"
+    pins = str(ROOT / "requirements_pipe.txt")
+    uv_pip = ("uv", "pip", "--quiet")
+    for command in (
+        ("uv", "venv", "--quiet", "--seed", "--python", sys.executable, str(commands.parent)),
+        (*uv_pip, "install", "--python", str(commands.parent), "-r", pins),
+        (
+            *(str(commands / "pip"), "install", "--quiet", "--no-deps"),
+            *("--index-url", f"{index.url}simple/", f"time-to-dispatch=={VERSION}"),
+        ),
+        (*uv_pip, "check", "--python", str(commands.parent)),
+    ):
+        step = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert step.returncode == 0, step.stdout + step.stderr
+    return commands
+
+
+def publish(checkout: Path, url: str, **credentials: str) -> tuple[int, str]:
+    """Return the exit code of publishing what is in `dist/` of a checkout, and what it says."""
+    environment = ENVIRONMENT | {"INDEX_URL": url} | credentials
+    return run([sys.executable, "-m", "deploy.publish_wheel"], checkout, environment)
+
+
+def run(command: list[str], cwd: Path, environment: Mapping[str, str]) -> tuple[int, str]:
+    """Return the exit code of a command, and all that it prints."""
+    finished = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    return finished.returncode, finished.stdout + finished.stderr
+
+
+def built_elsewhere(checkout: Path, folder: Path, added: str = "") -> Path:
+    """Build the wheel of a clone, with text added to a module, and return the clone."""
+    git(checkout, "clone", "--quiet", str(checkout), str(folder))
+    if added:
+        with (folder / "pipeline" / "__init__.py").open("a") as module:
+            module.write(added)
+        git(folder, *IDENTITY, "commit", "--all", "--quiet", "--message=Another content")
+    (folder / "pipeline" / "leftover_module.py").touch()
+    (folder / "dist").mkdir()
+    (folder / "dist" / "time_to_dispatch-0.0.9-py3-none-any.whl").touch()
+    (folder / "pipeline" / "serve_model.py").write_text("# not committed\n")
+    for file in (folder / "pipeline").iterdir():
+        file.chmod(0o600)
+    command = f"umask 077 && exec '{sys.executable}' -m deploy.build_wheel"
+    exit_code, text = run(["sh", "-c", command], folder, ENVIRONMENT)
+    assert exit_code == 0, text
+    assert "Uncommitted changes are left out" in text
+    return folder
+
+
+def test_the_wheel_holds_the_pipeline_and_nothing_else(published: Path, checkout: Path) -> None:
+    tracked = set(git(checkout, "ls-files", "pipeline").splitlines())
+    facts = f"time_to_dispatch-{VERSION}.dist-info"
+
+    with zipfile.ZipFile(published) as wheel:
+        names = set(wheel.namelist())
+        metadata = message_from_bytes(wheel.read(f"{facts}/METADATA"))
+
+    assert {name for name in names if not name.startswith(f"{facts}/")} == tracked
+    assert {"pipeline/py.typed", "pipeline/api/web_page.html"} <= names
+    assert f"{facts}/licenses/LICENSE" in names
+    assert metadata["Version"] == VERSION
+    assert metadata["License-Expression"] == "MIT"
+    assert "Private :: Do Not Upload" in metadata.get_all("Classifier", [])
+
+
+def test_another_machine_builds_the_same_bytes(
+    published: Path, checkout: Path, tmp_path: Path
+) -> None:
+    clone = built_elsewhere(checkout, tmp_path / "clone")
+
+    assert [file.name for file in (clone / "dist").glob("*.whl")] == [WHEEL]
+    assert (clone / "dist" / WHEEL).read_bytes() == published.read_bytes()
+
+
+def test_the_same_bytes_are_published_once(published: Path, checkout: Path, index: Index) -> None:
+    before = published.stat().st_mtime_ns
+
+    exit_code, text = publish(checkout, index.url, **CREDENTIALS)
+
+    assert exit_code == 0
+    assert f"The index has this {WHEEL} already" in text
+    assert published.stat().st_mtime_ns == before
+
+
+def test_other_bytes_under_the_same_version_are_refused(
+    published: Path, checkout: Path, index: Index, tmp_path: Path
+) -> None:
+    before = published.read_bytes()
+    clone = built_elsewhere(checkout, tmp_path / "clone", "# changed\n")
+
+    exit_code, text = publish(clone, index.url, **CREDENTIALS)
+
+    assert exit_code == 1
+    assert f"has another {WHEEL} than the one built now" in text
+    assert "VERSION" in text
+    assert published.read_bytes() == before
+
+
+def test_what_the_index_refuses_is_an_error(published: Path, checkout: Path, index: Index) -> None:
+    exit_code, text = publish(checkout, f"{index.url}no/such/path/", **CREDENTIALS)
+
+    assert exit_code == 1
+    assert "404 Not Found" in text
+
+
+@pytest.mark.parametrize("password", ["wrong", ""])
+def test_a_wrong_password_is_told_and_not_shown(
+    password: str, published: Path, checkout: Path, index: Index
+) -> None:
+    exit_code, text = publish(checkout, index.url, TWINE_USERNAME=USER, TWINE_PASSWORD=password)
+
+    assert exit_code == 1
+    assert re.search("answers 40[13].*Check INDEX_URL, TWINE_USERNAME and TWINE_PASSWORD", text)
+    assert "wrong" not in text
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "INDEX_URL should be where your private package index takes uploads"),
+        ("packages.example.com", "INDEX_URL should be where"),
+        ("https://upload.pypi.org/legacy/", "upload.pypi.org is public"),
+        ("https://pypi.org", "pypi.org is public"),
+        ("https://me:hidden@packages.example.com", "INDEX_URL has credentials in it"),
+    ],
+)
+def test_an_index_that_cannot_be_meant_is_wrong_usage(
+    url: str, reason: str, checkout: Path
+) -> None:
+    exit_code, text = publish(checkout, url, **CREDENTIALS)
+
+    assert exit_code == 2
+    assert reason in text
+    assert "hidden" not in text
+
+
+def test_the_installed_commands_train_and_serve(
+    installed: Path, sample_store: Path, tmp_path: Path
+) -> None:
+    training = run([str(installed / "ttd-train"), str(sample_store)], tmp_path, ENVIRONMENT)
+    assert training[0] == 0, training[1]
+    serve = [str(installed / "ttd-serve")]
+    with running_service(
+        str(sample_store), command=serve, cwd=tmp_path, environment=ENVIRONMENT
+    ) as url:
+        answer = predict(url)
+        page = HTTP.open(f"{url}/", timeout=30).read()
+        report = HTTP.open(f"{url}/report", timeout=30).read()
+
+    assert answer["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
+    assert page == (ROOT / "pipeline" / "api" / "web_page.html").read_bytes()
+    assert answer["model_version"].encode() in report
+
+
+@pytest.mark.parametrize("name", ["ttd-train", "ttd-serve"])
+def test_an_installed_command_must_be_told_its_store(
+    name: str, installed: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "data" / "datasets", tmp_path / "data" / "datasets")
+
+    exit_code, text = run([str(installed / name)], tmp_path, ENVIRONMENT)
+
+    assert exit_code == 2
+    assert f"{name}: error: STORE (or TTD_STORE) is '': should be s3://bucket" in text
+
+
+def test_an_installed_command_calls_itself_by_its_name(installed: Path, tmp_path: Path) -> None:
+    exit_code, text = run([str(installed / "ttd-serve"), "--help"], tmp_path, ENVIRONMENT)
+
+    assert exit_code == 0
+    assert text.startswith("usage: ttd-serve ")

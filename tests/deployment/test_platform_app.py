@@ -1,0 +1,146 @@
+"""Platforms of the Heroku kind: the Procfile under honcho, and the push of a commit to them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.stores.base import open_store
+from tests.support.git_repositories import commit_working_tree, git
+from tests.support.helpers import ROOT, free_port, names_in, predict, wait_for
+
+pytestmark = pytest.mark.system
+
+HONCHO = (sys.executable, "-m", "honcho", "--env", os.devnull, "start")
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Set what a platform sets, and return the port that it chose."""
+    port = free_port()
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PORT", str(port))
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    return port
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Commit the working tree to a repository of its own."""
+    commit_working_tree(tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """Return the Git repository of an app, as a platform makes it."""
+    git(tmp_path, "init", "--quiet", "--bare", "app.git")
+    return tmp_path / "app.git"
+
+
+def deploy(repository: Path, *variables: str) -> tuple[int, str]:
+    """Return the exit code of `make deploy-app`, and all that it prints."""
+    command = ["make", "deploy-app", *variables]
+    make = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    return make.returncode, make.stdout + make.stderr
+
+
+def test_a_release_trains_a_model(
+    platform: int, sample_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTD_STORE", str(sample_store))
+
+    release = subprocess.run([*HONCHO, "release"], cwd=ROOT, capture_output=True, text=True)
+
+    assert release.returncode == 0, release.stdout + release.stderr
+    assert len(names_in(sample_store / "models")) == 1
+
+
+def test_a_release_goes_on_with_the_model_in_production_after_a_bad_week(
+    platform: int, production: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTD_STORE", str(production))
+    open_store(str(production)).write_new(
+        "datasets/time_to_dispatch_2099-01-01T00-00-00.csv", b"not,what,is,expected\n"
+    )
+
+    release = subprocess.run([*HONCHO, "release"], cwd=ROOT, capture_output=True, text=True)
+
+    assert release.returncode == 0, release.stdout + release.stderr
+    assert "Going on with" in release.stdout
+
+
+def test_a_release_without_a_store_fails_and_says_so(platform: int) -> None:
+    release = subprocess.run([*HONCHO, "release"], cwd=ROOT, capture_output=True, text=True)
+
+    assert release.returncode != 0
+    assert "TTD_STORE: should be s3://bucket[/prefix]" in release.stdout
+
+
+def test_the_web_process_answers_and_drains(
+    platform: int, trained_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTD_STORE", str(trained_store))
+    monkeypatch.setenv("TTD_DRAIN_SECONDS", "1.5")
+    url = f"http://127.0.0.1:{platform}"
+
+    with subprocess.Popen(
+        [*HONCHO, "web"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as web:
+        try:
+            wait_for(f"{url}/readyz", process=web)
+            web.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            answer = predict(url)
+            output, _ = web.communicate(timeout=30)
+        finally:
+            web.kill()
+
+    assert answer["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
+    text = output.decode()
+    assert "Finished serve-model stage." in text
+    assert "web.1 stopped (rc=0)" in text
+
+
+def test_the_last_commit_becomes_the_main_branch_of_the_app(repository: Path, app: Path) -> None:
+    (repository / "untracked.txt").touch()
+
+    exit_code, text = deploy(repository, f"APP_GIT_URL={app}")
+
+    assert exit_code == 0, text
+    assert git(app, "rev-parse", "main") == git(repository, "rev-parse", "HEAD")
+
+
+def test_uncommitted_changes_are_not_left_behind(repository: Path, app: Path) -> None:
+    (repository / "VERSION").write_text("0.1.1\n")
+
+    exit_code, text = deploy(repository, f"APP_GIT_URL={app}")
+
+    assert exit_code != 0
+    assert "There are uncommitted changes" in text
+    assert git(app, "branch", "--list") == ""
+
+
+def test_an_app_that_is_not_named_is_wrong_usage(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("APP_GIT_URL", raising=False)
+
+    exit_code, text = deploy(repository)
+
+    assert exit_code == 2
+    assert "make deploy-app APP_GIT_URL=" in text
+
+
+def test_a_push_that_fails_shows_no_password(repository: Path) -> None:
+    url = f"http://deployer:hidden@127.0.0.1:{free_port()}/app.git"
+
+    exit_code, text = deploy(repository, f"APP_GIT_URL={url}")
+
+    assert exit_code != 0
+    assert "127.0.0.1" in text
+    assert "hidden" not in text

@@ -1,0 +1,132 @@
+"""Files around the code agree with it and with each other."""
+
+import re
+import tomllib
+from collections.abc import Set
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.stages.settings import AlertSettings, ServeSettings, TrainSettings
+from tests.support.helpers import ROOT
+
+BODYWORK = yaml.safe_load((ROOT / "bodywork.yaml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+VERSION = (ROOT / "VERSION").read_text().strip()
+SECRETS = {
+    "TTD_STORE": "store",
+    "TTD_ALERT_WEBHOOK": "alerts",
+    "TTD_API_KEY": "api-key",
+    "AWS_ACCESS_KEY_ID": "aws-credentials",
+    "AWS_SECRET_ACCESS_KEY": "aws-credentials",
+    "AWS_DEFAULT_REGION": "aws-credentials",
+    "AWS_ENDPOINT_URL_S3": "aws-credentials",
+}
+"""Which secret holds a variable; docs/deploy.md creates them."""
+PEERS = ["mlserver", "bentoml", "litserve", "mlflow"]
+PINNED = {
+    "requirements_pipe.txt": PROJECT["project"]["dependencies"],
+    "requirements_cicd.txt": PROJECT["dependency-groups"]["cicd"],
+    "requirements_bodywork.txt": PROJECT["dependency-groups"]["bodywork"],
+    "notebooks/requirements_nb.txt": PROJECT["dependency-groups"]["notebook"],
+} | {
+    f"benchmarks/peers/requirements_{peer}.txt": PROJECT["dependency-groups"][f"peer-{peer}"]
+    for peer in PEERS
+}
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    requirements = [line.split(";")[0].strip() for line in lines if re.match(r"\w", line)]
+    return dict(requirement.split("==") for requirement in requirements)
+
+
+def uncommented(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_every_requirement_has_an_exact_pin(name: str) -> None:
+    wanted = {re.split(r"[\[<=>]", requirement)[0] for requirement in PINNED[name]}
+
+    assert wanted - set(pins(name)) == set()
+
+
+@pytest.mark.parametrize("name", ["requirements_cicd.txt", "notebooks/requirements_nb.txt"])
+def test_pins_that_are_installed_together_agree(name: str) -> None:
+    pipeline, others = pins("requirements_pipe.txt"), pins(name)
+
+    assert {package: others[package] for package in pipeline.keys() & others.keys()} == {
+        package: pipeline[package] for package in pipeline.keys() & others.keys()
+    }
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_can_read_the_tree_that_the_benchmark_writes(peer: str) -> None:
+    ours, theirs = pins("requirements_pipe.txt"), pins(f"benchmarks/peers/requirements_{peer}.txt")
+
+    for package in ("numpy", "scikit-learn"):
+        assert theirs[package] == ours[package]
+
+
+def test_the_version_is_that_of_the_image() -> None:
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
+    assert BODYWORK["pipeline"]["docker_image"].split(":")[1] == VERSION
+
+
+def test_a_platform_with_a_procfile_installs_the_pins_on_a_python_that_is_tested() -> None:
+    assert uncommented(ROOT / "requirements.txt") == ["-r requirements_pipe.txt"]
+    (python,) = uncommented(ROOT / ".python-version")
+    assert f"[testenv:py{python.replace('.', '')}-unit" in (ROOT / "tox.ini").read_text()
+
+
+def test_bodywork_runs_the_two_stages_in_order() -> None:
+    assert BODYWORK["version"] == "1.1"
+    assert BODYWORK["pipeline"]["DAG"] == "train_model >> serve_model"
+    assert BODYWORK["pipeline"]["run_on_failure"] == "notify_failure"
+    assert BODYWORK["pipeline"]["usage_stats"] is False
+
+
+def test_bodywork_s_arguments_are_those_of_the_stages() -> None:
+    train, serve = BODYWORK["stages"]["train_model"], BODYWORK["stages"]["serve_model"]
+
+    assert TrainSettings.from_arguments(train["args"]).on_refusal == "keep"
+    AlertSettings.from_arguments(BODYWORK["stages"]["notify_failure"].get("args", []))
+    settings = ServeSettings.from_arguments(serve["args"])
+
+    assert settings.port == serve["service"]["port"] == 8000
+    assert settings.host == "0.0.0.0"
+    assert serve["service"]["replicas"] == 2
+    assert serve["service"]["ingress"] is False
+
+
+@pytest.mark.parametrize(
+    ("stage", "secrets"),
+    [
+        ("train_model", {"store", "alerts", "aws-credentials"}),
+        ("serve_model", {"store", "api-key", "aws-credentials"}),
+        ("notify_failure", {"alerts"}),
+    ],
+)
+def test_a_stage_needs_no_package_index_and_gets_its_secrets(stage: str, secrets: Set[str]) -> None:
+    config = BODYWORK["stages"][stage]
+
+    assert (ROOT / config["executable_module_path"]).is_file()
+    assert "requirements" not in config
+    assert {key: SECRETS[key] for key in config["secrets"]} == config["secrets"]
+    assert set(config["secrets"].values()) == secrets
+
+
+@pytest.mark.parametrize("stage", ["train_model", "notify_failure"])
+def test_a_batch_stage_is_not_retried(stage: str) -> None:
+    # Bodywork cannot tell the state of a job that has failed twice, and raises something else.
+    assert BODYWORK["stages"][stage]["batch"]["retries"] == 0
+
+
+def test_no_module_of_the_pipeline_can_shadow_a_library() -> None:
+    # Bodywork runs `python train_model.py` inside the folder, which puts it first on the path.
+    modules = [path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__"]
+
+    assert [name for name in modules if "_" not in name] == []

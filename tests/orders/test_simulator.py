@@ -1,0 +1,60 @@
+"""Simulated weeks: reproducible, true to their documentation, and one more at a time."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.orders.simulator import HOURS_PER_ORDER, add_week, main, simulate_orders
+from pipeline.orders.weekly_dataset import load_newest_dataset
+from pipeline.stores.directory import DirectoryStore
+from tests.support.helpers import ROOT
+
+
+def test_the_same_seed_gives_the_same_orders() -> None:
+    assert simulate_orders(50, seed=1).equals(simulate_orders(50, seed=1))
+    assert not simulate_orders(50, seed=1).equals(simulate_orders(50, seed=2))
+
+
+def test_hours_follow_the_documented_truth() -> None:
+    orders = simulate_orders(50_000, seed=1)
+    slopes = orders["product_code"].map(HOURS_PER_ORDER)
+    expected = slopes * orders["orders_placed"]
+    high = expected > 4  # far enough from the floor at zero
+    noise = (orders["hours_to_dispatch"] - expected)[high]
+
+    assert noise.mean() == pytest.approx(0, abs=0.02)
+    assert noise.std() == pytest.approx(0.8, rel=0.02)
+    assert orders["hours_to_dispatch"].min() == 0
+    assert orders["orders_placed"].min() == 0 and orders["orders_placed"].max() == 320
+    assert np.ptp(orders["product_code"].value_counts()) < 800
+
+
+def test_weeks_follow_each_other_seven_days_apart(tmp_path: Path) -> None:
+    store = DirectoryStore(str(tmp_path))
+
+    keys = [add_week(store) for _ in range(3)]
+
+    assert keys == [
+        "datasets/time_to_dispatch_2026-10-30T23-00-00.csv",
+        "datasets/time_to_dispatch_2026-11-06T23-00-00.csv",
+        "datasets/time_to_dispatch_2026-11-13T23-00-00.csv",
+    ]
+    assert len(load_newest_dataset(store, max_rejected_share=0).orders) == 1000
+
+
+def test_the_command_line_adds_a_week_to_a_store(
+    sample_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(sample_store)]) == 0
+
+    assert (sample_store / "datasets/time_to_dispatch_2026-11-27T23-00-00.csv").is_file()
+    assert "2026-11-27" in capsys.readouterr().err
+
+
+def test_the_sample_data_is_what_the_simulator_makes(tmp_path: Path) -> None:
+    store = DirectoryStore(str(tmp_path))
+
+    for _ in range(4):
+        key = add_week(store)
+        assert store.read(key) == (ROOT / "data" / key).read_bytes()

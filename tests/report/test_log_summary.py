@@ -1,0 +1,168 @@
+"""What the log says of a trained model: the table, and the warnings after it."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.model.metadata import (
+    CandidateScore,
+    ChampionComparison,
+    DatasetLineage,
+    DriftMeasure,
+    Lineage,
+    Metrics,
+    Outliers,
+    PredictionInterval,
+    ProductRemarks,
+)
+from pipeline.model.reader import DispatchModel
+from pipeline.report.log_summary import log_summary
+from tests.support.helpers import logged
+
+CANDIDATES = (
+    CandidateScore(
+        name="mean per product",
+        mean_absolute_error_hours=4.912,
+        excess_hours=4.258,
+        standard_error_hours=0.127,
+        chosen=False,
+    ),
+    CandidateScore(
+        name="line per product",
+        mean_absolute_error_hours=0.6572,
+        excess_hours=0.003,
+        standard_error_hours=0.006,
+        chosen=True,
+    ),
+    CandidateScore(
+        name="curve per product",
+        mean_absolute_error_hours=0.654,
+        excess_hours=0.0,
+        standard_error_hours=0.0,
+        chosen=False,
+    ),
+)
+COMPARISON = ChampionComparison(
+    champion_version="time_to_dispatch_champion",
+    same_dataset=False,
+    compared_rows=197,
+    champion_error_hours=0.71,
+    challenger_error_hours=0.65,
+    least_excess_hours=-0.07,
+    champion_recorded_error_hours=0.63,
+    shifted_share=0.0,
+    median_ratio=0.99,
+    shifts=(),
+)
+
+
+@pytest.fixture
+def lineage(served_model: DispatchModel) -> Lineage:
+    """Return the facts about a first model, with round numbers."""
+    facts: dict[str, Any] = {
+        "regressor": "line per product",
+        "candidates": CANDIDATES,
+        "dataset": DatasetLineage(
+            **served_model.lineage.dataset.model_dump(exclude={"rows"}), rows=1_234
+        ),
+        "metrics": Metrics(
+            r_squared=0.98864,
+            mean_absolute_error_hours=0.625,
+            noise_floor_hours=0.646,
+            train_rows=1_003,
+            test_rows=231,
+        ),
+        "interval": PredictionInterval(
+            level=0.9,
+            multiple=1.604,
+            noise_base_hours=0.812,
+            noise_growth=0.0012,
+            calibration_rows=1_234,
+        ),
+        "outliers": Outliers(rows=12, share=0.0097, farthest=()),
+        "remarks": ProductRemarks(few_rows=(), falling=(), flat=()),
+        "comparison": None,
+        "drift": (),
+    }
+    return served_model.lineage.model_copy(update=facts)
+
+
+def test_the_table_of_a_first_model(lineage: Lineage, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    log_summary(lineage)
+
+    assert logged(caplog, "INFO") == [
+        "Trained a line per product on 1,234 rows of 5 products.",
+        "  mean per product     cross-validated error   4.912 h (+4.258 h ± 0.127 h)",
+        "  line per product     cross-validated error   0.657 h (+0.003 h ± 0.006 h, chosen)",
+        "  curve per product    cross-validated error   0.654 h (best)",
+        "R² 0.9886, mean absolute error 0.62 h (noise floor 0.65 h): fitted on 1,003 rows and "
+        "judged on 231 others.",
+        "Intervals of 90%: 1.60 times the noise of 0.81 h + 0.1% of the estimate. "
+        "Outliers: 12 rows (1.0%).",
+    ]
+    assert logged(caplog, "WARNING") == []
+
+
+def test_r_squared_that_is_not_defined_is_called_so(
+    lineage: Lineage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    undefined = lineage.metrics.model_copy(update={"r_squared": None})
+
+    log_summary(lineage.model_copy(update={"metrics": undefined}))
+
+    assert "R² undefined, mean absolute error 0.62 h" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        (
+            {},
+            "The model in production has an error of 0.71 h on the same rows, the new one of "
+            "0.65 h. The estimates are 0.99 times those of",
+        ),
+        ({"same_dataset": True}, "has an error of 0.71 h recorded, the new one of 0.65 h. "),
+        (
+            {
+                "compared_rows": 0,
+                "champion_error_hours": None,
+                "challenger_error_hours": None,
+                "least_excess_hours": None,
+                "median_ratio": None,
+            },
+            "How the estimates moved since the model in production (time_to_dispatch_champion) is "
+            "unknown",
+        ),
+    ],
+    ids=["another week", "the same week", "other products"],
+)
+def test_the_last_line_compares_with_the_champion(
+    facts: dict[str, Any], line: str, lineage: Lineage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    log_summary(lineage.model_copy(update={"comparison": COMPARISON.model_copy(update=facts)}))
+
+    assert line in logged(caplog, "INFO")[-1]
+    assert len(logged(caplog, "WARNING")) == (1 if facts else 0)
+
+
+def test_what_deserves_a_look_is_a_warning_each(
+    lineage: Lineage, caplog: pytest.LogCaptureFixture
+) -> None:
+    breached = DriftMeasure(
+        name="Share of rows of new products", value=0.2, least=None, most=0.1, breached=True
+    )
+    fine = breached.model_copy(update={"value": 0.05, "breached": False})
+    remarks = ProductRemarks(few_rows=("SKU001",), falling=("SKU002",), flat=("SKU002", "SKU003"))
+
+    log_summary(lineage.model_copy(update={"remarks": remarks, "drift": (fine, breached)}))
+
+    few_rows, falling, flat, drift = logged(caplog, "WARNING")
+    assert few_rows.startswith("Products with few rows") and few_rows.endswith(": 'SKU001'.")
+    assert falling == "Products with a slope of zero, since hours fall as orders rise: 'SKU002'."
+    assert flat.endswith("the same estimate for every number of orders: 'SKU002', 'SKU003'.")
+    assert drift.startswith("Share of rows of new products is 0.2, above 0.1")

@@ -1,0 +1,207 @@
+"""How the service stops: without losing a request, or at once."""
+
+import asyncio
+import json
+import resource
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from socket import socket
+
+import pytest
+import uvicorn
+
+from pipeline.api.predictions import ESTIMATE
+from pipeline.api.service import DispatchService
+from pipeline.model.reader import DispatchModel
+from pipeline.serve_model import create_app
+from pipeline.server.server import DispatchServer, allow_many_connections
+from pipeline.stages.settings import ServeSettings
+from tests.support.service_clients import (
+    EXAMPLE_REQUEST,
+    STAGE,
+    WatchedService,
+    exchange,
+    is_closed,
+    read_answer,
+    wait_until,
+    watched_service,
+)
+from tests.support.service_takeover import check_takeover
+from tests.support.steady_load import PATIENCE_SECONDS, request_bytes
+
+LONG_DRAIN = ("--drain-seconds", "600")
+"""Longer than any test, so that a service that ends was not waiting for it."""
+
+
+@pytest.fixture
+def server(trained_store: Path) -> DispatchServer:
+    """Return a server that does not run."""
+    settings = ServeSettings.from_arguments([str(trained_store), "--drain-seconds", "0.2"])
+    service = DispatchService(settings)
+    return DispatchServer(uvicorn.Config(create_app(service), log_config=None), service)
+
+
+def test_a_first_sigterm_lets_the_server_go_on_until_it_is_drained(server: DispatchServer) -> None:
+    server.started = True
+    server.handle_exit(signal.SIGTERM, None)
+    assert not asyncio.run(server.on_tick(1))
+    assert not server.force_exit
+    time.sleep(0.3)
+    assert asyncio.run(server.on_tick(2))
+    assert not server.force_exit
+
+
+@pytest.mark.parametrize(
+    ("started", "signals"),
+    [
+        (True, [signal.SIGINT]),
+        (True, [signal.SIGTERM, signal.SIGTERM]),
+        (True, [signal.SIGTERM, signal.SIGINT]),
+        (False, [signal.SIGTERM]),
+    ],
+    ids=["SIGINT", "two SIGTERMs", "SIGTERM and SIGINT", "SIGTERM before the start"],
+)
+def test_other_signals_stop_the_server_at_once(
+    started: bool, signals: Sequence[signal.Signals], server: DispatchServer
+) -> None:
+    server.started = started
+    for number in signals:
+        server.handle_exit(number, None)
+    assert asyncio.run(server.on_tick(1))
+    assert server.force_exit
+
+
+@pytest.mark.system
+def test_no_request_is_lost_when_one_instance_takes_over_from_another(
+    trained_store: Path, served_model: DispatchModel, tmp_path: Path
+) -> None:
+    arguments = (str(trained_store), "--drain-seconds", "3")
+    with (
+        watched_service(tmp_path, *arguments) as old,
+        watched_service(tmp_path, *arguments) as new,
+    ):
+        check_takeover(old, new, served_model)
+
+
+@pytest.mark.system
+def test_a_service_that_is_about_to_stop_answers_for_the_last_time_on_each_connection(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    half = len(EXAMPLE_REQUEST) - 10
+    with (
+        watched_service(tmp_path, str(trained_store), *LONG_DRAIN) as service,
+        service.connect() as kept_alive,
+        service.connect() as half_sent,
+    ):
+        assert not exchange(kept_alive, EXAMPLE_REQUEST).is_last
+        half_sent.sendall(EXAMPLE_REQUEST[:half])
+        told_to_stop(service)
+        assert service.ask(request_bytes("GET", "/readyz")).status == 503
+        answers = {
+            "kept-alive": exchange(kept_alive, EXAMPLE_REQUEST),
+            "half-sent": exchange(half_sent, EXAMPLE_REQUEST[half:]),
+            "new": service.ask(EXAMPLE_REQUEST),
+            "alive": service.ask(request_bytes("GET", "/healthz")),
+            "wrong": service.ask(request_bytes("POST", ESTIMATE, b"{}")),
+            "missing": service.ask(request_bytes("GET", "/nowhere")),
+            "too long": service.ask(request_bytes("POST", ESTIMATE, length=2 * 1024 * 1024)),
+        }
+        assert [answer.status for answer in answers.values()] == [200] * 4 + [422, 404, 413]
+        assert [name for name, answer in answers.items() if not answer.is_last] == []
+        assert is_closed(kept_alive)
+        assert is_closed(half_sent)
+        assert service.process.poll() is None
+
+
+@pytest.mark.system
+def test_what_is_in_flight_at_the_end_of_the_drain_is_finished(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    arguments = (str(trained_store), "--drain-seconds", "0.5")
+    with (
+        watched_service(tmp_path, *arguments) as service,
+        service.connect() as idle,
+        service.connect() as half_sent,
+    ):
+        exchange(idle, EXAMPLE_REQUEST)
+        half_sent.sendall(EXAMPLE_REQUEST[:-10])
+        told_to_stop(service)
+        wait_until(lambda: not accepts(service), "it closes its port")
+        assert is_closed(idle)
+        answer = exchange(half_sent, EXAMPLE_REQUEST[-10:])
+        assert answer.status == 200
+        assert answer.is_last
+        assert json.loads(answer.body)["est_hours_to_dispatch"] > 0
+        assert service.process.wait(PATIENCE_SECONDS) == 0
+        assert service.errors == []
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    "signals",
+    [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGTERM, signal.SIGINT]],
+    ids=["SIGINT", "two SIGTERMs", "SIGTERM and SIGINT"],
+)
+def test_a_service_that_is_told_to_stop_at_once_does_so(
+    signals: Sequence[signal.Signals], trained_store: Path, tmp_path: Path
+) -> None:
+    arguments = (str(trained_store), "--reload-seconds", "0.1", *LONG_DRAIN)
+    with (
+        watched_service(tmp_path, *arguments) as service,
+        service.connect() as idle,
+        service.connect() as half_sent,
+    ):
+        exchange(idle, EXAMPLE_REQUEST)
+        half_sent.sendall(EXAMPLE_REQUEST[:-10])
+        service.ask(EXAMPLE_REQUEST)  # by now the half has arrived
+        for _ in signals[1:]:
+            told_to_stop(service)
+        service.process.send_signal(signals[-1])
+        assert service.process.wait(PATIENCE_SECONDS) == 0
+        answer = read_answer(half_sent)
+        assert (answer.status, answer.is_last) == (503, True)
+        assert json.loads(answer.body)["detail"].startswith("The service is stopping.")
+        assert is_closed(idle)
+        assert service.log.endswith("serve_model.main - Finished serve-model stage.\n")
+        assert service.errors == []
+
+
+def test_as_many_files_may_be_opened_as_the_process_may_allow_itself() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] // 2, before[1]))
+    try:
+        allow_many_connections()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.system
+def test_more_clients_are_served_than_the_system_allows_files_by_default(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    few_files = ("sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", *STAGE)
+    with (
+        watched_service(tmp_path, str(trained_store), command=few_files) as service,
+        ExitStack() as clients,
+    ):
+        hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        assert service.metric("process_max_fds") == hard_limit
+        for _ in range(100):
+            clients.enter_context(service.connect())
+        assert service.ask(EXAMPLE_REQUEST).status == 200
+
+
+def told_to_stop(service: WatchedService) -> None:
+    """Send SIGTERM to a service, and return when it knows."""
+    service.process.terminate()
+    wait_until(lambda: "Received SIGTERM" in service.log, "it says that it stops")
+
+
+def accepts(service: WatchedService) -> bool:
+    """Tell whether a service accepts connections."""
+    with socket() as client:
+        return client.connect_ex(("127.0.0.1", service.port)) == 0

@@ -1,0 +1,351 @@
+"""Clients that are slow, or many, get little of the service's time, and others all they need."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+from socket import socket
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline.api.metrics import ServiceMetrics
+from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH
+from pipeline.server.server import allow_many_connections
+from pipeline.server.timeouts import REQUEST_TIMEOUT, ConnectionGuard
+from pipeline.stages.settings import ServeSettings
+from tests.support.service_clients import (
+    EXAMPLE_REQUEST,
+    WatchedService,
+    connect_without_room,
+    exchange,
+    is_closed,
+    read_answer,
+    talk_slowly,
+    wait_until,
+    watched_service,
+)
+from tests.support.steady_load import Answer, request_bytes
+
+FULL_PATH = request_bytes("GET", "/api/v0.1/model")
+"""A request that FastAPI answers, within the limit on concurrency."""
+LARGE_BATCH = request_bytes(
+    "POST",
+    ESTIMATE_BATCH,
+    json.dumps({"orders": [{"product_code": "SKU001", "orders_placed": 112}] * 10_000}).encode(),
+)
+CHUNKED = (
+    f"POST {ESTIMATE} HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n"
+).encode()
+LARGE_CHUNK = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+
+
+class FakeTransport:
+    """Keeps what is written, and remembers how it was closed."""
+
+    def __init__(self) -> None:
+        """Start open, with nothing that waits to be read."""
+        self.written = b""
+        self.unread_bytes = 0
+        self.end = ""
+
+    def write(self, data: bytes) -> None:
+        """See `asyncio.Transport`."""
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        """See `asyncio.Transport`."""
+        return self.unread_bytes
+
+    def is_closing(self) -> bool:
+        """See `asyncio.Transport`."""
+        return self.end != ""
+
+    def close(self) -> None:
+        """See `asyncio.Transport`."""
+        self.end = "closed"
+
+    def abort(self) -> None:
+        """See `asyncio.Transport`."""
+        self.end = "aborted"
+
+
+class FakeConnection:
+    """Has of uvicorn's `HttpToolsProtocol` what the guard looks at."""
+
+    def __init__(self) -> None:
+        """Start without having received anything."""
+        self.transport = FakeTransport()
+        self.scope: object = None
+        self.cycle: Any = None
+
+    def receive_first_byte(self) -> None:
+        """Go on as when a request begins."""
+        self.scope = object()
+
+    def receive_headers(self) -> None:
+        """Go on as when the headers of a request are complete."""
+        self.receive_first_byte()
+        self.cycle = SimpleNamespace(
+            scope=self.scope, response_started=False, response_complete=False
+        )
+
+    def answer(self) -> None:
+        """Go on as when a request has been answered."""
+        self.cycle.response_started = self.cycle.response_complete = True
+
+
+class Looks:
+    """A guard that has looked at a connection, and looks again after some time."""
+
+    def __init__(self, header_seconds: float, request_seconds: float) -> None:
+        """Begin with a new connection."""
+        self.connection = FakeConnection()
+        self.metrics = ServiceMetrics()
+        settings = ServeSettings(header_seconds=header_seconds, request_seconds=request_seconds)
+        self._guard = ConnectionGuard(settings, self.metrics)
+
+    def look(self, seconds: float = 0.0) -> FakeTransport:
+        """Look after so many seconds, and return the transport of the connection."""
+        time.sleep(seconds)
+        self._guard.close_slow([self.connection])
+        return self.connection.transport
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the connection has been counted as too slow."""
+        return b'ttd_refused_inputs_total{reason="too_slow"} 1.0' in self.metrics.exposition()
+
+
+@pytest.fixture
+def headers_soon() -> Looks:
+    """Return a guard that has little patience with headers."""
+    return Looks(header_seconds=0.01, request_seconds=1_000)
+
+
+@pytest.fixture
+def requests_soon() -> Looks:
+    """Return a guard that has little patience with requests."""
+    return Looks(header_seconds=1_000, request_seconds=0.01)
+
+
+def test_a_connection_without_a_request_is_closed_without_a_word(headers_soon: Looks) -> None:
+    assert headers_soon.look().end == ""
+    transport = headers_soon.look(0.02)
+    assert (transport.end, transport.written) == ("closed", b"")
+    assert not headers_soon.is_counted
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+def test_headers_that_do_not_end_are_answered_408(requests: int, headers_soon: Looks) -> None:
+    for _ in range(requests):
+        headers_soon.connection.receive_headers()
+        headers_soon.connection.answer()
+    headers_soon.look()
+    headers_soon.connection.receive_first_byte()
+    transport = headers_soon.look(0.02)
+    assert (transport.end, transport.written) == ("closed", REQUEST_TIMEOUT)
+    assert headers_soon.is_counted
+
+
+def test_a_body_that_does_not_end_is_answered_408(requests_soon: Looks) -> None:
+    requests_soon.connection.receive_headers()
+    assert requests_soon.look().end == ""
+    transport = requests_soon.look(0.02)
+    assert (transport.end, transport.written) == ("closed", REQUEST_TIMEOUT)
+    assert requests_soon.is_counted
+
+
+def test_nothing_is_written_into_an_answer_that_has_begun(requests_soon: Looks) -> None:
+    requests_soon.connection.receive_headers()
+    requests_soon.connection.cycle.response_started = True
+    requests_soon.look()
+    transport = requests_soon.look(0.02)
+    assert (transport.end, transport.written) == ("closed", b"")
+
+
+def test_a_connection_whose_answer_is_not_read_is_aborted(requests_soon: Looks) -> None:
+    requests_soon.connection.receive_headers()
+    requests_soon.connection.answer()
+    requests_soon.connection.transport.unread_bytes = 1
+    requests_soon.connection.transport.close()  # as uvicorn does after a while
+    requests_soon.look()
+    transport = requests_soon.look(0.02)
+    assert (transport.end, transport.written) == ("aborted", b"")
+    assert requests_soon.is_counted
+
+
+def test_each_phase_has_all_of_its_time(requests_soon: Looks) -> None:
+    requests_soon.look(0.02)
+    for _ in range(3):
+        requests_soon.connection.receive_headers()
+        assert requests_soon.look(0.02).end == ""
+        requests_soon.connection.answer()
+        assert requests_soon.look(0.02).end == ""
+
+
+def test_a_connection_that_is_closing_is_left_alone(headers_soon: Looks) -> None:
+    headers_soon.connection.receive_first_byte()
+    headers_soon.look()
+    headers_soon.connection.transport.close()
+    assert headers_soon.look(0.02).written == b""
+    assert not headers_soon.is_counted
+
+
+SLOW_CLIENTS = {
+    "idle": (b"", b""),
+    "headers": (b"POST /api", b"a"),
+    "headers after an answer": (request_bytes("GET", "/healthz") + b"GET ", b"/"),
+    "half a body": (EXAMPLE_REQUEST[:-10], b""),
+    "a body byte by byte": (request_bytes("POST", ESTIMATE, b"{", length=1_000), b" "),
+    "chunks without end": (CHUNKED, b"1\r\nx\r\n"),
+    "large chunks without end": (CHUNKED + 20 * LARGE_CHUNK, LARGE_CHUNK),
+}
+"""What each of them sends at first, and then again and again."""
+
+
+@pytest.mark.system
+def test_slow_clients_are_sent_away_while_others_are_served(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    limits = ("--header-seconds", "2", "--request-seconds", "3")
+    with (
+        watched_service(tmp_path, str(trained_store), *limits) as service,
+        ThreadPoolExecutor(len(SLOW_CLIENTS)) as threads,
+        service.connect() as patient,
+    ):
+        talks = {
+            name: threads.submit(talk_slowly, service.port, *said)
+            for name, said in SLOW_CLIENTS.items()
+        }
+        # In all, this client takes longer than the limits, but for no step.
+        answers = [_exchange_in_pieces(patient, pause=0.3) for _ in range(5)]
+        answers.append(service.ask(EXAMPLE_REQUEST))
+        heard = {name: talk.result() for name, talk in talks.items()}
+        assert service.metric("ttd_refused_inputs_total", reason="too_slow") == 5
+        assert service.metric("ttd_refused_inputs_total", reason="body_too_long") == 1
+        assert service.errors == []
+    assert [answer.status for answer in answers] == [200] * 6
+    assert heard.pop("idle") == b""
+    assert heard.pop("large chunks without end").startswith(b"HTTP/1.1 413 ")
+    after_an_answer = heard.pop("headers after an answer")
+    assert after_an_answer.startswith(b"HTTP/1.1 200 ")
+    assert after_an_answer.endswith(b'{"status":"ok","git_commit":null}' + REQUEST_TIMEOUT)
+    assert heard == dict.fromkeys(heard, REQUEST_TIMEOUT)
+
+
+def _exchange_in_pieces(connection: socket, pause: float) -> Answer:
+    """Send a request in pieces, with pauses in its headers and in its body."""
+    for piece in (EXAMPLE_REQUEST[:20], EXAMPLE_REQUEST[20:-10], EXAMPLE_REQUEST[-10:]):
+        time.sleep(pause)
+        connection.sendall(piece)
+    return read_answer(connection)
+
+
+@pytest.mark.system
+def test_answers_that_nobody_reads_are_not_kept_for_ever(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    limits = ("--header-seconds", "2", "--request-seconds", "2")
+    with watched_service(tmp_path, str(trained_store), *limits) as service:
+        files = service.metric("process_open_fds")
+        with connect_without_room(service.port) as deaf:
+            _ask_until_too_slow(deaf, service)
+            wait_until(
+                lambda: service.metric("process_open_fds") == files, "the connection is closed"
+            )
+        assert service.metric("ttd_refused_inputs_total", reason="too_slow") == 1
+        assert service.ask(EXAMPLE_REQUEST).status == 200
+        assert service.errors == []
+
+
+def _ask_until_too_slow(deaf: socket, service: WatchedService) -> None:
+    """Ask for large answers, which the system itself keeps at first, until that is too much."""
+
+    def is_too_slow() -> bool:
+        return service.metric("ttd_refused_inputs_total", reason="too_slow") > 0
+
+    def answered() -> float:
+        return service.metric("ttd_requests_total", route=ESTIMATE_BATCH)
+
+    for batches in range(1, 100):
+        with suppress(ConnectionError):
+            deaf.sendall(LARGE_BATCH)
+        wait_until(
+            lambda: is_too_slow() or answered() == batches,
+            "a batch is answered, or the client is found to be too slow",
+        )
+        if is_too_slow():
+            return
+    pytest.fail("All answers found room somewhere.")
+
+
+@pytest.fixture
+def many_files() -> Iterator[int]:
+    """Let this process open as many files as it may, and return how many that are."""
+    before = getrlimit(RLIMIT_NOFILE)
+    allow_many_connections()
+    yield before[1]
+    setrlimit(RLIMIT_NOFILE, before)
+
+
+@pytest.mark.system
+def test_thousands_of_idle_connections_cost_nobody_an_answer(
+    trained_store: Path, tmp_path: Path, many_files: int
+) -> None:
+    idle_clients = min(5_000, many_files - 200)
+    arguments = (str(trained_store), "--header-seconds", "6", "--max-concurrency", "1")
+    with watched_service(tmp_path, *arguments) as service, ExitStack() as connections:
+        files = service.metric("process_open_fds")
+        idle = [connections.enter_context(service.connect()) for _ in range(idle_clients)]
+        assert service.metric("process_open_fds") >= files + idle_clients
+        answers = [service.ask(request) for request in [EXAMPLE_REQUEST, FULL_PATH] * 20]
+        assert service.metric("process_open_fds") >= files + idle_clients
+        assert {answer.status for answer in answers} == {200}
+        wait_until(
+            lambda: service.metric("process_open_fds") == files, "idle connections are closed"
+        )
+        assert all(is_closed(connection) for connection in idle)
+        assert service.metric("ttd_refused_inputs_total") == 0
+        assert service.errors == []
+
+
+@pytest.mark.system
+def test_half_sent_requests_do_not_count_as_concurrent_ones(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    with (
+        watched_service(tmp_path, str(trained_store), "--max-concurrency", "4") as service,
+        ExitStack() as connections,
+    ):
+        half_sent = [connections.enter_context(service.connect()) for _ in range(200)]
+        for connection in half_sent:
+            connection.sendall(EXAMPLE_REQUEST[:-10])
+        answers = [service.ask(request) for request in [EXAMPLE_REQUEST, FULL_PATH] * 20]
+        answers += [exchange(connection, EXAMPLE_REQUEST[-10:]) for connection in half_sent]
+        assert {answer.status for answer in answers} == {200}
+
+
+@pytest.mark.system
+def test_an_overloaded_service_says_so_and_goes_on(trained_store: Path, tmp_path: Path) -> None:
+    with (
+        watched_service(tmp_path, str(trained_store), "--max-concurrency", "1") as service,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        batches = [threads.submit(service.ask, LARGE_BATCH) for _ in range(40)]
+        others = []
+        while not all(batch.done() for batch in batches):
+            others += [service.ask(request_bytes("GET", "/healthz")), service.ask(EXAMPLE_REQUEST)]
+        answers = [batch.result() for batch in batches]
+        refused = [answer for answer in answers if answer.status == 503]
+        assert {answer.status for answer in others} == {200}
+        assert {answer.status for answer in answers} == {200, 503}
+        assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+        assert service.metric("ttd_refused_inputs_total", reason="overloaded") == len(refused)
+        assert service.ask(LARGE_BATCH).status == 200
+        assert service.errors == []

@@ -1,0 +1,137 @@
+"""What every store must do: the same tests for a folder and for S3."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from pipeline.stages.errors import ObjectExists, ObjectMissing
+from pipeline.stores.base import ObjectStore, open_store
+from pipeline.stores.directory import DirectoryStore
+from pipeline.stores.s3 import S3Store
+from tests.support.helpers import ROOT
+
+KEY = "models/a.onnx"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    """Return an empty store of each kind."""
+    if request.param == "folder":
+        return open_store(str(tmp_path))
+    return open_store(request.getfixturevalue("s3_store_url"))
+
+
+@pytest.mark.parametrize("size", [0, 1_000, 1_000_000, 20_000_000])
+def test_an_object_of_any_size_is_read_as_it_was_written(store: ObjectStore, size: int) -> None:
+    content = os.urandom(size)
+
+    store.write_new(KEY, content)
+
+    assert store.read(KEY) == content
+
+
+def test_keys_are_listed_in_order(store: ObjectStore) -> None:
+    for name in ("b", "a", "ä", "B", "a|b c+d:e"):
+        store.write_new(f"models/{name}", b"content")
+
+    assert store.list_keys("models") == [
+        "models/B",
+        "models/a",
+        "models/a|b c+d:e",
+        "models/b",
+        "models/ä",
+    ]
+
+
+def test_only_keys_directly_in_the_folder_are_listed(store: ObjectStore) -> None:
+    for key in (KEY, "models/old/b.onnx", "models2/c.onnx", "datasets/d.csv"):
+        store.write_new(key, b"content")
+
+    assert store.list_keys("models") == [KEY]
+    assert store.list_keys("models/old") == ["models/old/b.onnx"]
+
+
+def test_an_absent_folder_has_no_keys(store: ObjectStore) -> None:
+    assert store.list_keys("models") == []
+
+
+def test_an_absent_key_cannot_be_read(store: ObjectStore) -> None:
+    with pytest.raises(ObjectMissing) as failure:
+        store.read(KEY)
+
+    assert str(failure.value).startswith(f"Cannot read {store.url}/{KEY}: ")
+
+
+def test_a_taken_key_is_never_overwritten(store: ObjectStore) -> None:
+    store.write_new(KEY, b"first")
+
+    with pytest.raises(ObjectExists) as failure:
+        store.write_new(KEY, b"second")
+
+    assert str(failure.value).startswith(f"Cannot write {store.url}/{KEY}: ")
+    assert "nothing is ever overwritten" in str(failure.value)
+    assert store.read(KEY) == b"first"
+
+
+def test_even_the_same_content_is_not_written_twice(store: ObjectStore) -> None:
+    store.write_new(KEY, b"content")
+
+    with pytest.raises(ObjectExists):
+        store.write_new(KEY, b"content")
+
+
+def test_one_of_many_writers_of_a_key_wins(store: ObjectStore) -> None:
+    contents = [os.urandom(100_000) for _ in range(8)]
+    start = Barrier(len(contents))
+
+    def wins(content: bytes) -> bool:
+        start.wait()
+        try:
+            store.write_new(KEY, content)
+        except ObjectExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(contents)) as pool:
+        winners = [content for content, won in zip(contents, pool.map(wins, contents)) if won]
+
+    assert winners == [store.read(KEY)]
+
+
+def test_the_url_of_a_folder_has_no_final_slash(tmp_path: Path) -> None:
+    assert open_store(f"{tmp_path}/").url == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("s3://bucket", "s3://bucket"),
+        ("s3://bucket/", "s3://bucket"),
+        ("s3://bucket/a/b", "s3://bucket/a/b"),
+        ("s3://bucket/a/b/", "s3://bucket/a/b"),
+    ],
+)
+def test_the_url_of_an_s3_store_has_no_final_slash(url: str, expected: str) -> None:
+    assert open_store(url).url == expected
+
+
+def test_a_url_decides_on_the_kind_of_store(tmp_path: Path) -> None:
+    assert isinstance(open_store("s3://bucket"), S3Store)
+    assert isinstance(open_store(str(tmp_path)), DirectoryStore)
+
+
+@pytest.mark.parametrize(("url", "imported"), [(".", "False"), ("s3://bucket", "True")])
+def test_boto3_is_imported_for_s3_only(url: str, imported: str) -> None:
+    script = (
+        "import sys; from pipeline.stores.base import open_store; "
+        f"open_store({url!r}); print('boto3' in sys.modules)"
+    )
+
+    output = subprocess.check_output([sys.executable, "-c", script], cwd=ROOT, text=True)
+
+    assert output.strip() == imported
