@@ -16,7 +16,7 @@ def test_a_line_names_time_level_module_and_function(capsys: pytest.CaptureFixtu
     LOG.info("Hello.")
 
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - INFO - test_stage_logging\."
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - INFO - test_logs\."
         r"test_a_line_names_time_level_module_and_function - Hello\.\n",
         capsys.readouterr().err,
     )
@@ -40,7 +40,7 @@ def test_json_lines_carry_the_same_facts(capsys: pytest.CaptureFixture[str]) -> 
     assert line.pop("time")
     assert line == {
         "level": "WARNING",
-        "module": "test_stage_logging",
+        "module": "test_logs",
         "function": "test_json_lines_carry_the_same_facts",
         "message": "Hello.",
     }
