@@ -42,7 +42,7 @@ def measure_estimates(model: DispatchModel) -> list[ServingCost]:
     random = np.random.default_rng(0)
     of_each = np.ones(len(model.products), dtype=int)
     products = drawn_products(of_each, random)._replace(
-        codes=np.array(model.lineage.catalogue.product_code, dtype=object)
+        codes=np.array(model.metadata.catalogue.product_code, dtype=object)
     )
     week = World(products, seed=0).draw_week(BATCH_ROWS, random, of_each)
     codes, orders = week[PRODUCT].tolist(), week[ORDERS].to_numpy(dtype=float)

@@ -69,4 +69,4 @@ def newest_refusal(store: Path) -> tuple[str, ...]:
     """Return why the newest refused model of a store was refused; nothing if there is none."""
     opened = open_store(str(store))
     newest = find_newest(opened.list_keys(REFUSED), SUFFIX)
-    return load_model(opened, newest.key).lineage.refused_because if newest else ()
+    return load_model(opened, newest.key).metadata.refused_because if newest else ()

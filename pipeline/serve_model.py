@@ -25,7 +25,7 @@ from pipeline.api import operations, predictions, web_page
 from pipeline.api.errors import install_error_handlers
 from pipeline.api.openapi import DescribedAPI
 from pipeline.api.service import DispatchService
-from pipeline.server.fast_path import ShortAnswer, answer_shortly
+from pipeline.server.fast_path import FastAnswer, answer_fast
 from pipeline.server.middleware import RequestGuard
 from pipeline.server.reload import ModelReloader
 from pipeline.server.server import FINISH_SECONDS, DispatchServer, allow_many_connections
@@ -66,14 +66,12 @@ def main(arguments: Sequence[str] = ()) -> None:
     LOG.info("Finished serve-model stage.")
 
 
-def create_app(
-    service: DispatchService, short_answer: ShortAnswer = answer_shortly
-) -> RequestGuard:
+def create_app(service: DispatchService, fast_answer: FastAnswer = answer_fast) -> RequestGuard:
     """Return the application that answers the requests to a service.
 
     Args:
         service: what it is about.
-        short_answer: the short way to an answer.
+        fast_answer: the short way to an answer.
     """
     api = DescribedAPI(service, lifespan=_live)
     paths = {route.path for route in api.routes if isinstance(route, Route)}
@@ -81,7 +79,7 @@ def create_app(
         api.include_router(router)
         paths |= {route.path for route in router.routes if isinstance(route, Route)}
     install_error_handlers(api)
-    return RequestGuard(api, service, paths, short_answer)
+    return RequestGuard(api, service, paths, fast_answer)
 
 
 class LazyApp:

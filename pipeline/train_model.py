@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_version
-from pipeline.model.metadata import Lineage
+from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.weekly_dataset import WeeklyDataset, load_newest_dataset
 from pipeline.release.champion import champion_on_grid, load_champion
 from pipeline.release.gate import judge
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
+from pipeline.release.rules import r_squared_failures
 from pipeline.report.log_summary import log_summary
 from pipeline.report.page import ReportFacts, render_report
 from pipeline.stages.alerts import alert_on_failure, post_alert
@@ -20,8 +21,7 @@ from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import TrainSettings
 from pipeline.stores.base import ObjectStore, open_store
-from pipeline.training.evaluation import r_squared_failures
-from pipeline.training.facts import gather_lineage
+from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import TrainedModel, train_on
 
 
@@ -67,32 +67,32 @@ def _train_and_release(
         dataset = load_newest_dataset(store, settings.max_rejected_share)
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
-        facts = gather_lineage(trained_at, dataset, model)
-        lineage = judge(facts, model, dataset, champion, settings)
-    log_summary(lineage)
+        facts = gather_metadata(trained_at, dataset, model)
+        metadata = judge(facts, model, dataset, champion, settings)
+    log_summary(metadata)
     with progress("Writing artifact and report"):
-        artifact = write_artifact(model.regressor, lineage)
-        check_agreement(model.regressor, lineage, artifact, model.points())
-        report = _store_report(store, artifact, lineage, model, dataset, champion)
-    if lineage.refused_because:
-        _refuse(store, lineage, artifact, report)
-    _publish(store, lineage, artifact, settings.r2_warning_threshold)
+        artifact = write_artifact(model.regressor, metadata)
+        check_agreement(model.regressor, metadata, artifact, model.points())
+        report = _store_report(store, artifact, metadata, model, dataset, champion)
+    if metadata.refused_because:
+        _refuse(store, metadata, artifact, report)
+    _publish(store, metadata, artifact, settings.r2_warning_threshold)
 
 
 def _store_report(
     store: ObjectStore,
     artifact: bytes,
-    lineage: Lineage,
+    metadata: ModelMetadata,
     model: TrainedModel,
     dataset: WeeklyDataset,
     champion: DispatchModel | None,
 ) -> str:
     """Store the report on a model and return where it is."""
-    version = artifact_version(lineage.trained_at, artifact)
+    version = artifact_version(metadata.trained_at, artifact)
     champion_hours = champion_on_grid(champion, model.grid) if champion else None
     facts = ReportFacts(
         version=version,
-        lineage=lineage,
+        metadata=metadata,
         orders=dataset.orders,
         is_outlier=model.noise.is_outlier,
         rejected=dataset.rejected,
@@ -107,24 +107,24 @@ def _store_report(
     return f"{store.url}/{key}"
 
 
-def _refuse(store: ObjectStore, lineage: Lineage, artifact: bytes, report: str) -> NoReturn:
+def _refuse(store: ObjectStore, metadata: ModelMetadata, artifact: bytes, report: str) -> NoReturn:
     """Keep a model that broke rules where nobody serves it, and end the run."""
-    key = store_artifact(store, REFUSED, lineage, artifact)
+    key = store_artifact(store, REFUSED, metadata, artifact)
     raise ModelRefused(
-        f"Refused the model trained on {store.url}/{lineage.dataset.key}: "
-        f"{'; '.join(lineage.refused_because)}. Production is untouched; the refused model is kept "
-        f"as {store.url}/{key}. Look at its report first: {report}"
+        f"Refused the model trained on {store.url}/{metadata.dataset.key}: "
+        f"{'; '.join(metadata.refused_because)}. Production is untouched; the refused model is "
+        f"kept as {store.url}/{key}. Look at its report first: {report}"
     )
 
 
 def _publish(
-    store: ObjectStore, lineage: Lineage, artifact: bytes, r2_warning_threshold: float
+    store: ObjectStore, metadata: ModelMetadata, artifact: bytes, r2_warning_threshold: float
 ) -> None:
     """Make a model the newest of the store."""
     option = "--r2-warning-threshold"
-    for failure in r_squared_failures(lineage.metrics, r2_warning_threshold, option):
+    for failure in r_squared_failures(metadata.metrics, r2_warning_threshold, option):
         LOG.warning(f"Publishing a model that is worse than it should be: {failure}.")
-    key = store_artifact(store, MODELS, lineage, artifact)
+    key = store_artifact(store, MODELS, metadata, artifact)
     LOG.info(f"Published {store.url}/{key} ({len(artifact):,} bytes).")
 
 

@@ -16,7 +16,7 @@ from pipeline.api.schemas import (
     TimeToDispatchAnswerWithInterval,
     TimeToDispatchRequest,
 )
-from pipeline.model.metadata import Floats
+from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES, OrderKey
 from pipeline.model.reader import DispatchModel
 
@@ -119,7 +119,7 @@ def answer_order(
 def _predict(model: DispatchModel, keys: Sequence[OrderKey]) -> list[dict[str, Any]]:
     """Return like `OrderEstimate` what a model says to orders of products that it knows."""
     predicted = model.predict(dict(zip(FEATURES, zip(*keys))))
-    level = model.lineage.interval.level
+    level = model.metadata.interval.level
     columns = [rounded(column) for column in predicted[:3]]
     return [
         {

@@ -76,7 +76,7 @@ def _faults(model: DispatchModel, orders: Sequence[Any]) -> dict[int, list[Pydan
     known = model.products
     for position, order in enumerate(orders):
         if position not in faults and order["product_code"] not in known:
-            codes = model.lineage.catalogue.product_code
+            codes = model.metadata.catalogue.product_code
             faults[position] = [unknown_product(order["product_code"], codes)]
     return faults
 

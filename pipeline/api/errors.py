@@ -17,13 +17,14 @@ from starlette.exceptions import HTTPException
 
 from pipeline.api.schemas import Fault, Problem
 from pipeline.stages.errors import PipelineError
+from pipeline.stages.wording import first_few
 
 PROBLEM_PREFIX = "/api/v0.2/"
 """Paths below this get problem documents."""
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
-LONGEST_INPUT_IN_ERROR = 200
-LONGEST_INTEGER_IN_ERROR = 64  # bits
+MAX_INPUT_LETTERS_IN_ERROR = 200
+MAX_INTEGER_BITS_IN_ERROR = 64  # bits
 
 NOT_SENT_AS_JSON = {
     "type": "json_expected",
@@ -49,7 +50,7 @@ def unknown_product(code: str, known: Sequence[str]) -> PydanticFault:
         code: what was asked for.
         known: the codes that the model knows.
     """
-    shown = ", ".join(map(reprlib.repr, known[:5])) + (", …" if len(known) > 5 else "")
+    shown = first_few(known)
     return {
         "type": "unknown_product",
         "loc": ("product_code",),
@@ -166,9 +167,9 @@ def _printable(fault: PydanticFault) -> dict[str, Any]:
     Strict readers of JSON refuse lone surrogates even where they are escaped.
     """
     given = fault.get("input")
-    is_short_integer = isinstance(given, int) and given.bit_length() <= LONGEST_INTEGER_IN_ERROR
+    is_short_integer = isinstance(given, int) and given.bit_length() <= MAX_INTEGER_BITS_IN_ERROR
     if isinstance(given, str):
-        given = given[:LONGEST_INPUT_IN_ERROR].encode(errors="backslashreplace").decode()
+        given = given[:MAX_INPUT_LETTERS_IN_ERROR].encode(errors="backslashreplace").decode()
     elif given is not None and not is_short_integer:
         given = reprlib.repr(given)
     context = {

@@ -8,6 +8,10 @@ KEY_HEADER = "X-API-Key"
 BEARER = b"Bearer "
 """Prometheus and other programs can send a secret only as `Authorization: Bearer …`."""
 
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = HEALTH_PATHS | {"/"}
+"""Paths that need no key: the probes, and the web page, which has no data and asks for the key."""
+
 
 class KeyRing:
     """The keys that are accepted; several, so that they can be changed one client at a time."""

@@ -27,7 +27,7 @@ LATENCY_BUCKETS = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
 )
 """Upper ends in seconds: single predictions are at the lower end, large batches at the upper."""
-MOST_PRODUCT_LABELS = 100
+MAX_PRODUCT_LABELS = 100
 OTHER = "other"
 """Label of all routes that do not exist, and of the smaller products."""
 
@@ -113,10 +113,10 @@ class ServiceMetrics(Collector):
         were given once stay, so that no counter ever falls.
         """
         self._model = model
-        catalogue = model.lineage.catalogue
+        catalogue = model.metadata.catalogue
         by_rows = zip(catalogue.rows, catalogue.product_code)
-        for _, product_code in nlargest(MOST_PRODUCT_LABELS, by_rows):
-            if len(self._predictions) <= MOST_PRODUCT_LABELS:
+        for _, product_code in nlargest(MAX_PRODUCT_LABELS, by_rows):
+            if len(self._predictions) <= MAX_PRODUCT_LABELS:
                 self._predictions.setdefault(product_code, 0)
 
     def exposition(self) -> bytes:
@@ -182,9 +182,9 @@ class ServiceMetrics(Collector):
 
 
 def _about_model(model: DispatchModel) -> Iterator[Metric]:
-    lineage = model.lineage
+    metadata = model.metadata
     labels = ["model_version", "regressor", "git_commit", "dataset"]
-    values = [model.version, lineage.regressor, lineage.git_commit or "", lineage.dataset.key]
+    values = [model.version, metadata.regressor, metadata.git_commit or "", metadata.dataset.key]
     info = GaugeMetricFamily("ttd_model_info", "The model that is served; always 1.", labels=labels)
     info.add_metric(values, 1)
     yield info
@@ -192,10 +192,10 @@ def _about_model(model: DispatchModel) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "ttd_model_age_seconds",
         "Time since the model was trained.",
-        value=now - lineage.trained_at.timestamp(),
+        value=now - metadata.trained_at.timestamp(),
     )
     yield GaugeMetricFamily(
         "ttd_dataset_age_seconds",
         "Time since the model's dataset was delivered.",
-        value=now - lineage.dataset.delivered_at.timestamp(),
+        value=now - metadata.dataset.delivered_at.timestamp(),
     )

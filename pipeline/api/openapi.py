@@ -10,10 +10,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from pipeline.api.errors import PROBLEM_MEDIA_TYPE, PROBLEM_PREFIX
-from pipeline.api.keys import KEY_HEADER
+from pipeline.api.keys import KEY_HEADER, OPEN_PATHS
 from pipeline.api.schemas import ErrorAnswer, Problem
 from pipeline.api.service import DispatchService
-from pipeline.server.middleware import OPEN_PATHS
 
 API_VERSION = "0.2"
 """The newest version that is served; the older ones stay."""
@@ -51,7 +50,7 @@ class DescribedAPI(FastAPI):
         for model in (ErrorAnswer, Problem):
             described = model.model_json_schema(ref_template=SCHEMAS + "{model}")
             components["schemas"] |= described.pop("$defs", {}) | {model.__name__: described}
-        codes = service.answers().model.lineage.catalogue.product_code
+        codes = service.answers().model.metadata.catalogue.product_code
         request = components["schemas"]["TimeToDispatchRequest"]
         request["properties"]["product_code"] |= {"enum": codes, "examples": codes[:1]}
         filters = schema["paths"]["/api/v0.2/products"]["get"]["parameters"]

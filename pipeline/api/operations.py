@@ -14,10 +14,10 @@ from pipeline.api.predictions import Service
 from pipeline.api.product_curves import product_answers
 from pipeline.api.schemas import HealthAnswer, LivenessAnswer, ModelAnswer, ProductsAnswer
 from pipeline.model.artifact import REPORTS
-from pipeline.stages.code_commit import git_commit
 from pipeline.stages.errors import ObjectMissing
+from pipeline.stages.settings import git_commit
 
-MOST_PRODUCTS = 100
+MAX_PRODUCTS_ON_PAGE = 100
 """On one page, whose curves take some 20 ms."""
 REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
 """The report comes from the store, and may do nothing but show itself."""
@@ -33,7 +33,7 @@ router = APIRouter()
 async def model(service: Service) -> ModelAnswer:
     """Tell which model is served, and where it comes from."""
     served = service.answers().model
-    return ModelAnswer(model_version=served.version, lineage=served.lineage)
+    return ModelAnswer(model_version=served.version, lineage=served.metadata)
 
 
 @router.get("/api/v0.2/products", tags=["model"])
@@ -41,11 +41,11 @@ async def products(
     service: Service,
     product_code: Annotated[str | None, Query(description="only this product")] = None,
     after: Annotated[str, Query(description="only products after this code")] = "",
-    limit: Annotated[int, Query(ge=1, le=MOST_PRODUCTS, description="at most so many")] = 20,
+    limit: Annotated[int, Query(ge=1, le=MAX_PRODUCTS_ON_PAGE, description="at most so many")] = 20,
 ) -> ProductsAnswer:
     """List the products that the model knows by code, each with its range and its curve."""
     served = service.answers().model
-    codes = served.lineage.catalogue.product_code
+    codes = served.metadata.catalogue.product_code
     if product_code is None:
         start = bisect_right(codes, after)
         positions = range(start, min(start + limit, len(codes)))
@@ -58,7 +58,7 @@ async def products(
     is_last = product_code is not None or positions.stop == len(codes)
     return ProductsAnswer(
         model_version=served.version,
-        interval_level=served.lineage.interval.level,
+        interval_level=served.metadata.interval.level,
         products=product_answers(served, positions),
         next_after=None if is_last else codes[positions.stop - 1],
     )

@@ -70,7 +70,7 @@ def _answer(
     try:
         answer = answer_order(model, order, with_interval)
     except UnknownProduct as error:
-        known = model.lineage.catalogue.product_code
+        known = model.metadata.catalogue.product_code
         fault = unknown_product(order.product_code, known)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])}]) from error
     service.metrics.count_prediction(answer.product_code, answer.extrapolated)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.api.answers import rounded
 from pipeline.api.schemas import ProductAnswer, ProductCurve
-from pipeline.model.metadata import Floats
+from pipeline.model.arrays import Floats
 from pipeline.model.order import ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel
 
@@ -20,7 +20,7 @@ def product_answers(model: DispatchModel, positions: Sequence[int]) -> list[Prod
         model: what to ask.
         positions: of the products in the model's catalogue.
     """
-    catalogue = model.lineage.catalogue
+    catalogue = model.metadata.catalogue
     codes = [catalogue.product_code[position] for position in positions]
     least = [catalogue.least_orders[position] for position in positions]
     most = [catalogue.most_orders[position] for position in positions]

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from pipeline.model.metadata import Lineage
+from pipeline.model.metadata import ModelMetadata
 from pipeline.model.order import Order
 
-MOST_ORDERS_IN_BATCH = 10_000
+MAX_ORDERS_IN_BATCH = 10_000
 
 
 class TimeToDispatchRequest(Order):
@@ -65,7 +65,7 @@ class OrderBatch(BaseModel):
 
     orders: list[Any] = Field(
         min_length=1,
-        max_length=MOST_ORDERS_IN_BATCH,
+        max_length=MAX_ORDERS_IN_BATCH,
         description="objects like the body of a single prediction",
         examples=[[{"product_code": "SKU001", "orders_placed": 112}]],
     )
@@ -105,7 +105,7 @@ class ModelAnswer(BaseModel):
     """The model that is served."""
 
     model_version: str
-    lineage: Lineage
+    lineage: ModelMetadata
 
 
 class ProductCurve(BaseModel):

@@ -59,8 +59,8 @@ class DispatchService:
         self.metrics.describe_model(model)
         LOG.info(
             f"Serving {model.version} with {len(model.products):,} products, trained on "
-            f"{model.lineage.dataset.key}."
+            f"{model.metadata.dataset.key}."
         )
-        if model.lineage.refused_because:
-            LOG.warning(f"This model was refused: {'; '.join(model.lineage.refused_because)}.")
+        if model.metadata.refused_because:
+            LOG.warning(f"This model was refused: {'; '.join(model.metadata.refused_because)}.")
         return self._answers

@@ -9,8 +9,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from pipeline.curves.robust_fit import LabelledRows, fit_robustly
-from pipeline.curves.segments import Floats, evaluate, locate, place_knots
+from pipeline.curves.segments import evaluate, locate, place_knots
+from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES, ORDERS, PRODUCT
+from pipeline.stages.wording import first_few
 
 
 class DispatchCurve(Protocol):
@@ -79,7 +81,7 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         product = pd.Index(self.products_).get_indexer(pd.Index(X[PRODUCT]))
         if (product < 0).any():
             unknown = sorted(set(X[PRODUCT][product < 0]))
-            raise ValueError(f"Unknown product codes: {', '.join(map(repr, unknown[:5]))}")
+            raise ValueError(f"Unknown product codes: {first_few(unknown)}")
         orders = X[ORDERS].to_numpy(dtype=float)
         rows = locate(self.knots_, product, orders, len(self.products_))
         return np.maximum(evaluate(self.coefficients_, rows), 0.0)

@@ -9,7 +9,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from scipy.stats import theilslopes
 
-from pipeline.curves.segments import Floats, Positions
+from pipeline.curves.segments import Positions
+from pipeline.model.arrays import Floats
 from pipeline.orders.splits import every_nth
 
 OUTLIER_DISTANCE = 6.0
@@ -25,15 +26,15 @@ SPREAD_OF_NORMAL = np.pi / 2 - 1
 SETTLING_STEPS = 4
 BINS = 20
 MIN_ROWS_PER_BIN = 10
-MOST_ROWS_FOR_TREND = 100_000
-LEAST_BASE_SHARE = 0.05
+MAX_TREND_ROWS = 100_000
+MIN_BASE_SHARE = 0.05
 """The noise where the estimate is zero is at least this share of the typical noise."""
-LEAST_LEVEL = 0.5
+MIN_LEVEL = 0.5
 """The mean distance may correct the medians, and not make them vanish where labels are exact."""
-LEAST_RELATIVE, MOST_RELATIVE = 0.05, 20.0
+MIN_RELATIVE_NOISE, MAX_RELATIVE_NOISE = 0.05, 20.0
 """Limits to the noise of a product relative to that of all: its rows may all be exact, or a curve
 may follow a single row ever more closely, which makes the noise of the others seem large."""
-SMALLEST_SHARE = 1e-5
+MIN_NOISE_SHARE = 1e-5
 """Rows that lie on their curves to the last digit still get noise: this share of the hours."""
 
 
@@ -73,14 +74,14 @@ def measure_noise(
         start: an earlier measurement; the relative noise of products is taken from there, and
             improved by what these rows say.
     """
-    sample = every_nth(len(product), MOST_ROWS_FOR_TREND)
+    sample = every_nth(len(product), MAX_TREND_ROWS)
     in_sample = np.abs(residuals[sample]) / start.relative[product[sample]]
-    smallest = SMALLEST_SHARE * (1 + estimates[sample].max())
+    smallest = MIN_NOISE_SHARE * (1 + estimates[sample].max())
     base_hours, growth = _trend(estimates[sample], in_sample)
     trend = NoiseScale(max(base_hours, smallest), growth, start.relative)
     distances = np.abs(residuals) / trend.of(product, estimates)
     sound = distances <= OUTLIER_DISTANCE
-    level = max(float(distances[sound].mean()) / MEAN_OF_NORMAL, LEAST_LEVEL)
+    level = max(float(distances[sound].mean()) / MEAN_OF_NORMAL, MIN_LEVEL)
     relative = _shrunk(start.relative, product[sound], distances[sound] / level)
     return NoiseScale(trend.base_hours * level, growth * level, relative)
 
@@ -110,15 +111,15 @@ def _trend(estimates: Floats, distances: Floats) -> tuple[float, float]:
     noise = np.array([np.median(distances[rows]) for rows in by_estimate]) / MEDIAN_OF_NORMAL
     typical = np.median(noise)
     # Through the origin; steeper lines come from estimates that hardly differ.
-    steepest = typical / max(np.median(centres), SMALLEST_SHARE)
+    steepest = typical / max(np.median(centres), MIN_NOISE_SHARE)
     growth = float(np.clip(_median_slope(centres, noise), 0.0, steepest))
-    base_hours = max(np.median(noise - growth * centres), LEAST_BASE_SHARE * typical)
+    base_hours = max(np.median(noise - growth * centres), MIN_BASE_SHARE * typical)
     return float(base_hours), growth
 
 
 def _median_slope(x: Floats, y: Floats) -> float:
     """Return the median slope of the lines through all pairs of points (Theil and Sen)."""
-    if np.ptp(x) <= SMALLEST_SHARE * x.max():
+    if np.ptp(x) <= MIN_NOISE_SHARE * x.max():
         return 0.0
     with np.errstate(invalid="ignore"):  # of the confidence limits, where values are tied
         return float(theilslopes(y, x).slope)
@@ -137,4 +138,4 @@ def _shrunk(relative: Floats, product: Positions, distances: Floats) -> Floats:
     chance = SPREAD_OF_NORMAL / np.maximum(rows, 1)
     signal = max(float(np.average((measured - 1) ** 2 - chance, weights=rows)), 0.0)
     shrunk = 1 + (measured - 1) * signal / (signal + chance)
-    return np.clip(shrunk, LEAST_RELATIVE, MOST_RELATIVE)
+    return np.clip(shrunk, MIN_RELATIVE_NOISE, MAX_RELATIVE_NOISE)

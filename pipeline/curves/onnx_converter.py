@@ -14,7 +14,7 @@ from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import DoubleTensorType
 
 from pipeline.curves.estimator import PerProductCurve
-from pipeline.curves.segments import Floats
+from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES, ORDERS, PRODUCT
 
 

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from pipeline.curves.segments import Floats, LeastSquaresSums
+from pipeline.curves.segments import LeastSquaresSums
+from pipeline.model.arrays import Floats
 
-MOST_PRODUCTS = 300
+MAX_PRODUCTS_FOR_PRIOR = 300
 """The products with most rows are enough to estimate the prior."""
-MOST_STEPS = 30
+MAX_PRIOR_STEPS = 30
 CHANGE = 0.01
 """The EM algorithm stops when no standard deviation changes by a larger share of itself."""
 TRACE, TINY = 1e-12, 1e-300
@@ -65,10 +66,10 @@ def estimate_prior(sums: LeastSquaresSums, start: Prior) -> Prior:
         sums: of the rows of each product, weighted by one over the variance of their noise.
         start: where the search begins; its covariance should rather be too large.
     """
-    largest = np.argsort(-sums.rows, kind="stable")[:MOST_PRODUCTS]
+    largest = np.argsort(-sums.rows, kind="stable")[:MAX_PRODUCTS_FOR_PRIOR]
     evidence = _evidence(sums.of(largest))
     prior = start
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_PRIOR_STEPS):
         improved = _improved(evidence, prior)
         before, after = np.diag(prior.covariance), np.diag(improved.covariance)
         prior = improved

@@ -15,14 +15,13 @@ import numpy as np
 
 from pipeline.curves.noise import (
     MEDIAN_OF_NORMAL,
+    MIN_NOISE_SHARE,
     OUTLIER_DISTANCE,
-    SMALLEST_SHARE,
     NoiseScale,
     measure_noise,
 )
 from pipeline.curves.prior import Prior, estimate_prior, update, without_falls
 from pipeline.curves.segments import (
-    Floats,
     LeastSquaresSums,
     LocatedRows,
     Positions,
@@ -31,19 +30,20 @@ from pipeline.curves.segments import (
     locate,
     sum_by_segment,
 )
+from pipeline.model.arrays import Floats
 from pipeline.orders.splits import every_nth
 
 HUBER = 0.5
 """Distance, in units of the noise, from which Huber's weights fall: nearly least absolute error."""
-MOST_STEPS = 20
+MAX_FIT_STEPS = 20
 FOUND, SETTLED = 0.03, 1e-3
 """Search and settling end when the estimates move less than this on average, in units of the
 noise."""
-MOST_ROWS_TO_SETTLE = 500_000
+MAX_SEARCH_ROWS = 500_000
 ROWS_AT_ONCE = 250_000
 """So many rows stay in the processor's cache while they are summed."""
 TINY = 1e-9
-LEAST_FREE_SHARE = 0.05
+MIN_FREE_SHARE = 0.05
 """A curve that follows its rows nearly all the way has residuals that say nothing."""
 
 
@@ -105,7 +105,7 @@ def fit_robustly(rows: LabelledRows, knots: Floats, n_products: int) -> Floats:
         knots: of the curves, shape (D,).
         n_products: number of products.
     """
-    some = rows.part(every_nth(len(rows.hours), MOST_ROWS_TO_SETTLE))
+    some = rows.part(every_nth(len(rows.hours), MAX_SEARCH_ROWS))
     located = locate(knots, some.product, some.orders, n_products)
     fit, noise = _settle(_Rows(some.product, some.hours, located), len(knots))
     sums, prior, coefficients = fit.sums, fit.prior, fit.coefficients
@@ -120,7 +120,7 @@ def _settle(rows: _Rows, n_coefficients: int) -> tuple[_Fit, NoiseScale]:
     """Search for curves, and improve them until their estimates stay where they are."""
     fit = _search(rows, n_coefficients)
     noise = NoiseScale.ordinary(rows.located.n_products)
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_FIT_STEPS):
         noise = measure_noise(rows.product, fit.estimates, fit.residuals, noise)
         noise_hours = noise.of(rows.product, fit.estimates)
         weights = _settling_weights(rows.hours - fit.estimates, noise_hours)
@@ -137,8 +137,8 @@ def _search(rows: _Rows, n_coefficients: int) -> _Fit:
     anything = Prior(np.zeros(n_coefficients), level**2 * np.eye(n_coefficients))
     estimates = np.full(len(rows.hours), np.median(rows.hours))
     residuals = rows.hours - estimates
-    for _ in range(MOST_STEPS):
-        noise = np.median(np.abs(residuals)) / MEDIAN_OF_NORMAL + SMALLEST_SHARE * level
+    for _ in range(MAX_FIT_STEPS):
+        noise = np.median(np.abs(residuals)) / MEDIAN_OF_NORMAL + MIN_NOISE_SHARE * level
         distances = np.abs(rows.hours - estimates) / noise
         fit = _fit(rows, 1 / np.maximum(distances / HUBER, 1) / noise**2, anything)
         moved = np.mean(np.abs(fit.estimates - estimates)) / noise
@@ -170,7 +170,7 @@ def _fit(rows: _Rows, weights: Floats, start: Prior) -> _Fit:
     posterior = update(sums, prior)
     estimates = np.maximum(evaluate(posterior.means, rows.located), 0.0)
     free_share = 1 - posterior.freedom / np.maximum(sums.rows, 1)
-    reduction = np.sqrt(np.maximum(free_share, LEAST_FREE_SHARE))
+    reduction = np.sqrt(np.maximum(free_share, MIN_FREE_SHARE))
     residuals = (rows.hours - estimates) / reduction[rows.product]
     return _Fit(posterior.means, sums, prior, estimates, residuals)
 

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import isotonic_regression
 
+from pipeline.model.arrays import Floats
 from pipeline.orders.splits import every_nth
 
-Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
 
 FINE_CELLS = 32
-MOST_ROWS_FOR_KNOTS = 100_000
+MAX_KNOT_ROWS = 100_000
 
 
 class LeastSquaresSums(NamedTuple):
@@ -59,7 +59,7 @@ def place_knots(product: Positions, orders: Floats, hours: Floats, segments: int
         return ends[:1]
     if segments == 1:
         return ends
-    some = every_nth(len(orders), MOST_ROWS_FOR_KNOTS)
+    some = every_nth(len(orders), MAX_KNOT_ROWS)
     edges, rise = _typical_rise(product[some], orders[some], hours[some])
     length = np.linspace(0.0, 1.0, len(edges)) + rise
     inner = np.interp(np.linspace(0.0, length[-1], segments + 1)[1:-1], length, edges)

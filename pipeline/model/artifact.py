@@ -1,7 +1,7 @@
 """What the writer and the reader of artifacts have agreed on: names inside and outside the file.
 
 An artifact is one ONNX file under `models/`. It takes the fields of orders, gives estimated hours,
-and carries its lineage as JSON in its metadata. Its name holds the start of the
+and carries its metadata as JSON in its metadata. Its name holds the start of the
 training run and the hash of its own bytes: `time_to_dispatch_<timestamp>_<sha256>.onnx`.
 """
 
@@ -17,7 +17,7 @@ REPORTS = "reports"
 SUFFIX = ".onnx"
 
 HOURS_OUTPUT = "est_hours_to_dispatch"
-LINEAGE_METADATA = "lineage"
+METADATA_KEY = "lineage"
 
 HASH_IN_NAME = re.compile(r"_([0-9a-f]{16})$")
 

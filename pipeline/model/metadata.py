@@ -3,23 +3,21 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-Floats = npt.NDArray[np.float64]
+from pipeline.model.arrays import Floats
 
 FORMAT_VERSION = 2
 """Version of the artifact's format; a reader knows this one and no other."""
 
 
-class LineageModel(BaseModel):
+class MetadataModel(BaseModel):
     """Facts do not change, and a reader ignores those that a newer writer added."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class DatasetLineage(LineageModel):
+class DatasetLineage(MetadataModel):
     """The weekly dataset that a model was trained on.
 
     Attributes:
@@ -37,7 +35,7 @@ class DatasetLineage(LineageModel):
     rejected_rows: int
 
 
-class CandidateScore(LineageModel):
+class CandidateScore(MetadataModel):
     """How one candidate did in the cross-validation that chose among them.
 
     Attributes:
@@ -55,7 +53,7 @@ class CandidateScore(LineageModel):
     chosen: bool
 
 
-class Metrics(LineageModel):
+class Metrics(MetadataModel):
     """How good a model is on rows that it was not fitted on, outliers apart.
 
     Attributes:
@@ -76,7 +74,7 @@ class Metrics(LineageModel):
     test_rows: int
 
 
-class PredictionInterval(LineageModel):
+class PredictionInterval(MetadataModel):
     """How far from an estimate the truth may be.
 
     The half-width for an estimate of a product is, in hours,
@@ -107,7 +105,7 @@ class PredictionInterval(LineageModel):
         return self.multiple * relative_noise * noise
 
 
-class Outlier(LineageModel):
+class Outlier(MetadataModel):
     """A row whose label is far from what the model says.
 
     Attributes:
@@ -125,7 +123,7 @@ class Outlier(LineageModel):
     distance: float
 
 
-class Outliers(LineageModel):
+class Outliers(MetadataModel):
     """Rows farther than six robust standard deviations from the model.
 
     Attributes:
@@ -139,7 +137,7 @@ class Outliers(LineageModel):
     farthest: tuple[Outlier, ...]
 
 
-class ProductCatalogue(LineageModel):
+class ProductCatalogue(MetadataModel):
     """The products that a model knows, as columns of equal length, sorted by code.
 
     Attributes:
@@ -157,7 +155,7 @@ class ProductCatalogue(LineageModel):
     relative_noise: tuple[float, ...]
 
 
-class ProductRemarks(LineageModel):
+class ProductRemarks(MetadataModel):
     """Products whose curve deserves a second look, by code.
 
     Attributes:
@@ -172,14 +170,14 @@ class ProductRemarks(LineageModel):
     flat: tuple[str, ...]
 
 
-class Histogram(LineageModel):
+class Histogram(MetadataModel):
     """How often values fell between neighbouring edges; one more edge than counts."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
 
-class ProductShift(LineageModel):
+class ProductShift(MetadataModel):
     """How much a product's estimates moved since the champion.
 
     Attributes:
@@ -193,7 +191,7 @@ class ProductShift(LineageModel):
     rows: int
 
 
-class ChampionComparison(LineageModel):
+class ChampionComparison(MetadataModel):
     """The new model (the challenger) beside the one in production (the champion).
 
     Attributes:
@@ -226,7 +224,7 @@ class ChampionComparison(LineageModel):
     shifts: tuple[ProductShift, ...]
 
 
-class DriftMeasure(LineageModel):
+class DriftMeasure(MetadataModel):
     """One number that tells how this week differs from the champion's.
 
     Attributes:
@@ -244,7 +242,7 @@ class DriftMeasure(LineageModel):
     breached: bool
 
 
-class Lineage(LineageModel):
+class ModelMetadata(MetadataModel):
     """All facts about one model.
 
     Attributes:

@@ -16,9 +16,9 @@ ORDERS = "orders_placed"
 HOURS = "hours_to_dispatch"
 """The label, which only a dataset has."""
 
-MOST_ORDERS = 1_000_000
+MAX_ORDERS_PLACED = 1_000_000
 """Orders placed on one day."""
-MOST_HOURS = 100_000
+MAX_HOURS_TO_DISPATCH = 100_000
 """Hours until an order is dispatched; more than eleven years."""
 
 OrderKey = tuple[Any, ...]
@@ -32,7 +32,7 @@ class Order(BaseModel):
     orders_placed: float = Field(
         strict=True,
         ge=0,
-        le=MOST_ORDERS,
+        le=MAX_ORDERS_PLACED,
         allow_inf_nan=False,
         description="orders placed already on the same day; may be a fraction",
         examples=[112],

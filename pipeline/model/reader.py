@@ -12,15 +12,16 @@ import numpy.typing as npt
 import onnxruntime
 from pydantic import ValidationError
 
+from pipeline.model.arrays import Floats
 from pipeline.model.artifact import (
     HASH_IN_NAME,
     HOURS_OUTPUT,
-    LINEAGE_METADATA,
+    METADATA_KEY,
     MODELS,
     SUFFIX,
     short_hash,
 )
-from pipeline.model.metadata import FORMAT_VERSION, Floats, Lineage
+from pipeline.model.metadata import FORMAT_VERSION, ModelMetadata
 from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, number_or_nan
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore
@@ -58,16 +59,16 @@ class DispatchModel:
 
     Attributes:
         version: name of its artifact without folder and suffix.
-        lineage: where it comes from and what it is.
+        metadata: where it comes from and what it is.
     """
 
     def __init__(
-        self, version: str, lineage: Lineage, session: onnxruntime.InferenceSession
+        self, version: str, metadata: ModelMetadata, session: onnxruntime.InferenceSession
     ) -> None:
         """Put together what was read from an artifact."""
         self.version = version
-        self.lineage = lineage
-        catalogue = lineage.catalogue
+        self.metadata = metadata
+        catalogue = metadata.catalogue
         self._position = {code: i for i, code in enumerate(catalogue.product_code)}
         self._least_orders = np.array(catalogue.least_orders)
         self._most_orders = np.array(catalogue.most_orders)
@@ -93,7 +94,7 @@ class DispatchModel:
     def bounds(self, product_codes: Sequence[str], estimates: Floats) -> tuple[Floats, Floats]:
         """Return the lower and upper bounds of the prediction intervals, each of shape (n_rows,).
 
-        The share of orders that `lineage.interval.level` says is dispatched between them.
+        The share of orders that `metadata.interval.level` says is dispatched between them.
 
         Args:
             product_codes: codes among `products`, n_rows of them.
@@ -123,7 +124,7 @@ class DispatchModel:
         return np.fromiter(positions, np.intp, len(product_codes))
 
     def _bounds_at(self, positions: npt.NDArray[np.intp], hours: Floats) -> tuple[Floats, Floats]:
-        half_width = self.lineage.interval.half_width(hours, self._relative_noise[positions])
+        half_width = self.metadata.interval.half_width(hours, self._relative_noise[positions])
         return np.maximum(hours - half_width, 0.0), hours + half_width
 
 
@@ -170,13 +171,13 @@ def read_artifact(key: str, content: bytes) -> DispatchModel:
     version = name_of(key)
     _check_hash(key, version, content)
     session = _open_session(key, content)
-    lineage = _read_lineage(key, session)
-    if timestamp_of(key) != lineage.trained_at:
+    metadata = _read_metadata(key, session)
+    if timestamp_of(key) != metadata.trained_at:
         raise ArtifactError(
             f"The model {key} was renamed: its metadata says that it was trained at "
-            f"{lineage.trained_at.isoformat()}. Restore its name."
+            f"{metadata.trained_at.isoformat()}. Restore its name."
         )
-    return DispatchModel(version, lineage, session)
+    return DispatchModel(version, metadata, session)
 
 
 def newest_model_key(store: ObjectStore) -> str:
@@ -228,13 +229,13 @@ def _open_session(key: str, content: bytes) -> onnxruntime.InferenceSession:
     return session
 
 
-def _read_lineage(key: str, session: onnxruntime.InferenceSession) -> Lineage:
+def _read_metadata(key: str, session: onnxruntime.InferenceSession) -> ModelMetadata:
     try:
-        facts = json.loads(session.get_modelmeta().custom_metadata_map[LINEAGE_METADATA])
+        facts = json.loads(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
         format_version = int(facts["format_version"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
-            f"The model {key} carries no lineage, so it is not one that this pipeline made."
+            f"The model {key} carries no metadata, so it is not one that this pipeline made."
         ) from error
     if format_version != FORMAT_VERSION:
         raise ArtifactError(
@@ -242,15 +243,15 @@ def _read_lineage(key: str, session: onnxruntime.InferenceSession) -> Lineage:
             f"{FORMAT_VERSION} only. Deploy the code that it was made with, or train it again."
         )
     try:
-        return Lineage.model_validate(facts)
+        return ModelMetadata.model_validate(facts)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ArtifactError(f"The lineage in the model {key} is incomplete: {faults}.") from error
+        raise ArtifactError(f"The metadata in the model {key} is incomplete: {faults}.") from error
 
 
 def _warm_up(model: DispatchModel) -> None:
     """Make one prediction, so that the first request is fast and a broken model is never served."""
-    product = model.lineage.catalogue.product_code[0]
+    product = model.metadata.catalogue.product_code[0]
     try:
         (hours,) = model.estimate({PRODUCT: [product], ORDERS: [WARM_UP_ORDERS]})
     except Exception as error:  # see _open_session

@@ -20,7 +20,7 @@ from pandera.errors import SchemaErrors
 from pipeline.model.order import (
     FEATURES,
     HOURS,
-    MOST_HOURS,
+    MAX_HOURS_TO_DISPATCH,
     NUMBERS,
     OPTIONAL,
     ORDERS,
@@ -49,7 +49,7 @@ VALID_ROW = pa.DataFrameSchema(
     {
         PRODUCT: pa.Column(checks=pa.Check.ne("", error="is missing")),
         **{name: _number(*limits(name), optional=name in OPTIONAL) for name in NUMBERS},
-        HOURS: _number(0, MOST_HOURS),
+        HOURS: _number(0, MAX_HOURS_TO_DISPATCH),
         SURPLUS: pa.Column(
             bool, pa.Check.eq(False, error="has more fields than the header"), required=False
         ),

@@ -11,7 +11,7 @@ from pipeline.stages.errors import DatasetError
 
 FOLDS = 5
 """One fifth of the rows is judged by a fit on the others."""
-MIN_ROWS = FOLDS
+MIN_ROWS_OF_PRODUCT = FOLDS
 """A product with fewer rows in a dataset only trains."""
 SEED = 20210705
 
@@ -38,16 +38,16 @@ def split_orders(orders: pd.DataFrame) -> Split:
     Raises:
         DatasetError: no product has enough rows to be judged on.
     """
-    is_test = deal_out(orders) == FOLDS - 1
+    is_test = assign_folds(orders) == FOLDS - 1
     if not is_test.any():
         raise DatasetError(
-            f"Cannot judge a model on this dataset: no product has {MIN_ROWS} rows or "
+            f"Cannot judge a model on this dataset: no product has {MIN_ROWS_OF_PRODUCT} rows or "
             f"more (there are {len(orders):,} rows of {orders[PRODUCT].nunique():,} products)."
         )
     return Split(orders[~is_test], orders[is_test], is_test)
 
 
-def deal_out(orders: pd.DataFrame) -> npt.NDArray[np.int8]:
+def assign_folds(orders: pd.DataFrame) -> npt.NDArray[np.int8]:
     """Deal the rows of each product out to five folds, in random order; return each row's fold.
 
     A product with fewer than five rows has none in the last folds.
@@ -69,7 +69,7 @@ def every_nth(rows: int, most: int) -> slice:
     return slice(None, None, max(1, -(-rows // most)))
 
 
-def thin_out(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> pd.DataFrame:
+def subsample(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> pd.DataFrame:
     """Return at most about `most_rows` rows that show how a model does on all of them.
 
     How much a model can learn depends on the rows of each product. So products are left out rather

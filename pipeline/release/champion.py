@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from pipeline.model.arrays import Floats
 from pipeline.model.artifact import MODELS, SUFFIX
-from pipeline.model.metadata import ChampionComparison, Floats, ProductShift
+from pipeline.model.metadata import ChampionComparison, ProductShift
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.errors import ArtifactError, StoreError
@@ -24,9 +25,9 @@ RESAMPLES_AT_ONCE = 50
 MAX_BOOTSTRAP_ROWS = 10_000
 BOOTSTRAP_SEED = 20210705
 
-LEAST_HOURS_FOR_RATIO = 1.0
+MIN_HOURS_FOR_RATIO = 1.0
 """Below this estimate of the champion's, a difference of minutes would be a large ratio."""
-MAX_SHIFTS = 100
+MAX_LISTED_SHIFTS = 100
 
 
 class Challenger(NamedTuple):
@@ -78,7 +79,7 @@ def compare_with_champion(
         dataset_sha256: hash of the dataset that the challenger was trained on, in hex digits.
         max_shift: a product has shifted if its estimates grew or shrank by a larger factor.
     """
-    same_dataset = champion.lineage.dataset.sha256 == dataset_sha256
+    same_dataset = champion.metadata.dataset.sha256 == dataset_sha256
     errors = _errors_on_known_rows(champion, challenger, same_dataset)
     shifts = _shifts(champion, challenger)
     shifted_rows = sum(shift.rows for shift in shifts if is_outside(shift.ratio, max_shift))
@@ -89,10 +90,10 @@ def compare_with_champion(
         champion_error_hours=_mean(errors.champion),
         challenger_error_hours=_mean(errors.challenger),
         least_excess_hours=_least_mean(errors.challenger - errors.champion),
-        champion_recorded_error_hours=champion.lineage.metrics.mean_absolute_error_hours,
+        champion_recorded_error_hours=champion.metadata.metrics.mean_absolute_error_hours,
         shifted_share=shifted_rows / int(challenger.rows.sum()),
         median_ratio=_median_ratio(shifts),
-        shifts=tuple(shifts[:MAX_SHIFTS]),
+        shifts=tuple(shifts[:MAX_LISTED_SHIFTS]),
     )
 
 
@@ -129,7 +130,7 @@ def _errors_on_known_rows(
     truth = test[HOURS].to_numpy(dtype=float)
     challenger_errors = np.abs(challenger.test_estimates[known] - truth)
     if same_dataset:
-        recorded = champion.lineage.metrics.mean_absolute_error_hours
+        recorded = champion.metadata.metrics.mean_absolute_error_hours
         return _Errors(np.full(len(truth), recorded), challenger_errors)
     return _Errors(np.abs(champion.estimate(test) - truth), challenger_errors)
 
@@ -171,7 +172,7 @@ def _least_mean(differences: Floats) -> float | None:
 def _shifts(champion: DispatchModel, challenger: Challenger) -> list[ProductShift]:
     """Return how much each product moved that can be compared, those that moved most first."""
     before = champion_on_grid(champion, challenger.grid)
-    usable = before >= LEAST_HOURS_FOR_RATIO  # no NaN is
+    usable = before >= MIN_HOURS_FOR_RATIO  # no NaN is
     comparable = np.flatnonzero(usable.any(axis=1))
     after = np.maximum(challenger.grid.hours, 0.0)  # no logarithm of what other rules refuse
     quotients = np.divide(after, before, out=np.full_like(before, np.nan), where=usable)

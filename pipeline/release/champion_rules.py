@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from pipeline.model.metadata import ChampionComparison, ProductShift
-from pipeline.release.champion import CONFIDENCE, LEAST_HOURS_FOR_RATIO, is_outside
-from pipeline.training.evaluation import listed
+from pipeline.release.champion import CONFIDENCE, MIN_HOURS_FOR_RATIO, is_outside
+from pipeline.stages.wording import first_few
 
 MIN_COMPARED_ROWS = 20
 """With fewer rows the bootstrap interval is too narrow: of two rows, it calls one pair of equally
 good models in five different."""
-NEGLIGIBLE_HOURS = 0.01
+NEGLIGIBLE_ERROR_HOURS = 0.01
 """Errors below this count as this much, so that labels without noise do not make every rounding
 error of a model a multiple of the last one."""
 MAX_SHIFTED_SHARE = 0.1
@@ -32,7 +32,7 @@ def comparison_failures(comparison: ChampionComparison, champion_tolerance: floa
     least_excess = comparison.least_excess_hours
     if champion_error is None or challenger_error is None or least_excess is None:
         return []
-    limit = (1 + champion_tolerance) * max(champion_error, NEGLIGIBLE_HOURS)
+    limit = (1 + champion_tolerance) * max(champion_error, NEGLIGIBLE_ERROR_HOURS)
     is_certain = least_excess > 0 and comparison.compared_rows >= MIN_COMPARED_ROWS
     if challenger_error <= limit or not is_certain:
         return []
@@ -87,12 +87,12 @@ def movement_in_words(comparison: ChampionComparison) -> str:
     if comparison.median_ratio is None:
         return (
             f"How the estimates moved since {champion} is unknown: it gives "
-            f"{LEAST_HOURS_FOR_RATIO:g} h or more for no product and order count of this week."
+            f"{MIN_HOURS_FOR_RATIO:g} h or more for no product and order count of this week."
         )
     ratios = ", ".join(f"{shift.ratio:.3g}" for shift in comparison.shifts[:5])
     return (
         f"The estimates are {comparison.median_ratio:.3g} times those of {champion} in the median "
-        f"over products; most moved {listed(_codes(comparison.shifts))} (first {ratios} times)."
+        f"over products; most moved {first_few(_codes(comparison.shifts))} (first {ratios} times)."
     )
 
 
@@ -105,15 +105,15 @@ def _movement_failures(comparison: ChampionComparison, max_shift: float) -> list
         f"this week is unlike the last: {comparison.shifted_share:.1%} of its rows (more than "
         f"{MAX_SHIFTED_SHARE:.0%}) are of products whose estimates grew or shrank by more than "
         f"--max-shift {max_shift:g} since the model in production "
-        f"({comparison.champion_version}), namely {listed(_codes(moved))} (now {ratios} times as "
-        "high), as swapped product codes or another unit would do; if the hours really changed, "
+        f"({comparison.champion_version}), namely {first_few(_codes(moved))} (now {ratios} times "
+        "as high), as swapped product codes or another unit would do; if the hours really changed, "
         "--accept-shift publishes the new model"
     ]
 
 
 def _surprise_failures(comparison: ChampionComparison) -> list[str]:
     error = comparison.champion_error_hours
-    recorded = max(comparison.champion_recorded_error_hours, NEGLIGIBLE_HOURS)
+    recorded = max(comparison.champion_recorded_error_hours, NEGLIGIBLE_ERROR_HOURS)
     if error is None or comparison.same_dataset or error <= MAX_ERROR_GROWTH * recorded:
         return []
     return [
@@ -129,7 +129,7 @@ def _most_moved(comparison: ChampionComparison) -> str:
     """Return which products to look at first, in brackets; nothing if none could be compared."""
     if not comparison.shifts:
         return ""
-    return f" (estimates moved most for {listed(_codes(comparison.shifts))})"
+    return f" (estimates moved most for {first_few(_codes(comparison.shifts))})"
 
 
 def _codes(shifts: Sequence[ProductShift]) -> list[str]:

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from pipeline.model.metadata import ChampionComparison, DriftMeasure, Floats, Histogram
+from pipeline.model.arrays import Floats
+from pipeline.model.metadata import ChampionComparison, DriftMeasure, Histogram
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
-from pipeline.release.champion_rules import NEGLIGIBLE_HOURS
+from pipeline.release.champion_rules import NEGLIGIBLE_ERROR_HOURS
 
 MAX_STABILITY_INDEX = 0.25
 """Rule of thumb for the population stability index: below 0.1 nothing has changed, from 0.25 on
@@ -76,7 +77,7 @@ def measure_drift(
     products = _rows_by_product(champion, orders)
     common = (products.before > 0) & (products.now > 0)
     return (
-        _stability(ORDERS_STABILITY, *_grouped(champion.lineage.orders_placed, orders)),
+        _stability(ORDERS_STABILITY, *_grouped(champion.metadata.orders_placed, orders)),
         _stability(PRODUCT_STABILITY, products.before[common], products.now[common]),
         _measure(NEW_SHARE, _share(products.now, products.before == 0), most=MAX_NEW_SHARE),
         _measure(
@@ -120,7 +121,7 @@ class _RowsByProduct(NamedTuple):
 
 
 def _rows_by_product(champion: DispatchModel, orders: pd.DataFrame) -> _RowsByProduct:
-    catalogue = champion.lineage.catalogue
+    catalogue = champion.metadata.catalogue
     now = orders.groupby(PRODUCT, observed=True).size()
     rows = pd.DataFrame(
         {
@@ -174,14 +175,14 @@ def _error_ratio(comparison: ChampionComparison) -> float | None:
     """Return the champion's error now divided by that of its own week, if these are two weeks."""
     if comparison.champion_error_hours is None or comparison.same_dataset:
         return None
-    recorded = max(comparison.champion_recorded_error_hours, NEGLIGIBLE_HOURS)
+    recorded = max(comparison.champion_recorded_error_hours, NEGLIGIBLE_ERROR_HOURS)
     return comparison.champion_error_hours / recorded
 
 
 def _coverage(champion: DispatchModel, test: pd.DataFrame, same_dataset: bool) -> DriftMeasure:
     """Measure which share of the rows that the champion can estimate is inside its intervals."""
     name = COVERAGE_OF_SEEN_ROWS if same_dataset else COVERAGE
-    level = champion.lineage.interval.level
+    level = champion.metadata.interval.level
     known = test[test[PRODUCT].isin(list(champion.products))]
     if known.empty:
         return _measure(name, None, least=level - MAX_COVERAGE_SHORTFALL)

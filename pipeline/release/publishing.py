@@ -1,4 +1,4 @@
-"""A fitted model and its lineage -> an ONNX artifact in the store."""
+"""A fitted model and its metadata -> an ONNX artifact in the store."""
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,12 @@ from pipeline.curves.estimator import DispatchCurve
 from pipeline.curves.onnx_converter import register_converters
 from pipeline.model.artifact import (
     HOURS_OUTPUT,
-    LINEAGE_METADATA,
+    METADATA_KEY,
     MODELS,
     SUFFIX,
     artifact_key,
 )
-from pipeline.model.metadata import Lineage
+from pipeline.model.metadata import ModelMetadata
 from pipeline.model.order import FEATURES, PRODUCT
 from pipeline.model.reader import read_artifact
 from pipeline.stages.errors import ArtifactError
@@ -27,8 +27,8 @@ TOLERANCE_HOURS = 1e-4
 RELATIVE_TOLERANCE = 2e-6
 
 
-def write_artifact(model: DispatchCurve, lineage: Lineage) -> bytes:
-    """Return a fitted model and its lineage as the bytes of an ONNX file."""
+def write_artifact(model: DispatchCurve, metadata: ModelMetadata) -> bytes:
+    """Return a fitted model and its metadata as the bytes of an ONNX file."""
     register_converters()
     onnx_model = convert_sklearn(
         model,
@@ -40,28 +40,28 @@ def write_artifact(model: DispatchCurve, lineage: Lineage) -> bytes:
         final_types=[(HOURS_OUTPUT, DoubleTensorType([None, 1]))],
         target_opset=TARGET_OPSET,
     )
-    helper.set_model_props(onnx_model, {LINEAGE_METADATA: lineage.model_dump_json()})
+    helper.set_model_props(onnx_model, {METADATA_KEY: metadata.model_dump_json()})
     content: bytes = onnx_model.SerializeToString(deterministic=True)
     return content
 
 
-def store_artifact(store: ObjectStore, folder: str, lineage: Lineage, content: bytes) -> str:
+def store_artifact(store: ObjectStore, folder: str, metadata: ModelMetadata, content: bytes) -> str:
     """Store an artifact as a new object and return its key.
 
     Args:
         store: gets the artifact.
         folder: `models` makes it the newest model, `refused` only keeps it.
-        lineage: what the artifact says of itself.
+        metadata: what the artifact says of itself.
         content: the artifact.
 
     Raises:
         ArtifactError: it would not become the newest model, since there is a newer one.
         StoreError: the store cannot be listed or written.
     """
-    key = artifact_key(folder, lineage.trained_at, content)
+    key = artifact_key(folder, metadata.trained_at, content)
     if folder == MODELS:
         newest = find_newest(store.list_keys(MODELS), SUFFIX)
-        if newest is not None and newest.moment > lineage.trained_at:
+        if newest is not None and newest.moment > metadata.trained_at:
             raise ArtifactError(
                 f"Cannot publish {store.url}/{key}: there is a newer model, {newest.key}. Another "
                 "training has overtaken this one, or a clock is wrong, or that file does not "
@@ -72,13 +72,13 @@ def store_artifact(store: ObjectStore, folder: str, lineage: Lineage, content: b
 
 
 def check_agreement(
-    model: DispatchCurve, lineage: Lineage, content: bytes, orders: pd.DataFrame
+    model: DispatchCurve, metadata: ModelMetadata, content: bytes, orders: pd.DataFrame
 ) -> None:
     """Read an artifact back as the service will, and compare its estimates with the model's.
 
     Args:
         model: what the artifact was made from.
-        lineage: what the artifact says of itself.
+        metadata: what the artifact says of itself.
         content: the artifact.
         orders: `product_code` and `orders_placed` of rows on which the two must agree to 1e-4 h,
             or to 2e-6 of the estimate if that is more.
@@ -86,7 +86,7 @@ def check_agreement(
     Raises:
         ArtifactError: the artifact cannot be read, or the two disagree.
     """
-    artifact = read_artifact(artifact_key(MODELS, lineage.trained_at, content), content)
+    artifact = read_artifact(artifact_key(MODELS, metadata.trained_at, content), content)
     written = artifact.estimate(orders)
     fitted = model.predict(orders[FEATURES])
     difference = np.abs(written - fitted)

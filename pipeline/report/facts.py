@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.model.metadata import Floats, Lineage
+from pipeline.model.arrays import Floats
+from pipeline.model.metadata import ModelMetadata
 from pipeline.training.evaluation import GridEstimates
 
 
@@ -16,7 +17,7 @@ class ReportFacts:
 
     Attributes:
         version: name of the model, such as `time_to_dispatch_2026-…_<hash>`.
-        lineage: of the model.
+        metadata: of the model.
         orders: the valid rows: `product_code` (category), `orders_placed`, `hours_to_dispatch`.
         is_outlier: whether each of them is an outlier, shape (n_rows,).
         rejected: the bad rows: text columns and `reason`; may be empty.
@@ -28,7 +29,7 @@ class ReportFacts:
     """
 
     version: str
-    lineage: Lineage
+    metadata: ModelMetadata
     orders: pd.DataFrame
     is_outlier: npt.NDArray[np.bool_]
     rejected: pd.DataFrame

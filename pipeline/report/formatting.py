@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-MOST_LETTERS = 40
-MOST_CODES = 20
+from pipeline.stages.wording import first_few
+
+MAX_CODE_LETTERS = 40
+MAX_LISTED_CODES = 20
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -51,11 +53,9 @@ def short(text: object) -> str:
     clean = "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text)
     )
-    return clean if len(clean) <= MOST_LETTERS else f"{clean[:28]}…{clean[-11:]}"
+    return clean if len(clean) <= MAX_CODE_LETTERS else f"{clean[:28]}…{clean[-11:]}"
 
 
 def listed(products: Sequence[str]) -> str:
     """Write the first product codes, and how many more there are."""
-    shown = ", ".join(map(short, products[:MOST_CODES]))
-    more = len(products) - MOST_CODES
-    return f"{shown} and {more:,} more" if more > 0 else shown
+    return first_few(products, short, MAX_LISTED_CODES)

@@ -2,30 +2,30 @@
 
 from collections.abc import Iterator
 
-from pipeline.model.metadata import CandidateScore, ChampionComparison, Lineage
+from pipeline.model.metadata import CandidateScore, ChampionComparison, ModelMetadata
 from pipeline.release.champion_rules import comparison_warnings, movement_in_words
 from pipeline.release.drift import drift_warnings
 from pipeline.stages.logs import LOG
-from pipeline.training.evaluation import listed
+from pipeline.stages.wording import first_few
 
 
-def log_summary(lineage: Lineage) -> None:
+def log_summary(metadata: ModelMetadata) -> None:
     """Log what was trained on what, how good it is, and how it compares with the champion."""
-    for line in _table(lineage):
+    for line in _table(metadata):
         LOG.info(line)
-    for warning in _warnings(lineage):
+    for warning in _warnings(metadata):
         LOG.warning(warning)
 
 
-def _table(lineage: Lineage) -> Iterator[str]:
-    metrics, interval = lineage.metrics, lineage.interval
+def _table(metadata: ModelMetadata) -> Iterator[str]:
+    metrics, interval = metadata.metrics, metadata.interval
     r_squared = "undefined" if metrics.r_squared is None else f"{metrics.r_squared:.4f}"
     error = metrics.mean_absolute_error_hours
     yield (
-        f"Trained a {lineage.regressor} on {lineage.dataset.rows:,} rows of "
-        f"{len(lineage.catalogue.product_code):,} products."
+        f"Trained a {metadata.regressor} on {metadata.dataset.rows:,} rows of "
+        f"{len(metadata.catalogue.product_code):,} products."
     )
-    for score in lineage.candidates:
+    for score in metadata.candidates:
         yield _candidate_row(score)
     yield (
         f"R² {r_squared}, mean absolute error {error:.2f} h (noise floor "
@@ -35,10 +35,10 @@ def _table(lineage: Lineage) -> Iterator[str]:
     yield (
         f"Intervals of {interval.level:.0%}: {interval.multiple:.2f} times the noise of "
         f"{interval.noise_base_hours:.2f} h + {interval.noise_growth:.1%} of the estimate. "
-        f"Outliers: {lineage.outliers.rows:,} rows ({lineage.outliers.share:.1%})."
+        f"Outliers: {metadata.outliers.rows:,} rows ({metadata.outliers.share:.1%})."
     )
-    if lineage.comparison is not None:
-        yield _champion_row(lineage.comparison)
+    if metadata.comparison is not None:
+        yield _champion_row(metadata.comparison)
 
 
 def _candidate_row(score: CandidateScore) -> str:
@@ -63,17 +63,17 @@ def _champion_row(comparison: ChampionComparison) -> str:
     )
 
 
-def _warnings(lineage: Lineage) -> Iterator[str]:
+def _warnings(metadata: ModelMetadata) -> Iterator[str]:
     remarks = {
         "few rows, or one order count (their curves lean on those of all products)": (
-            lineage.remarks.few_rows
+            metadata.remarks.few_rows
         ),
-        "a slope of zero, since hours fall as orders rise": lineage.remarks.falling,
-        "the same estimate for every number of orders": lineage.remarks.flat,
+        "a slope of zero, since hours fall as orders rise": metadata.remarks.falling,
+        "the same estimate for every number of orders": metadata.remarks.flat,
     }
     for remark, products in remarks.items():
         if products:
-            yield f"Products with {remark}: {listed(products)}."
-    if lineage.comparison is not None:
-        yield from comparison_warnings(lineage.comparison)
-    yield from drift_warnings(lineage.drift)
+            yield f"Products with {remark}: {first_few(products)}."
+    if metadata.comparison is not None:
+        yield from comparison_warnings(metadata.comparison)
+    yield from drift_warnings(metadata.drift)

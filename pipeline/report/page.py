@@ -1,7 +1,7 @@
 """What a training run found, as one page of HTML that product managers can read.
 
 The page needs nothing but itself: figures are inline, and its own security policy keeps it from
-the network and from scripts. All numbers come from the lineage of the model, so that page and
+the network and from scripts. All numbers come from the metadata of the model, so that page and
 artifact cannot disagree; the rows are only drawn.
 """
 
@@ -35,8 +35,8 @@ from pipeline.report.panels import (
 __all__ = ["ReportFacts", "render_report"]
 
 TEMPLATE = "template.html.j2"
-MOST_TABLE_ROWS = 20
-MOST_REJECTED_COLUMNS = 8
+MAX_TABLE_ROWS = 20
+MAX_REJECTED_COLUMNS = 8
 WORDS = (change, count, fine_hours, hours, listed, number, percent, short)
 
 
@@ -52,13 +52,13 @@ def render_report(facts: ReportFacts) -> str:
     environment.filters |= {word.__name__: word for word in WORDS}
     return environment.get_template(TEMPLATE).render(
         version=facts.version,
-        lineage=facts.lineage,
-        most_rows=MOST_TABLE_ROWS,
+        metadata=facts.metadata,
+        most_rows=MAX_TABLE_ROWS,
         most_dots=DOTS_OF_A_PRODUCT,
         most_crosses=CROSSES_OF_A_PRODUCT,
         has_champion=facts.champion_hours is not None,
         typical_half_width=typical_half_width(facts),
-        best=min(facts.lineage.candidates, key=_error_of),
+        best=min(facts.metadata.candidates, key=_error_of),
         panels=product_panels(facts),
         figures=error_figures(facts),
         **_rejected_table(facts.rejected),
@@ -72,8 +72,8 @@ def _error_of(candidate: CandidateScore) -> float:
 def _rejected_table(rejected: pd.DataFrame) -> dict[str, Any]:
     """Return the first bad rows as the page shows them: the reason, our columns, some others."""
     others = [name for name in rejected.columns if name not in (*COLUMNS, REASON)]
-    columns = [REASON, *COLUMNS, *others][:MOST_REJECTED_COLUMNS]
-    shown = rejected.head(MOST_TABLE_ROWS).reindex(columns=columns)
+    columns = [REASON, *COLUMNS, *others][:MAX_REJECTED_COLUMNS]
+    shown = rejected.head(MAX_TABLE_ROWS).reindex(columns=columns)
     return {
         "rejected_columns": columns,
         "rejected_rows": shown.to_numpy(dtype=object).tolist(),

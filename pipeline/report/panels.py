@@ -7,19 +7,20 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.model.metadata import Floats, Lineage
+from pipeline.model.arrays import Floats
+from pipeline.model.metadata import ModelMetadata
 from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
 from pipeline.report.facts import ReportFacts
 from pipeline.report.formatting import count, hours, short
 from pipeline.report.plots import (
-    ProductCurve,
+    DrawnCurve,
     draw_agreement,
     draw_histogram,
     draw_product,
     draw_residuals,
 )
 
-MOST_PRODUCTS = 12
+MAX_DRAWN_PRODUCTS = 12
 DOTS_OF_A_PRODUCT = 400
 CROSSES_OF_A_PRODUCT = 50
 DOTS_OF_ALL_PRODUCTS = 1_500
@@ -74,17 +75,17 @@ class ErrorFigures(NamedTuple):
 def typical_half_width(facts: ReportFacts) -> float:
     """Return the median half-width of the intervals of the test rows, in hours."""
     products = facts.test[PRODUCT].cat
-    noise = _noise_of_products(facts.lineage).reindex(products.categories.astype(str))
+    noise = _noise_of_products(facts.metadata).reindex(products.categories.astype(str))
     noise_of_rows = np.asarray(noise, dtype=np.float64)[products.codes.to_numpy()]
-    half_widths = facts.lineage.interval.half_width(facts.test_estimates, noise_of_rows)
+    half_widths = facts.metadata.interval.half_width(facts.test_estimates, noise_of_rows)
     return float(np.median(half_widths))
 
 
 def product_panels(facts: ReportFacts) -> ProductPanels:
     """Choose the products to show, and draw them."""
     errors = _errors_of_products(facts)
-    largest, worst = _shown_products(facts.lineage, errors)
-    noise = _noise_of_products(facts.lineage)
+    largest, worst = _shown_products(facts.metadata, errors)
+    noise = _noise_of_products(facts.metadata)
     panels = [
         _panel(facts, f"product-{i}", product, float(noise[product]), errors.get(product))
         for i, product in enumerate([*largest, *worst], start=1)
@@ -113,20 +114,22 @@ def error_figures(facts: ReportFacts) -> ErrorFigures:
     )
 
 
-def _shown_products(lineage: Lineage, errors: "pd.Series[float]") -> tuple[list[str], list[str]]:
+def _shown_products(
+    metadata: ModelMetadata, errors: "pd.Series[float]"
+) -> tuple[list[str], list[str]]:
     """Return the codes of the largest products, and of the worst among the others."""
-    rows = pd.Series(lineage.catalogue.rows, index=list(lineage.catalogue.product_code))
-    if len(rows) <= MOST_PRODUCTS:
+    rows = pd.Series(metadata.catalogue.rows, index=list(metadata.catalogue.product_code))
+    if len(rows) <= MAX_DRAWN_PRODUCTS:
         return list(rows.index), []
-    half = MOST_PRODUCTS // 2
+    half = MAX_DRAWN_PRODUCTS // 2
     largest = list(rows.sort_values(ascending=False, kind="stable").index[:half])
     others = errors.drop(largest, errors="ignore")
     return largest, list(others.sort_values(ascending=False, kind="stable").index[:half])
 
 
-def _noise_of_products(lineage: Lineage) -> "pd.Series[float]":
+def _noise_of_products(metadata: ModelMetadata) -> "pd.Series[float]":
     """Return the relative noise of each product, by code."""
-    catalogue = lineage.catalogue
+    catalogue = metadata.catalogue
     return pd.Series(catalogue.relative_noise, index=list(catalogue.product_code))
 
 
@@ -148,14 +151,14 @@ def _panel(
     orders, label_hours = facts.orders[ORDERS].to_numpy(), facts.orders[HOURS].to_numpy()
     position = int(np.flatnonzero(facts.grid.products == product)[0])
     estimates = facts.grid.hours[position]
-    curve = ProductCurve(
+    curve = DrawnCurve(
         orders=orders[dots],
         hours=label_hours[dots],
         outlier_orders=orders[crosses],
         outlier_hours=label_hours[crosses],
         grid=facts.grid.orders[position],
         estimates=estimates,
-        half_width=facts.lineage.interval.half_width(estimates, np.full_like(estimates, noise)),
+        half_width=facts.metadata.interval.half_width(estimates, np.full_like(estimates, noise)),
         champion=_champion_curve(facts, position),
     )
     outliers = int(is_outlier.sum())
@@ -170,7 +173,7 @@ def _champion_curve(facts: ReportFacts, position: int) -> Floats | None:
     return np.asarray(facts.champion_hours[position])
 
 
-def _curve_in_words(product: str, rows: int, outliers: int, curve: ProductCurve) -> str:
+def _curve_in_words(product: str, rows: int, outliers: int, curve: DrawnCurve) -> str:
     """Return what the figure of a product shows."""
     words = (
         f"{short(product)}: {count(rows, 'row')}, {count(outliers, 'outlier')} among them. "

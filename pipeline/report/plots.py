@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.typing import RcKeyType
 
-from pipeline.model.metadata import Floats
+from pipeline.model.arrays import Floats
 
 FIGURE_INCHES = (3.5, 2.7)
 AXES_BOX = (0.17, 0.165, 0.80, 0.80)
@@ -40,12 +40,12 @@ STYLE: dict[RcKeyType, Any] = {
     "ytick.color": INK,
 }
 NO_METADATA = dict.fromkeys(["Date", "Creator", "Format", "Type"])
-LEAST_TOP_HOURS = 0.1
+MIN_AXIS_HOURS = 0.1
 HISTOGRAM_BINS = 40
 HISTOGRAM_SHARE = 0.99
 
 
-class ProductCurve(NamedTuple):
+class DrawnCurve(NamedTuple):
     """What is drawn of one product: some of its rows, and its curve over a grid of orders placed.
 
     Attributes:
@@ -69,7 +69,7 @@ class ProductCurve(NamedTuple):
     champion: Floats | None
 
 
-def draw_product(name: str, label: str, curve: ProductCurve) -> str:
+def draw_product(name: str, label: str, curve: DrawnCurve) -> str:
     """Return rows, fitted curve and interval band of one product.
 
     Args:
@@ -119,7 +119,7 @@ def draw_histogram(name: str, label: str, residuals: Floats) -> str:
     into one bar.
     """
     with _axes("actual minus estimated hours", "test rows") as (figure, axes):
-        reach = max(float(np.quantile(np.abs(residuals), HISTOGRAM_SHARE)), LEAST_TOP_HOURS)
+        reach = max(float(np.quantile(np.abs(residuals), HISTOGRAM_SHARE)), MIN_AXIS_HOURS)
         bins = np.linspace(-reach, reach, HISTOGRAM_BINS + 1)
         counts, edges = np.histogram(np.clip(residuals, -reach, reach), bins)
         axes.stairs(counts, edges, fill=True, facecolor=BAND, edgecolor=CURVE, linewidth=0.8)
@@ -162,7 +162,7 @@ def _dots(axes: Axes, x: Floats, y: Floats) -> None:
     )
 
 
-def _outliers(axes: Axes, curve: ProductCurve, top: float) -> None:
+def _outliers(axes: Axes, curve: DrawnCurve, top: float) -> None:
     """Draw outliers as crosses, and as triangles at the upper edge where they are beyond it."""
     beyond = curve.outlier_hours > top
     axes.plot(curve.outlier_orders[~beyond], curve.outlier_hours[~beyond], "x", color=OUTLIER)
@@ -173,7 +173,7 @@ def _outliers(axes: Axes, curve: ProductCurve, top: float) -> None:
 def _largest(*hours: Floats | None) -> float:
     """Return the largest of all, or a little where all are zero or there are none."""
     return max(
-        float(np.max(values, initial=LEAST_TOP_HOURS)) for values in hours if values is not None
+        float(np.max(values, initial=MIN_AXIS_HOURS)) for values in hours if values is not None
     )
 
 

@@ -15,13 +15,13 @@ from pipeline.api.service import DispatchService
 WITH_INTERVAL = {ESTIMATE: False, ESTIMATE_WITH_INTERVAL: True}
 """The paths of the routes that have a short way, and whether they answer with an interval."""
 JSON = b"application/json"
-LONGEST_REMEMBERED = 256
+MAX_CACHED_BODY_BYTES = 256
 """In bytes. Answers are remembered by the bodies of their requests, which take some 50."""
 
-ShortAnswer = Callable[[DispatchService, str, bytes | None, bytes], bytes | None]
+FastAnswer = Callable[[DispatchService, str, bytes | None, bytes], bytes | None]
 
 
-def answer_shortly(
+def answer_fast(
     service: DispatchService, path: str, content_type: bytes | None, body: bytes
 ) -> bytes | None:
     """Return the body of the answer 200 to a valid request for a prediction, else None.
@@ -37,7 +37,7 @@ def answer_shortly(
         return None
     try:
         answers = service.answers()
-        if len(body) > LONGEST_REMEMBERED:
+        if len(body) > MAX_CACHED_BODY_BYTES:
             answer = answer_body(answers.model, body, with_interval)
         else:
             answer = answers.remembered_answer(body, with_interval)

@@ -17,11 +17,11 @@ from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.api.errors import error_response
-from pipeline.api.keys import KEY_HEADER, KeyRing
+from pipeline.api.keys import HEALTH_PATHS, KEY_HEADER, OPEN_PATHS, KeyRing
 from pipeline.api.metrics import OTHER
 from pipeline.api.predictions import ESTIMATE_BATCH
 from pipeline.api.service import DispatchService
-from pipeline.server.fast_path import ShortAnswer, answer_shortly
+from pipeline.server.fast_path import FastAnswer, answer_fast
 from pipeline.server.request_body import (
     BodyReader,
     ClientGone,
@@ -33,10 +33,6 @@ from pipeline.stages.logs import LOG, REQUEST_ID
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_BATCH_BODY_BYTES = 4 * 1024 * 1024
-
-HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
-OPEN_PATHS = HEALTH_PATHS | {"/"}
-"""Paths that need no key: the probes, and the web page, which has no data and asks for the key."""
 
 SAFE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 """Identifiers of clients that are taken over; others could break log lines."""
@@ -60,7 +56,7 @@ class RequestGuard:
         app: ASGIApp,
         service: DispatchService,
         routes: Collection[str],
-        short_answer: ShortAnswer = answer_shortly,
+        fast_answer: FastAnswer = answer_fast,
     ) -> None:
         """Put the guard around the application.
 
@@ -68,14 +64,14 @@ class RequestGuard:
             app: answers what has no short answer.
             service: gives the settings, and counts.
             routes: the paths that there are.
-            short_answer: see `answer_shortly`.
+            fast_answer: see `answer_fast`.
         """
         self._app = app
         self._service = service
         self._settings = service.settings
         self._metrics = service.metrics
         self._routes = frozenset(routes)
-        self._short_answer = short_answer
+        self._fast_answer = fast_answer
         self._keys = KeyRing(service.settings.api_keys)
         self._bodies = BodyReader()
 
@@ -126,7 +122,7 @@ class RequestGuard:
             body = body_in(message, limit)
         if exchange.scope["method"] == "POST":
             content_type = headers.get(b"content-type")
-            content = self._short_answer(self._service, path, content_type, body)
+            content = self._fast_answer(self._service, path, content_type, body)
             if content is not None:
                 await exchange.send(exchange.start_json(content))
                 await exchange.send({"type": "http.response.body", "body": content})

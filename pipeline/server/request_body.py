@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from starlette.types import Message, Receive
 
-MOST_WAITING_BYTES = 64 * 1024 * 1024
+MAX_WAITING_BODY_BYTES = 64 * 1024 * 1024
 """Of all bodies together that have arrived in part; clients may be slow, and many."""
 
 
@@ -32,9 +32,9 @@ class RequestRefused(Exception):
 class BodyReader:
     """Reads bodies, and knows how many bytes of unfinished ones are waiting in memory."""
 
-    def __init__(self, most_waiting_bytes: int = MOST_WAITING_BYTES) -> None:
+    def __init__(self, max_waiting_bytes: int = MAX_WAITING_BODY_BYTES) -> None:
         """Start without any body."""
-        self._most_waiting_bytes = most_waiting_bytes
+        self._most_waiting_bytes = max_waiting_bytes
         self._waiting_bytes = 0
 
     async def read_rest(self, message: Message, receive: Receive, limit: int) -> bytes:

@@ -19,7 +19,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from pipeline.stages.logs import LOG
 
 ALERT_SECONDS = 10.0
-LONGEST_TEXT = 3_000
+MAX_TEXT_LETTERS = 3_000
 """In characters, before escaping; Slack takes 40,000."""
 
 
@@ -91,8 +91,8 @@ class _NoRedirects(HTTPRedirectHandler):
 
 def _slack_message(text: str) -> bytes:
     """Return the body of the request: the text, cut and escaped by Slack's rules, as JSON."""
-    if len(text) > LONGEST_TEXT:
-        text = text[: LONGEST_TEXT - 1] + "…"
+    if len(text) > MAX_TEXT_LETTERS:
+        text = text[: MAX_TEXT_LETTERS - 1] + "…"
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return json.dumps({"text": escaped}).encode()
 

@@ -1,5 +1,6 @@
 """The settings of each stage, read once: defaults < environment (`TTD_…`) < command line."""
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,13 @@ COMMANDS = ("ttd-train", "ttd-serve")
 ENVIRONMENT_PREFIX = "TTD_"
 SECRETS = {"alert_webhook", "api_key"}
 """Settings whose value is never shown."""
+COMMIT_VARIABLE = "GIT_COMMIT_HASH"
+"""Bodywork sets it in every stage of a deployment, to the short hash of the commit."""
+
+
+def git_commit() -> str | None:
+    """Return the commit of the code that the environment names, or None if it names none."""
+    return os.environ.get(COMMIT_VARIABLE) or None
 
 
 class StageSettings(BaseSettings):

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from pipeline.stages.logs import LOG
+from pipeline.stages.wording import first_few
 
 NAME_PREFIX = "time_to_dispatch"
 TIMESTAMP = re.compile(
@@ -60,9 +61,8 @@ def find_newest(keys: Sequence[str], suffix: str) -> TimestampedKey | None:
     ]
     skipped = sorted(set(keys) - {found.key for found in dated})
     if skipped:
-        shown = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
         LOG.warning(
             f"Skipped {len(skipped)} of {len(keys)} keys, whose names are not like "
-            f"{NAME_PREFIX}_2021-07-03T23-05-32{suffix}: {shown}"
+            f"{NAME_PREFIX}_2021-07-03T23-05-32{suffix}: {first_few(skipped, repr)}"
         )
     return max(dated, default=None)

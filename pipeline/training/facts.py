@@ -1,4 +1,4 @@
-"""The lineage of a model, gathered from everything that the training stage knows."""
+"""The metadata of a model, gathered from everything that the training stage knows."""
 
 from datetime import datetime
 from importlib.metadata import version
@@ -9,31 +9,33 @@ import pandas as pd
 from pipeline.model.metadata import (
     DatasetLineage,
     Histogram,
-    Lineage,
+    ModelMetadata,
     Outlier,
     Outliers,
     ProductCatalogue,
     ProductRemarks,
 )
 from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
-from pipeline.orders.splits import MIN_ROWS
+from pipeline.orders.splits import MIN_ROWS_OF_PRODUCT
 from pipeline.orders.weekly_dataset import WeeklyDataset
-from pipeline.stages.code_commit import git_commit
+from pipeline.stages.settings import git_commit
 from pipeline.training.evaluation import GridEstimates, flat_products
 from pipeline.training.fitting import ModelNoise, TrainedModel
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
 HISTOGRAM_BINS = 20
-MOST_OUTLIERS = 100
+MAX_LISTED_OUTLIERS = 100
 NOISE_DECIMALS = 3
 
 
-def gather_lineage(trained_at: datetime, dataset: WeeklyDataset, model: TrainedModel) -> Lineage:
+def gather_metadata(
+    trained_at: datetime, dataset: WeeklyDataset, model: TrainedModel
+) -> ModelMetadata:
     """Put together all facts about a model that do not depend on the model in production."""
     orders = dataset.orders
     catalogue = _catalogue(orders, model.noise)
     counts, edges = np.histogram(orders[ORDERS], bins=HISTOGRAM_BINS)
-    return Lineage(
+    return ModelMetadata(
         trained_at=trained_at,
         git_commit=git_commit(),
         library_versions={library: version(library) for library in LIBRARIES},
@@ -58,7 +60,7 @@ def gather_lineage(trained_at: datetime, dataset: WeeklyDataset, model: TrainedM
 def _outliers(orders: pd.DataFrame, noise: ModelNoise) -> Outliers:
     positions = np.flatnonzero(noise.is_outlier)
     farthest = positions[np.argsort(-np.abs(noise.distances[positions]), kind="stable")]
-    farthest = farthest[:MOST_OUTLIERS]
+    farthest = farthest[:MAX_LISTED_OUTLIERS]
     distances = noise.distances[farthest]
     rows = orders.iloc[farthest]
     estimates = rows[HOURS] - distances * noise.hours[farthest]
@@ -100,7 +102,7 @@ def _remarks(
     flat = flat_products(grid)
     return ProductRemarks(
         few_rows=tuple(
-            code for code, rows, least, most in facts if rows < MIN_ROWS or least == most
+            code for code, rows, least, most in facts if rows < MIN_ROWS_OF_PRODUCT or least == most
         ),
         falling=_falling_products(orders[orders[PRODUCT].isin(flat)]),
         flat=flat,

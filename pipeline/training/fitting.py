@@ -9,17 +9,17 @@ import pandas as pd
 
 from pipeline.curves.estimator import DispatchCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, NoiseScale, settled_noise
-from pipeline.curves.segments import Floats
+from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CandidateScore, Metrics, PredictionInterval
 from pipeline.model.order import FEATURES, PRODUCT
 from pipeline.orders.splits import every_nth, split_orders
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
 from pipeline.training.intervals import calibrate_interval
-from pipeline.training.selection import CANDIDATES, Judged, choose_candidate
+from pipeline.training.selection import CANDIDATES, OutOfSample, choose_candidate
 
-MOST_TEST_ROWS = 500_000
+MAX_NOISE_ROWS = 500_000
 """As many are enough to measure the noise of thousands of products, and to calibrate on."""
-MOST_ROWS_TO_AGREE_ON = 100_000
+MAX_AGREEMENT_ROWS = 100_000
 
 
 class ModelNoise(NamedTuple):
@@ -63,12 +63,12 @@ class TrainedModel:
     noise: ModelNoise
     interval: PredictionInterval
     grid: GridEstimates
-    test: Judged
+    test: OutOfSample
     metrics: Metrics
 
     def points(self) -> pd.DataFrame:
         """Return products and order counts of test rows (at most 100,000) and of the grid."""
-        some = self.test.where(every_nth(len(self.test.rows), MOST_ROWS_TO_AGREE_ON))
+        some = self.test.where(every_nth(len(self.test.rows), MAX_AGREEMENT_ROWS))
         test = some.rows[FEATURES]
         return pd.concat([test.astype({PRODUCT: object}), self.grid.points()])
 
@@ -86,9 +86,9 @@ def train_on(orders: pd.DataFrame, interval_level: float) -> TrainedModel:
     split = split_orders(orders)
     choice = choose_candidate(split.train, CANDIDATES)
     judged = choice.candidate.fit(split.train)
-    test = Judged(split.test, judged.predict(split.test[FEATURES]))
+    test = OutOfSample(split.test, judged.predict(split.test[FEATURES]))
     regressor = choice.candidate.fit(orders)
-    some_of_test = test.where(every_nth(len(test.rows), MOST_TEST_ROWS))
+    some_of_test = test.where(every_nth(len(test.rows), MAX_NOISE_ROWS))
     unseen = [choice.judged, some_of_test]
     noise, interval = _measure_noise(regressor, orders, unseen, interval_level)
     sound = ~noise.is_outlier[split.is_test]
@@ -108,7 +108,7 @@ def train_on(orders: pd.DataFrame, interval_level: float) -> TrainedModel:
 
 
 def _measure_noise(
-    regressor: DispatchCurve, orders: pd.DataFrame, unseen: list[Judged], level: float
+    regressor: DispatchCurve, orders: pd.DataFrame, unseen: list[OutOfSample], level: float
 ) -> tuple[ModelNoise, PredictionInterval]:
     """Measure the noise and calibrate the interval on rows that the fits had not seen."""
     product, products = pd.factorize(orders[PRODUCT], sort=True)
@@ -118,6 +118,6 @@ def _measure_noise(
     residuals = np.concatenate([judged.residuals for judged in unseen])
     scale = settled_noise(unseen_product, estimates, residuals, len(products))
     interval = calibrate_interval(unseen_product, estimates, residuals, scale, level)
-    of_week = Judged(orders, regressor.predict(orders[FEATURES]))
+    of_week = OutOfSample(orders, regressor.predict(orders[FEATURES]))
     hours = scale.of(product, of_week.estimates)
     return ModelNoise(scale, hours, of_week.residuals / hours), interval

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from pipeline.curves.noise import NoiseScale
-from pipeline.curves.segments import Floats, Positions
+from pipeline.curves.segments import Positions
+from pipeline.model.arrays import Floats
 from pipeline.model.metadata import PredictionInterval
 
 ROUNDING = 1e-9

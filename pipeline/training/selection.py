@@ -9,14 +9,14 @@ from sklearn.base import BaseEstimator, clone
 
 from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, settled_noise
-from pipeline.curves.segments import Floats
+from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CandidateScore
 from pipeline.model.order import FEATURES, HOURS, PRODUCT
-from pipeline.orders.splits import FOLDS, deal_out, thin_out
+from pipeline.orders.splits import FOLDS, assign_folds, subsample
 
-MOST_ROWS_TO_CHOOSE = 50_000
-MOST_ROWS_OF_PRODUCT = 500
-NEGLIGIBLE_HOURS = 1e-4
+MAX_SELECTION_ROWS = 50_000
+MAX_SELECTION_ROWS_OF_PRODUCT = 500
+NEGLIGIBLE_DIFFERENCE_HOURS = 1e-4
 """Candidates whose errors differ by less are equally good, however sure the difference is."""
 
 
@@ -46,7 +46,7 @@ CANDIDATES = (
 """What is tried, from the simplest to the most flexible. A new candidate is a new entry here."""
 
 
-class Judged(NamedTuple):
+class OutOfSample(NamedTuple):
     """Rows, and estimates for them by fits that had not seen them.
 
     Attributes:
@@ -79,7 +79,7 @@ class Choice(NamedTuple):
 
     candidate: Candidate
     scores: tuple[CandidateScore, ...]
-    judged: Judged
+    judged: OutOfSample
 
 
 def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) -> Choice:
@@ -93,11 +93,11 @@ def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) ->
         orders: rows to fit and to judge by cross-validation.
         candidates: from the simplest to the most flexible.
     """
-    some = thin_out(orders, MOST_ROWS_TO_CHOOSE, MOST_ROWS_OF_PRODUCT)
+    some = subsample(orders, MAX_SELECTION_ROWS, MAX_SELECTION_ROWS_OF_PRODUCT)
     judged, estimates = _cross_validate(some, candidates)
     scores = _scores(judged, estimates, candidates)
     chosen = next(i for i, score in enumerate(scores) if score.chosen)
-    return Choice(candidates[chosen], scores, Judged(judged, estimates[chosen]))
+    return Choice(candidates[chosen], scores, OutOfSample(judged, estimates[chosen]))
 
 
 def _cross_validate(
@@ -107,7 +107,7 @@ def _cross_validate(
 
     The only row of a product cannot: the fit without it does not know the product.
     """
-    folds = deal_out(orders)
+    folds = assign_folds(orders)
     judged, estimates = [], []
     for fold in range(FOLDS):
         fitted = orders[folds != fold]
@@ -137,7 +137,7 @@ def _scores(
     best = int(np.argmin(mean_errors))
     excess = mean_errors - mean_errors[best]
     standard_errors = (errors - errors[best]).std(axis=1) / np.sqrt(errors.shape[1])
-    chosen = int(np.argmax(excess <= np.maximum(standard_errors, NEGLIGIBLE_HOURS)))
+    chosen = int(np.argmax(excess <= np.maximum(standard_errors, NEGLIGIBLE_DIFFERENCE_HOURS)))
     return tuple(
         CandidateScore(
             name=candidate.name,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.api.operations import MOST_PRODUCTS
+from pipeline.api.operations import MAX_PRODUCTS_ON_PAGE
 from pipeline.api.product_curves import CURVE_POINTS
 from pipeline.api.service import DispatchService
 from pipeline.model.artifact import REPORTS
@@ -48,7 +48,7 @@ def test_the_model_tells_where_it_comes_from(
 ) -> None:
     assert trained.get("/api/v0.1/model").json() == {
         "model_version": served_model.version,
-        "lineage": served_model.lineage.model_dump(mode="json"),
+        "lineage": served_model.metadata.model_dump(mode="json"),
     }
 
 
@@ -108,12 +108,14 @@ def test_an_unknown_product_is_refused_and_the_parameter_named(
     assert f"not among the {len(CODES)} that the model knows" in fault["detail"]
 
 
-@pytest.mark.parametrize("limit", ["1", str(MOST_PRODUCTS)])
+@pytest.mark.parametrize("limit", ["1", str(MAX_PRODUCTS_ON_PAGE)])
 def test_limits_within_their_bounds_are_taken(limit: str, client: TestClient) -> None:
     assert client.get(PRODUCTS, params={"limit": limit}).status_code == 200
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", str(MOST_PRODUCTS + 1), "ten", "", "1.5", "9" * 5000])
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", str(MAX_PRODUCTS_ON_PAGE + 1), "ten", "", "1.5", "9" * 5000]
+)
 def test_limits_outside_are_refused_and_the_parameter_named(limit: str, client: TestClient) -> None:
     response = client.get(PRODUCTS, params={"limit": limit})
     assert response.status_code == 422
@@ -124,7 +126,7 @@ def test_a_curve_goes_through_the_answers_to_single_orders(
     trained: TestClient, served_model: DispatchModel
 ) -> None:
     products = trained.get(PRODUCTS).json()["products"]
-    catalogue = served_model.lineage.catalogue
+    catalogue = served_model.metadata.catalogue
     assert [product["product_code"] for product in products] == list(catalogue.product_code)
     assert [product["least_orders"] for product in products] == list(catalogue.least_orders)
     assert [product["most_orders"] for product in products] == list(catalogue.most_orders)

@@ -54,7 +54,7 @@ def service_of(store: Path) -> DispatchService:
     return DispatchService(ServeSettings.from_arguments([str(store)]))
 
 
-HAND_MADE_LINEAGE = AnyHandMadeModel().lineage.model_copy(
+HAND_MADE_LINEAGE = AnyHandMadeModel().metadata.model_copy(
     update={
         "catalogue": ProductCatalogue(
             product_code=("SKU001", "NOISY", "STEADY"),
@@ -380,10 +380,10 @@ def test_an_unknown_path_is_refused(client: TestClient) -> None:
 
 def test_the_lineage_of_the_model_is_told(client: TestClient, served_model: DispatchModel) -> None:
     response = client.get("/api/v0.1/model")
-    lineage = json.loads(served_model.lineage.model_dump_json())
+    metadata = json.loads(served_model.metadata.model_dump_json())
     assert response.status_code == 200
-    assert response.json() == {"model_version": served_model.version, "lineage": lineage}
-    assert lineage["dataset"]["key"].startswith("datasets/time_to_dispatch_")
+    assert response.json() == {"model_version": served_model.version, "lineage": metadata}
+    assert metadata["dataset"]["key"].startswith("datasets/time_to_dispatch_")
 
 
 def test_a_service_with_a_model_is_alive_and_ready(client: TestClient) -> None:
@@ -416,7 +416,7 @@ def test_the_api_description_has_examples_and_the_products_of_the_model(
 ) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     fields = schemas["TimeToDispatchRequest"]["properties"]
-    assert fields["product_code"]["enum"] == list(served_model.lineage.catalogue.product_code)
+    assert fields["product_code"]["enum"] == list(served_model.metadata.catalogue.product_code)
     assert fields["product_code"]["examples"] == ["SKU001"]
     assert fields["orders_placed"]["examples"] == [112]
     answer = schemas["TimeToDispatchAnswer"]

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from pipeline.curves.estimator import PerProductCurve
-from pipeline.curves.segments import Floats
+from pipeline.model.arrays import Floats
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 
 pytestmark = pytest.mark.statistics

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.curves.noise import NoiseScale, measure_noise, settled_noise
-from pipeline.curves.segments import Floats, Positions
+from pipeline.curves.segments import Positions
+from pipeline.model.arrays import Floats
 
 pytestmark = pytest.mark.statistics
 

@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import minimize
 
 from pipeline.curves.prior import Prior, estimate_prior, update, without_falls
-from pipeline.curves.segments import Floats, LeastSquaresSums
+from pipeline.curves.segments import LeastSquaresSums
+from pipeline.model.arrays import Floats
 
 pytestmark = pytest.mark.statistics
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pipeline.curves.segments import (
-    Floats,
     Positions,
     evaluate,
     least_squares_sums,
@@ -12,6 +11,7 @@ from pipeline.curves.segments import (
     place_knots,
     sum_by_segment,
 )
+from pipeline.model.arrays import Floats
 
 
 def ones(rows: int) -> Positions:

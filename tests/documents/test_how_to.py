@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from pipeline.curves.estimator import DispatchCurve
 from pipeline.model.artifact import artifact_key
-from pipeline.model.metadata import Lineage
+from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import read_artifact
 from pipeline.orders.simulator import (
     BUSIEST_DAY,
@@ -23,11 +23,12 @@ from pipeline.orders.simulator import (
 )
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.publishing import check_agreement, write_artifact
+from pipeline.release.rules import behaviour_failures, r_squared_failures
 from pipeline.stages.errors import ArtifactError
 from pipeline.stages.settings import TrainSettings
 from pipeline.training import selection
-from pipeline.training.evaluation import behaviour_failures, estimate_on_grid, r_squared_failures
-from pipeline.training.facts import gather_lineage
+from pipeline.training.evaluation import estimate_on_grid
+from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.selection import CANDIDATES, Candidate, choose_candidate
 from tests.support.helpers import ROOT
@@ -93,10 +94,10 @@ def quiet_week(rows: int = 1_000, seed: int = 1) -> pd.DataFrame:
     return as_validated(week[week["orders_placed"] <= QUIET_DAY].head(rows))
 
 
-def lineage_of(orders: pd.DataFrame, model: TrainedModel) -> Lineage:
+def metadata_of(orders: pd.DataFrame, model: TrainedModel) -> ModelMetadata:
     rejected = pd.DataFrame(columns=["product_code", "orders_placed", "reason"])
     dataset = WeeklyDataset("datasets/week.csv", "0" * 64, NOW, orders, rejected)
-    return gather_lineage(NOW, dataset, model)
+    return gather_metadata(NOW, dataset, model)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +106,8 @@ def trained() -> TrainedModel:
 
 
 @pytest.fixture(scope="module")
-def lineage(trained: TrainedModel) -> Lineage:
-    return lineage_of(whole_week(), trained)
+def metadata(trained: TrainedModel) -> ModelMetadata:
+    return metadata_of(whole_week(), trained)
 
 
 def fine_grid(orders: pd.DataFrame) -> pd.DataFrame:
@@ -117,19 +118,19 @@ def fine_grid(orders: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({**columns, "orders_placed": np.tile(counts, len(codes))})
 
 
-def check_everywhere(model: DispatchCurve, orders: pd.DataFrame, lineage: Lineage) -> None:
+def check_everywhere(model: DispatchCurve, orders: pd.DataFrame, metadata: ModelMetadata) -> None:
     """Raise an `ArtifactError` if a model and its artifact disagree on rows, grid or between."""
-    content = write_artifact(model, lineage)
+    content = write_artifact(model, metadata)
     for points in (orders, estimate_on_grid(model, orders).points(), fine_grid(orders)):
-        check_agreement(model, lineage, content, points)
+        check_agreement(model, metadata, content, points)
 
 
 @every_candidate
 @pytest.mark.parametrize("week", [whole_week(), fractional_week()], ids=["whole", "fractional"])
 def test_every_candidate_agrees_with_its_artifact(
-    candidate: Candidate, week: pd.DataFrame, lineage: Lineage
+    candidate: Candidate, week: pd.DataFrame, metadata: ModelMetadata
 ) -> None:
-    check_everywhere(candidate.fit(week), week, lineage)
+    check_everywhere(candidate.fit(week), week, metadata)
 
 
 @every_candidate
@@ -146,15 +147,17 @@ def test_no_candidate_falls_or_is_negative(candidate: Candidate, seed: int) -> N
 @every_candidate
 @pytest.mark.parametrize("rows", [1, 2, 7])
 def test_every_candidate_can_be_fitted_on_few_rows(
-    candidate: Candidate, rows: int, lineage: Lineage
+    candidate: Candidate, rows: int, metadata: ModelMetadata
 ) -> None:
     week = as_validated(whole_week(rows))
-    check_everywhere(candidate.fit(week), week, lineage)
+    check_everywhere(candidate.fit(week), week, metadata)
 
 
 @every_candidate
-def test_the_same_rows_give_the_same_artifact(candidate: Candidate, lineage: Lineage) -> None:
-    first, second = (write_artifact(candidate.fit(whole_week()), lineage) for _ in range(2))
+def test_the_same_rows_give_the_same_artifact(
+    candidate: Candidate, metadata: ModelMetadata
+) -> None:
+    first, second = (write_artifact(candidate.fit(whole_week()), metadata) for _ in range(2))
 
     assert first == second
 
@@ -188,12 +191,12 @@ def test_the_new_candidate_wins_where_hours_jump_and_can_be_published() -> None:
         candidates=choice.scores,
         grid=estimate_on_grid(fitted, week),
     )
-    lineage = lineage_of(week, model)
-    content = write_artifact(model.regressor, lineage)
-    check_agreement(model.regressor, lineage, content, model.points())
+    metadata = metadata_of(week, model)
+    content = write_artifact(model.regressor, metadata)
+    check_agreement(model.regressor, metadata, content, model.points())
 
     artifact = read_artifact(artifact_key("models", NOW, content), content)
-    assert artifact.lineage.regressor == "boosted trees"
+    assert artifact.metadata.regressor == "boosted trees"
     assert behaviour_failures(model.grid, week["hours_to_dispatch"].max()) == []
     grid = fine_grid(week)
     hours = artifact.estimate(grid)
@@ -204,23 +207,25 @@ def test_the_new_candidate_wins_where_hours_jump_and_can_be_published() -> None:
 
 
 @protobuf_6_warns
-def test_histogram_trees_agree_and_may_be_refused_for_negative_estimates(lineage: Lineage) -> None:
+def test_histogram_trees_agree_and_may_be_refused_for_negative_estimates(
+    metadata: ModelMetadata,
+) -> None:
     week = fractional_week()
     fitted = HISTOGRAM_TREES.fit(week)
 
-    check_everywhere(fitted, week, lineage)
+    check_everywhere(fitted, week, metadata)
     failures = behaviour_failures(estimate_on_grid(fitted, week), week["hours_to_dispatch"].max())
     assert len(failures) == 1
     assert failures[0].startswith("estimates are negative")
 
 
 @protobuf_6_warns
-def test_the_order_counts_must_be_cast(lineage: Lineage) -> None:
+def test_the_order_counts_must_be_cast(metadata: ModelMetadata) -> None:
     week = fractional_week()
     model = _histogram_trees(orders="passthrough").fit(week)
 
     with pytest.raises(ArtifactError, match="differ by up to"):
-        check_everywhere(model, week, lineage)
+        check_everywhere(model, week, metadata)
 
 
 @protobuf_6_warns
@@ -228,15 +233,15 @@ def test_the_order_counts_must_be_cast(lineage: Lineage) -> None:
     "parameters", [{"categorical_features": [0]}, {"loss": "poisson"}, {"loss": "gamma"}], ids=str
 )
 def test_what_skl2onnx_converts_wrong_is_not_published(
-    parameters: dict[str, Any], lineage: Lineage
+    parameters: dict[str, Any], metadata: ModelMetadata
 ) -> None:
     week = whole_week()
     week["hours_to_dispatch"] += 0.01  # loss="gamma" takes no zeros
     model = _histogram_trees(**parameters).fit(week)
-    content = write_artifact(model, lineage)
+    content = write_artifact(model, metadata)
 
     with pytest.raises(ArtifactError, match="differ by up to [0-9.]+ h"):
-        check_agreement(model, lineage, content, week)
+        check_agreement(model, metadata, content, week)
 
 
 def test_with_absolute_error_the_trees_may_fall() -> None:
@@ -270,7 +275,12 @@ def test_every_option_in_the_documents_exists(document: str) -> None:
 def test_the_messages_in_the_document_are_those_of_the_pipeline() -> None:
     code = "".join(
         (ROOT / "pipeline" / f"{module}.py").read_text(encoding="utf-8")
-        for module in ("model_checks", "champion_check", "champion_rules", "weekly_dataset")
+        for module in (
+            "release/rules",
+            "release/champion",
+            "release/champion_rules",
+            "orders/weekly_dataset",
+        )
     )
     said = re.sub(r'"\n\s*f?"', "", code)  # strings over several lines
     first_column = re.findall(r"^\| (`.*?`) \|", REFUSED_WEEKS, flags=re.MULTILINE)

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.model.artifact import (
     HOURS_OUTPUT,
-    LINEAGE_METADATA,
+    METADATA_KEY,
     MODELS,
     artifact_key,
     short_hash,
@@ -39,7 +39,7 @@ def load(store: DirectoryStore, served_model: DispatchModel) -> Callable[[bytes]
     """Return a function that loads an artifact of this content under the name it should have."""
 
     def load_content(content: bytes) -> DispatchModel:
-        store.write_new(artifact_key(MODELS, served_model.lineage.trained_at, content), content)
+        store.write_new(artifact_key(MODELS, served_model.metadata.trained_at, content), content)
         return load_model(store)
 
     return load_content
@@ -83,7 +83,7 @@ def test_the_bounds_lie_around_the_estimate_and_never_below_zero(
         codes = [product] * len(orders)
         hours = served_model.estimate({"product_code": codes, "orders_placed": orders})
         lower, upper = served_model.bounds(codes, hours)
-        interval = served_model.lineage.interval
+        interval = served_model.metadata.interval
         assert (lower >= 0).all() and (lower <= hours).all() and (hours < upper).all()
         # Where zero does not cut it off, the interval is as wide below as above.
         assert np.allclose((upper - hours)[lower > 0], (hours - lower)[lower > 0])
@@ -99,7 +99,7 @@ def test_an_unknown_product_has_no_bounds(served_model: DispatchModel) -> None:
 def test_order_counts_outside_the_range_seen_are_extrapolated(
     product_code: str, served_model: DispatchModel, trained_store: Path
 ) -> None:
-    week = pd.read_csv(trained_store / served_model.lineage.dataset.key)
+    week = pd.read_csv(trained_store / served_model.metadata.dataset.key)
     seen = week.loc[week["product_code"] == product_code, "orders_placed"]
 
     orders = [seen.min() - 0.5, seen.min(), seen.max(), seen.max() + 0.5]
@@ -112,22 +112,22 @@ def test_order_counts_outside_the_range_seen_are_extrapolated(
 def test_the_model_with_the_newest_timestamp_is_loaded(
     store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
-    newer = served_model.lineage.trained_at + ONE_MICROSECOND
+    newer = served_model.metadata.trained_at + ONE_MICROSECOND
     newest_key = write_as_trained_at(store, artifact, newer)
     write_as_trained_at(store, artifact, newer - timedelta(days=400))
-    store.write_new(artifact_key(MODELS, served_model.lineage.trained_at, artifact), artifact)
-    assert load_model(store).lineage.trained_at == newer
+    store.write_new(artifact_key(MODELS, served_model.metadata.trained_at, artifact), artifact)
+    assert load_model(store).metadata.trained_at == newer
     assert load_model(store).version == Path(newest_key).stem
 
 
 def test_a_pinned_model_is_loaded_although_there_is_a_newer_one(
     store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
-    newer = served_model.lineage.trained_at + timedelta(days=7)
+    newer = served_model.metadata.trained_at + timedelta(days=7)
     write_as_trained_at(store, artifact, newer)
-    pinned = artifact_key(MODELS, served_model.lineage.trained_at, artifact)
+    pinned = artifact_key(MODELS, served_model.metadata.trained_at, artifact)
     store.write_new(pinned, artifact)
-    assert load_model(store, pinned).lineage.trained_at == served_model.lineage.trained_at
+    assert load_model(store, pinned).metadata.trained_at == served_model.metadata.trained_at
 
 
 def test_a_pinned_model_that_is_not_there_is_an_error(store: DirectoryStore) -> None:
@@ -145,7 +145,7 @@ def test_a_truncated_artifact_fails_the_hash_check(
     share_kept: float, store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
     part = artifact[: int(share_kept * len(artifact))]
-    store.write_new(artifact_key(MODELS, served_model.lineage.trained_at, artifact), part)
+    store.write_new(artifact_key(MODELS, served_model.metadata.trained_at, artifact), part)
     with pytest.raises(ArtifactError, match=f"damaged .* {len(part):,} bytes"):
         load_model(store)
 
@@ -156,7 +156,9 @@ def test_one_flipped_bit_fails_the_hash_check(
 ) -> None:
     damaged = bytearray(artifact)
     damaged[int(position * (len(damaged) - 1))] ^= 0b0000_0001
-    store.write_new(artifact_key(MODELS, served_model.lineage.trained_at, artifact), bytes(damaged))
+    store.write_new(
+        artifact_key(MODELS, served_model.metadata.trained_at, artifact), bytes(damaged)
+    )
     with pytest.raises(ArtifactError, match="damaged .* its name says " + short_hash(artifact)):
         load_model(store)
 
@@ -164,7 +166,7 @@ def test_one_flipped_bit_fails_the_hash_check(
 def test_another_hash_in_the_name_fails_the_hash_check(
     store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
-    key_of_another = artifact_key(MODELS, served_model.lineage.trained_at, b"another artifact")
+    key_of_another = artifact_key(MODELS, served_model.metadata.trained_at, b"another artifact")
     store.write_new(key_of_another, artifact)
     with pytest.raises(ArtifactError, match="renamed: the hash .* is " + short_hash(artifact)):
         load_model(store)
@@ -179,7 +181,7 @@ def test_a_name_without_a_hash_is_refused(store: DirectoryStore, artifact: bytes
 def test_another_timestamp_in_the_name_is_refused_although_the_hash_is_right(
     store: DirectoryStore, served_model: DispatchModel, artifact: bytes
 ) -> None:
-    later = served_model.lineage.trained_at + ONE_MICROSECOND
+    later = served_model.metadata.trained_at + ONE_MICROSECOND
     store.write_new(artifact_key(MODELS, later, artifact), artifact)
     with pytest.raises(ArtifactError, match="was renamed: its metadata says that it was trained"):
         load_model(store)
@@ -198,17 +200,17 @@ def test_what_is_not_onnx_is_refused_although_the_hash_is_right(
     [
         {},
         {"author": "somebody"},
-        {LINEAGE_METADATA: "trained last Friday"},
-        {LINEAGE_METADATA: "[1]"},
-        {LINEAGE_METADATA: '{"regressor": "PerProductLine"}'},
-        {LINEAGE_METADATA: '{"format_version": "one"}'},
+        {METADATA_KEY: "trained last Friday"},
+        {METADATA_KEY: "[1]"},
+        {METADATA_KEY: '{"regressor": "PerProductLine"}'},
+        {METADATA_KEY: '{"format_version": "one"}'},
     ],
     ids=["none", "other", "no JSON", "no JSON object", "no version", "no version number"],
 )
 def test_a_model_without_our_lineage_is_refused(
     metadata: dict[str, str], artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
-    with pytest.raises(ArtifactError, match="carries no lineage, so it is not one that this"):
+    with pytest.raises(ArtifactError, match="carries no metadata, so it is not one that this"):
         load(with_metadata(artifact, metadata))
 
 
@@ -219,7 +221,7 @@ def test_another_format_is_refused_with_both_versions_and_what_to_do(
     # Another format may be anything, so the version has to be judged before all other facts.
     other = {"format_version": version, "trained": "at some time"}
     with pytest.raises(ArtifactError) as refusal:
-        load(with_metadata(artifact, {LINEAGE_METADATA: json.dumps(other)}))
+        load(with_metadata(artifact, {METADATA_KEY: json.dumps(other)}))
     assert f"has format {version}, and this code knows format {FORMAT_VERSION}" in str(
         refusal.value
     )
@@ -230,26 +232,26 @@ def test_another_format_is_refused_with_both_versions_and_what_to_do(
 def test_an_incomplete_lineage_is_refused_and_the_missing_fact_is_named(
     fact: str, artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
-    facts = lineage_facts(artifact)
+    facts = metadata_facts(artifact)
     del facts[fact]
     with pytest.raises(ArtifactError, match=f"is incomplete: {fact}: Field required"):
-        load(with_lineage(artifact, facts))
+        load(with_facts(artifact, facts))
 
 
 def test_a_model_that_knows_no_product_is_refused(
     artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
-    facts = lineage_facts(artifact)
+    facts = metadata_facts(artifact)
     facts["catalogue"]["product_code"] = []
     with pytest.raises(ArtifactError, match="catalogue.product_code: .* at least 1 item"):
-        load(with_lineage(artifact, facts))
+        load(with_facts(artifact, facts))
 
 
 def test_facts_that_a_newer_writer_added_are_ignored(
     artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
-    facts = lineage_facts(artifact) | {"weather": "sunny"}
-    assert load(with_lineage(artifact, facts)).products
+    facts = metadata_facts(artifact) | {"weather": "sunny"}
+    assert load(with_facts(artifact, facts)).products
 
 
 def test_a_model_with_other_inputs_and_outputs_is_refused_and_they_are_named(
@@ -300,10 +302,10 @@ def test_a_harmless_change_is_not_refused(
     )
 
 
-def lineage_facts(artifact: bytes) -> dict[str, Any]:
-    """Return the lineage in an artifact."""
-    (lineage,) = onnx.load_from_string(artifact).metadata_props
-    facts: dict[str, Any] = json.loads(lineage.value)
+def metadata_facts(artifact: bytes) -> dict[str, Any]:
+    """Return the metadata in an artifact."""
+    (metadata,) = onnx.load_from_string(artifact).metadata_props
+    facts: dict[str, Any] = json.loads(metadata.value)
     return facts
 
 
@@ -315,15 +317,15 @@ def with_metadata(artifact: bytes, metadata: dict[str, str]) -> bytes:
     return content
 
 
-def with_lineage(artifact: bytes, facts: dict[str, Any]) -> bytes:
-    """Return an artifact with another lineage."""
-    return with_metadata(artifact, {LINEAGE_METADATA: json.dumps(facts)})
+def with_facts(artifact: bytes, facts: dict[str, Any]) -> bytes:
+    """Return an artifact that says something else about itself."""
+    return with_metadata(artifact, {METADATA_KEY: json.dumps(facts)})
 
 
 def write_as_trained_at(store: DirectoryStore, artifact: bytes, trained_at: datetime) -> str:
     """Store an artifact as if it had been trained at another time, and return its key."""
-    facts = lineage_facts(artifact) | {"trained_at": trained_at.isoformat()}
-    content = with_lineage(artifact, facts)
+    facts = metadata_facts(artifact) | {"trained_at": trained_at.isoformat()}
+    content = with_facts(artifact, facts)
     key = artifact_key(MODELS, trained_at, content)
     store.write_new(key, content)
     return key
@@ -345,7 +347,7 @@ def with_offset(artifact: bytes, hours: float) -> bytes:
 def one_node_model(
     artifact: bytes, operator: str, inputs: list[str], output: str, element_type: int
 ) -> bytes:
-    """Return another model under the lineage of an artifact."""
+    """Return another model under the metadata of an artifact."""
     original = onnx.load_from_string(artifact)
     graph = helper.make_graph(
         [helper.make_node(operator, inputs, [output])],

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.orders.simulator import simulate_orders
-from pipeline.orders.splits import deal_out, split_orders, thin_out
+from pipeline.orders.splits import assign_folds, split_orders, subsample
 from pipeline.stages.errors import DatasetError
 
 
@@ -84,7 +84,7 @@ def test_a_dataset_without_testable_product_is_refused() -> None:
 def test_the_rows_of_each_product_are_dealt_out_evenly() -> None:
     orders = orders_of({"A": 17, "B": 5, "C": 3, "D": 1})
 
-    folds = deal_out(orders)
+    folds = assign_folds(orders)
 
     table = pd.crosstab(orders["product_code"].astype(str), folds)
     assert table.to_numpy().tolist() == [
@@ -111,13 +111,13 @@ def test_any_number_of_products_is_dealt_out(products: int) -> None:
 def test_a_week_that_is_small_enough_stays_whole() -> None:
     orders = simulate_orders(500, seed=2)
 
-    assert thin_out(orders, most_rows=500, rows_per_product=10).equals(orders)
+    assert subsample(orders, most_rows=500, rows_per_product=10).equals(orders)
 
 
 def test_of_many_products_some_keep_all_their_rows() -> None:
     orders = orders_of({f"SKU{i:03}": 20 for i in range(200)})
 
-    thinned = thin_out(orders, most_rows=1000, rows_per_product=500)
+    thinned = subsample(orders, most_rows=1000, rows_per_product=500)
 
     assert set(counts(thinned).values()) == {20}
     assert len(thinned) == 1000
@@ -126,7 +126,7 @@ def test_of_many_products_some_keep_all_their_rows() -> None:
 def test_of_products_with_many_rows_each_keeps_enough() -> None:
     orders = orders_of({"A": 5000, "B": 5000})
 
-    thinned = thin_out(orders, most_rows=2000, rows_per_product=500)
+    thinned = subsample(orders, most_rows=2000, rows_per_product=500)
 
     assert counts(thinned) == {"A": 1000, "B": 1000}
     assert np.ptp(thinned["orders_placed"]) > 9000
@@ -135,9 +135,9 @@ def test_of_products_with_many_rows_each_keeps_enough() -> None:
 def test_rows_are_thinned_out_the_same_way_every_time() -> None:
     orders = orders_of({f"SKU{i:03}": 5 + i for i in range(100)})
 
-    thinned = thin_out(orders, most_rows=1000, rows_per_product=500)
+    thinned = subsample(orders, most_rows=1000, rows_per_product=500)
 
-    assert thinned.equals(thin_out(orders.copy(), most_rows=1000, rows_per_product=500))
+    assert thinned.equals(subsample(orders.copy(), most_rows=1000, rows_per_product=500))
     assert 500 < len(thinned) <= 1000
 
 
@@ -145,6 +145,6 @@ def test_rows_are_thinned_out_the_same_way_every_time() -> None:
 def test_a_huge_product_among_small_ones_leaves_enough_rows(small_products: int) -> None:
     small = {f"SKU{i:03}": 2 for i in range(small_products)}
 
-    thinned = thin_out(orders_of({"HUGE": 3000, **small}), most_rows=1000, rows_per_product=500)
+    thinned = subsample(orders_of({"HUGE": 3000, **small}), most_rows=1000, rows_per_product=500)
 
     assert 300 <= len(thinned) <= 3000

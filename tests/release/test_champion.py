@@ -16,19 +16,19 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 
+from pipeline.model.arrays import Floats
 from pipeline.model.artifact import (
     HOURS_OUTPUT,
-    LINEAGE_METADATA,
+    METADATA_KEY,
     MODELS,
     artifact_key,
 )
 from pipeline.model.metadata import (
     ChampionComparison,
     DatasetLineage,
-    Floats,
     Histogram,
-    Lineage,
     Metrics,
+    ModelMetadata,
     Outliers,
     PredictionInterval,
     ProductCatalogue,
@@ -65,8 +65,8 @@ Line = tuple[float, float]
 class LineChampion(DispatchModel):
     """A model in production that gives straight lines, without an artifact."""
 
-    def __init__(self, lineage: Lineage, lines: Mapping[str, Line]) -> None:
-        super().__init__("time_to_dispatch_champion", lineage, session=None)
+    def __init__(self, metadata: ModelMetadata, lines: Mapping[str, Line]) -> None:
+        super().__init__("time_to_dispatch_champion", metadata, session=None)
         self.lines = lines
 
     def estimate(self, orders: OrderColumns) -> npt.NDArray[np.float64]:
@@ -118,11 +118,11 @@ def fit_lines(orders: pd.DataFrame) -> dict[str, Line]:
     return lines
 
 
-def lineage_of(orders: pd.DataFrame, error_hours: float, sha256: str = LAST_WEEK) -> Lineage:
+def metadata_of(orders: pd.DataFrame, error_hours: float, sha256: str = LAST_WEEK) -> ModelMetadata:
     """Return the facts about a model that was trained on these orders."""
     products = orders.groupby("product_code")["orders_placed"].agg(["size", "min", "max"])
     counts, edges = np.histogram(orders["orders_placed"], bins=20)
-    return Lineage(
+    return ModelMetadata(
         trained_at=TRAINED_AT,
         git_commit=None,
         library_versions={},
@@ -166,7 +166,7 @@ def champion_of(orders: pd.DataFrame, sha256: str = LAST_WEEK) -> LineChampion:
     """Return a champion that was trained on these orders, as the stage would."""
     train, test = split(orders)
     errors = np.abs(estimate_rows(fit_lines(train), test) - test["hours_to_dispatch"].to_numpy())
-    return LineChampion(lineage_of(orders, float(errors.mean()), sha256), fit_lines(orders))
+    return LineChampion(metadata_of(orders, float(errors.mean()), sha256), fit_lines(orders))
 
 
 def challenger_of(orders: pd.DataFrame) -> Challenger:
@@ -243,7 +243,7 @@ def comparison_with(
     )
 
 
-def artifact_with(lineage_json: str) -> bytes:
+def artifact_with(metadata_json: str) -> bytes:
     """Return an ONNX model that says a twentieth of an hour per order, and this of itself."""
     rows = [None, 1]
     graph = helper.make_graph(
@@ -264,7 +264,7 @@ def artifact_with(lineage_json: str) -> bytes:
         [helper.make_tensor_value_info(HOURS_OUTPUT, TensorProto.DOUBLE, rows)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    helper.set_model_props(model, {LINEAGE_METADATA: lineage_json})
+    helper.set_model_props(model, {METADATA_KEY: metadata_json})
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content
@@ -286,12 +286,12 @@ def test_an_empty_store_has_no_champion(tmp_path: Path) -> None:
 
 
 def test_the_newest_model_is_the_champion(tmp_path: Path) -> None:
-    lineage = lineage_of(sound_week(1), error_hours=0.6)
+    metadata = metadata_of(sound_week(1), error_hours=0.6)
 
-    champion = load_champion(store_with(tmp_path, artifact_with(lineage.model_dump_json())))
+    champion = load_champion(store_with(tmp_path, artifact_with(metadata.model_dump_json())))
 
     assert champion is not None
-    assert champion.lineage == lineage
+    assert champion.metadata == metadata
     assert champion.estimate({"product_code": ["SKU001"], "orders_placed": [100]}) == pytest.approx(
         [5.0]
     )
@@ -300,7 +300,7 @@ def test_the_newest_model_is_the_champion(tmp_path: Path) -> None:
 def test_a_damaged_champion_ends_the_stage_and_the_message_says_the_way_out(
     tmp_path: Path,
 ) -> None:
-    content = artifact_with(lineage_of(sound_week(1), 0.6).model_dump_json())
+    content = artifact_with(metadata_of(sound_week(1), 0.6).model_dump_json())
 
     with pytest.raises(ArtifactError, match="is damaged or was renamed.* Nothing is published") as (
         caught
@@ -312,14 +312,14 @@ def test_a_damaged_champion_ends_the_stage_and_the_message_says_the_way_out(
 
 
 def test_bytes_cut_off_before_the_name_was_made_are_no_champion_either(tmp_path: Path) -> None:
-    content = artifact_with(lineage_of(sound_week(1), 0.6).model_dump_json())[:-7]
+    content = artifact_with(metadata_of(sound_week(1), 0.6).model_dump_json())[:-7]
 
     with pytest.raises(ArtifactError, match="Cannot compare .* Nothing is published"):
         load_champion(store_with(tmp_path, content))
 
 
 def test_a_champion_of_another_format_ends_the_stage(tmp_path: Path) -> None:
-    facts = lineage_of(sound_week(1), 0.6).model_copy(update={"format_version": 99})
+    facts = metadata_of(sound_week(1), 0.6).model_copy(update={"format_version": 99})
 
     with pytest.raises(ArtifactError, match="has format 99.*--ignore-champion"):
         load_champion(store_with(tmp_path, artifact_with(facts.model_dump_json())))
@@ -339,7 +339,7 @@ def test_a_store_that_does_not_answer_is_no_reason_to_ignore_the_champion() -> N
 
 
 def test_errors_are_those_on_rows_of_products_that_the_champion_knows() -> None:
-    champion = LineChampion(lineage_of(week_with(np.ones(3)), 0.5), {"A": (4.0, 0.0)})
+    champion = LineChampion(metadata_of(week_with(np.ones(3)), 0.5), {"A": (4.0, 0.0)})
     test = pd.concat([week_with(np.array([3.0, 6.0])), week_with(np.array([9.0]), code="B")])
     challenger = Challenger(test, np.array([3.5, 6.5, 100.0]), *grid_of(test, {"A": (3.5, 0.0)}))
 
@@ -359,7 +359,7 @@ def test_on_its_own_dataset_the_champion_is_judged_by_its_record() -> None:
 
     comparison = compare_with_champion(champion, challenger_of(week), LAST_WEEK, MAX_SHIFT)
 
-    recorded = champion.lineage.metrics.mean_absolute_error_hours
+    recorded = champion.metadata.metrics.mean_absolute_error_hours
     assert comparison.same_dataset
     assert comparison.champion_error_hours == pytest.approx(recorded)
     assert comparison.challenger_error_hours == pytest.approx(recorded)
@@ -381,7 +381,7 @@ def test_product_codes_may_be_categories() -> None:
 
 @pytest.mark.parametrize(("rows", "excess"), [(1, 0.5), (40, 0.0), (40, 0.25)])
 def test_the_interval_of_equal_differences_is_that_difference(rows: int, excess: float) -> None:
-    champion = LineChampion(lineage_of(week_with(np.ones(3)), 0.5), {"A": (4.0, 0.0)})
+    champion = LineChampion(metadata_of(week_with(np.ones(3)), 0.5), {"A": (4.0, 0.0)})
     test = week_with(np.full(rows, 4.0))
     challenger = Challenger(test, np.full(rows, 4.0 + excess), *grid_of(test, champion.lines))
 
@@ -414,7 +414,7 @@ def test_the_interval_is_that_of_a_mean_and_the_same_every_time() -> None:
 
 def test_the_bootstrap_takes_rows_evenly_from_large_weeks() -> None:
     rows = 250_000
-    champion = LineChampion(lineage_of(week_with(np.ones(3)), 0.5), {"A": (0.0, 0.0)})
+    champion = LineChampion(metadata_of(week_with(np.ones(3)), 0.5), {"A": (0.0, 0.0)})
     truth = np.zeros(rows)
     estimates = np.arange(rows) / rows  # the first rows alone would say that there is no error
     test = week_with(truth)
@@ -433,7 +433,7 @@ def test_the_bootstrap_takes_rows_evenly_from_large_weeks() -> None:
 def test_a_ratio_is_the_median_over_the_grid_where_the_champion_says_an_hour_or_more() -> None:
     orders = pd.concat([week_with(np.ones(1), 40.0), week_with(np.ones(3), 40.0, code="B")])
     champion = LineChampion(
-        lineage_of(orders, 0.5), {"A": (0.0, 0.05), "B": (0.0, 0.02), "C": (9.0, 0.0)}
+        metadata_of(orders, 0.5), {"A": (0.0, 0.05), "B": (0.0, 0.02), "C": (9.0, 0.0)}
     )
     grid, rows = grid_of(orders, {"A": (0.5, 0.05), "B": (5.0, 0.0)})
 
@@ -457,7 +457,7 @@ def test_products_are_shifted_beyond_the_factor(
     ratio: float, max_shift: float, share: float
 ) -> None:
     orders = week_with(np.ones(3))
-    champion = LineChampion(lineage_of(orders, 0.5), {"A": (4.0, 0.0)})
+    champion = LineChampion(metadata_of(orders, 0.5), {"A": (4.0, 0.0)})
     challenger = Challenger(orders, np.ones(3), *grid_of(orders, {"A": (4.0 * ratio, 0.0)}))
 
     assert compare_with_champion(champion, challenger, THIS_WEEK, max_shift).shifted_share == share
@@ -466,7 +466,7 @@ def test_products_are_shifted_beyond_the_factor(
 @pytest.mark.parametrize("hours", [0.0, -1.0])
 def test_estimates_of_zero_come_first_and_have_shifted(hours: float) -> None:
     orders = pd.concat([week_with(np.ones(1), code=code) for code in "ABC"])
-    champion = LineChampion(lineage_of(orders, 0.5), {code: (4.0, 0.0) for code in "ABC"})
+    champion = LineChampion(metadata_of(orders, 0.5), {code: (4.0, 0.0) for code in "ABC"})
     grid, rows = grid_of(orders, {"A": (4.4, 0.0), "B": (0.0, 0.0), "C": (1.0, 0.0)})
     grid.hours[1] = hours
 
@@ -486,7 +486,7 @@ def test_estimates_of_zero_come_first_and_have_shifted(hours: float) -> None:
 def test_a_hundred_products_are_listed_and_all_are_counted() -> None:
     orders = pd.concat([week_with(np.ones(1), code=f"P{i:03}") for i in range(150)])
     lines = {f"P{i:03}": (4.0, 0.0) for i in range(150)}
-    champion = LineChampion(lineage_of(orders, 0.5), lines)
+    champion = LineChampion(metadata_of(orders, 0.5), lines)
     tripled = {code: (3 * intercept, slope) for code, (intercept, slope) in lines.items()}
     challenger = Challenger(orders, np.ones(150), *grid_of(orders, tripled))
 
@@ -499,7 +499,7 @@ def test_a_hundred_products_are_listed_and_all_are_counted() -> None:
 
 def test_the_champion_s_grid_has_no_numbers_for_products_that_it_does_not_know() -> None:
     orders = pd.concat([week_with(np.ones(1), code=code) for code in "AB"])
-    champion = LineChampion(lineage_of(orders, 0.5), {"B": (1.0, 0.01)})
+    champion = LineChampion(metadata_of(orders, 0.5), {"B": (1.0, 0.01)})
 
     hours = champion_on_grid(champion, grid_of(orders, champion.lines)[0])
 

@@ -29,7 +29,7 @@ from tests.release.test_champion import (
     champion_of,
     compare,
     comparison_with,
-    lineage_of,
+    metadata_of,
     sound_week,
     split,
 )
@@ -69,7 +69,7 @@ def week_of(rows_by_code: dict[str, int], orders: Sequence[float] = (100.0,)) ->
 def champion_after(orders: pd.DataFrame) -> LineChampion:
     """Return a champion of these orders that says 5 h for everything."""
     lines = {str(code): (5.0, 0.0) for code in orders["product_code"].unique()}
-    return LineChampion(lineage_of(orders, error_hours=1.0), lines)
+    return LineChampion(metadata_of(orders, error_hours=1.0), lines)
 
 
 # All together
@@ -180,12 +180,12 @@ def test_orders_that_were_all_the_same_are_compared_with_less_and_more() -> None
 
 
 def test_a_histogram_of_one_bin_measures_nothing() -> None:
-    lineage = lineage_of(sound_week(1), 1.0).model_copy(
+    metadata = metadata_of(sound_week(1), 1.0).model_copy(
         update={"orders_placed": Histogram(edges=(0.0, 320.0), counts=(1_000,))}
     )
 
     measures = measures_of(
-        LineChampion(lineage, dict.fromkeys(HOURS_PER_ORDER, (5.0, 0.0))), sound_week(2)
+        LineChampion(metadata, dict.fromkeys(HOURS_PER_ORDER, (5.0, 0.0))), sound_week(2)
     )
 
     assert measures[ORDERS_STABILITY].value is None

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.model.artifact import artifact_key
-from pipeline.model.metadata import Lineage
+from pipeline.model.metadata import ModelMetadata
 from pipeline.model.order import FEATURES
 from pipeline.model.reader import load_model, read_artifact
 from pipeline.orders.simulator import simulate_orders
@@ -16,7 +16,7 @@ from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
 from pipeline.stages.errors import ArtifactError, ObjectExists
 from pipeline.stores.directory import DirectoryStore
-from pipeline.training.facts import gather_lineage
+from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.selection import CANDIDATES, Candidate
 
@@ -28,9 +28,11 @@ NOW = datetime(2026, 11, 20, 23, 30, 0, 123456, tzinfo=UTC)
 REJECTED = pd.DataFrame({"reason": ["orders_placed is negative"] * 3})
 
 
-def lineage_of(orders: pd.DataFrame, model: TrainedModel, trained_at: datetime = NOW) -> Lineage:
+def metadata_of(
+    orders: pd.DataFrame, model: TrainedModel, trained_at: datetime = NOW
+) -> ModelMetadata:
     dataset = WeeklyDataset("datasets/week.csv", "0" * 64, NOW, orders, REJECTED)
-    return gather_lineage(trained_at, dataset, model)
+    return gather_metadata(trained_at, dataset, model)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +49,10 @@ def model(orders: pd.DataFrame) -> TrainedModel:
 def test_an_artifact_gives_the_model_s_estimates_everywhere(
     candidate: Candidate, orders: pd.DataFrame, model: TrainedModel, store: DirectoryStore
 ) -> None:
-    lineage = lineage_of(orders, model)
+    metadata = metadata_of(orders, model)
     regressor = candidate.fit(orders)
-    store_artifact(store, "models", lineage, write_artifact(regressor, lineage))
-    codes = list(lineage.catalogue.product_code)
+    store_artifact(store, "models", metadata, write_artifact(regressor, metadata))
+    codes = list(metadata.catalogue.product_code)
     grid = pd.DataFrame(
         {
             "product_code": np.repeat(codes, 1000),
@@ -101,8 +103,8 @@ def odd_orders(kind: str) -> pd.DataFrame:
 )
 def test_odd_weeks_give_artifacts_that_agree_with_their_models(kind: str) -> None:
     week = odd_orders(kind)
-    lineage = lineage_of(week, train_on(week, interval_level=0.9))
-    codes = list(lineage.catalogue.product_code)
+    metadata = metadata_of(week, train_on(week, interval_level=0.9))
+    codes = list(metadata.catalogue.product_code)
     places = np.concatenate([[0.0], np.geomspace(1e-3, 1e6, 200), np.linspace(0, 400, 200)])
     grid = pd.DataFrame(
         {
@@ -114,9 +116,9 @@ def test_odd_weeks_give_artifacts_that_agree_with_their_models(kind: str) -> Non
 
     for candidate in CANDIDATES:
         regressor = candidate.fit(week)
-        content = write_artifact(regressor, lineage)
-        check_agreement(regressor, lineage, content, points)
-        artifact = read_artifact(artifact_key("models", lineage.trained_at, content), content)
+        content = write_artifact(regressor, metadata)
+        check_agreement(regressor, metadata, content, points)
+        artifact = read_artifact(artifact_key("models", metadata.trained_at, content), content)
         placed = points["orders_placed"].to_numpy()
         written = artifact.estimate(points.assign(orders_placed=placed))
         np.testing.assert_allclose(written, regressor.predict(points), rtol=2e-6, atol=1e-4)
@@ -133,7 +135,7 @@ def test_ten_thousand_curves_fit_into_a_megabyte() -> None:
     most_flexible = CANDIDATES[-1].fit(orders)
     model = replace(train_on(orders, interval_level=0.9), regressor=most_flexible)
 
-    content = write_artifact(model.regressor, lineage_of(orders, model))
+    content = write_artifact(model.regressor, metadata_of(orders, model))
 
     assert 600_000 < len(content) <= 1_000_000
 
@@ -141,28 +143,28 @@ def test_ten_thousand_curves_fit_into_a_megabyte() -> None:
 def test_the_lineage_travels_inside_the_artifact(
     orders: pd.DataFrame, model: TrainedModel, store: DirectoryStore
 ) -> None:
-    lineage = lineage_of(orders, model)
+    metadata = metadata_of(orders, model)
 
-    store_artifact(store, "models", lineage, write_artifact(model.regressor, lineage))
+    store_artifact(store, "models", metadata, write_artifact(model.regressor, metadata))
 
-    assert load_model(store).lineage == lineage
-    assert lineage.catalogue.product_code == tuple(sorted(orders["product_code"].unique()))
-    assert sum(lineage.catalogue.rows) == sum(lineage.orders_placed.counts) == len(orders)
-    assert lineage.dataset.rejected_rows == 3
+    assert load_model(store).metadata == metadata
+    assert metadata.catalogue.product_code == tuple(sorted(orders["product_code"].unique()))
+    assert sum(metadata.catalogue.rows) == sum(metadata.orders_placed.counts) == len(orders)
+    assert metadata.dataset.rejected_rows == 3
 
 
 def test_the_same_model_gives_the_same_bytes(orders: pd.DataFrame, model: TrainedModel) -> None:
-    lineage = lineage_of(orders, model)
+    metadata = metadata_of(orders, model)
 
-    assert write_artifact(model.regressor, lineage) == write_artifact(model.regressor, lineage)
+    assert write_artifact(model.regressor, metadata) == write_artifact(model.regressor, metadata)
 
 
 def test_the_name_holds_the_time_of_the_training_and_the_hash(
     orders: pd.DataFrame, model: TrainedModel, store: DirectoryStore
 ) -> None:
-    lineage = lineage_of(orders, model)
+    metadata = metadata_of(orders, model)
 
-    key = store_artifact(store, "models", lineage, write_artifact(model.regressor, lineage))
+    key = store_artifact(store, "models", metadata, write_artifact(model.regressor, metadata))
 
     assert key.startswith("models/time_to_dispatch_2026-11-20T23-30-00-123456_")
     assert load_model(store, key).version == key.removeprefix("models/").removesuffix(".onnx")
@@ -171,16 +173,16 @@ def test_the_name_holds_the_time_of_the_training_and_the_hash(
 def test_the_commit_comes_from_the_environment(
     orders: pd.DataFrame, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert lineage_of(orders, model).git_commit is None
+    assert metadata_of(orders, model).git_commit is None
     monkeypatch.setenv("GIT_COMMIT_HASH", "5210017")
-    assert lineage_of(orders, model).git_commit == "5210017"
+    assert metadata_of(orders, model).git_commit == "5210017"
 
 
 def test_a_model_older_than_the_newest_is_not_published(
     orders: pd.DataFrame, model: TrainedModel, store: DirectoryStore
 ) -> None:
-    newer = lineage_of(orders, model, NOW + timedelta(microseconds=1))
-    older = lineage_of(orders, model, NOW)
+    newer = metadata_of(orders, model, NOW + timedelta(microseconds=1))
+    older = metadata_of(orders, model, NOW)
     store_artifact(store, "models", newer, write_artifact(model.regressor, newer))
 
     with pytest.raises(ArtifactError, match="there is a newer model"):
@@ -192,31 +194,31 @@ def test_a_model_older_than_the_newest_is_not_published(
 def test_an_artifact_is_never_overwritten(
     orders: pd.DataFrame, model: TrainedModel, store: DirectoryStore
 ) -> None:
-    lineage = lineage_of(orders, model)
-    content = write_artifact(model.regressor, lineage)
-    store_artifact(store, "models", lineage, content)
+    metadata = metadata_of(orders, model)
+    content = write_artifact(model.regressor, metadata)
+    store_artifact(store, "models", metadata, content)
 
     with pytest.raises(ObjectExists):
-        store_artifact(store, "models", lineage, content)
+        store_artifact(store, "models", metadata, content)
 
 
 def test_an_artifact_that_disagrees_with_its_model_is_found(
     orders: pd.DataFrame, model: TrainedModel
 ) -> None:
-    lineage = lineage_of(orders, model)
-    content = write_artifact(model.regressor, lineage)
-    check_agreement(model.regressor, lineage, content, model.points())
+    metadata = metadata_of(orders, model)
+    content = write_artifact(model.regressor, metadata)
+    check_agreement(model.regressor, metadata, content, model.points())
     later_hours = orders["hours_to_dispatch"] + 0.001
     other = CANDIDATES[1].fit(orders.assign(hours_to_dispatch=later_hours))
 
     with pytest.raises(ArtifactError, match="differ by up to 0.001"):
-        check_agreement(other, lineage, content, orders[FEATURES])
+        check_agreement(other, metadata, content, orders[FEATURES])
 
 
 def test_an_unknown_product_gets_no_estimate(orders: pd.DataFrame, model: TrainedModel) -> None:
-    lineage = lineage_of(orders, model)
-    content = write_artifact(model.regressor, lineage)
-    key = artifact_key("models", lineage.trained_at, content)
+    metadata = metadata_of(orders, model)
+    content = write_artifact(model.regressor, metadata)
+    key = artifact_key("models", metadata.trained_at, content)
 
     assert np.isnan(
         read_artifact(key, content).estimate({"product_code": ["SKU999"], "orders_placed": [1.0]})

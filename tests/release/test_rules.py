@@ -6,27 +6,25 @@ import pandas as pd
 import pytest
 
 from pipeline.curves.estimator import DispatchCurve, PerProductCurve
-from pipeline.curves.segments import Floats
+from pipeline.model.arrays import Floats
 from pipeline.model.metadata import Metrics, Outliers
 from pipeline.model.order import FEATURES
 from pipeline.orders.simulator import simulate_orders
+from pipeline.release.rules import behaviour_failures, outlier_failures, r_squared_failures
+from pipeline.stages.wording import first_few
 from pipeline.training.evaluation import (
     GRID_POINTS,
     GridEstimates,
-    behaviour_failures,
     compute_metrics,
     estimate_on_grid,
     flat_products,
-    listed,
-    outlier_failures,
-    r_squared_failures,
 )
-from pipeline.training.selection import Judged
+from pipeline.training.selection import OutOfSample
 
 
-def judged(hours: list[float], estimates: list[float]) -> Judged:
+def judged(hours: list[float], estimates: list[float]) -> OutOfSample:
     rows = pd.DataFrame({"product_code": "A", "orders_placed": 1.0, "hours_to_dispatch": hours})
-    return Judged(rows, np.array(estimates))
+    return OutOfSample(rows, np.array(estimates))
 
 
 def fit_lines(orders: pd.DataFrame) -> DispatchCurve:
@@ -169,10 +167,10 @@ def test_a_model_that_is_flat_for_all_products_is_refused() -> None:
 
 
 def test_long_lists_of_products_are_cut() -> None:
-    assert listed(["A", "B"]) == "'A', 'B'"
-    assert listed([f"P{i}" for i in range(7)]) == "'P0', 'P1', 'P2', 'P3', 'P4' and 2 more"
+    assert first_few(["A", "B"]) == "'A', 'B'"
+    assert first_few([f"P{i}" for i in range(7)]) == "'P0', 'P1', 'P2', 'P3', 'P4' and 2 more"
 
 
 def test_odd_product_codes_stay_on_one_short_line() -> None:
-    assert listed(["A\nB"]) == r"'A\nB'"
-    assert len(listed(["A" * 100_000])) < 50
+    assert first_few(["A\nB"]) == r"'A\nB'"
+    assert len(first_few(["A" * 100_000])) < 50

@@ -9,8 +9,8 @@ from pipeline.model.metadata import (
     ChampionComparison,
     DatasetLineage,
     DriftMeasure,
-    Lineage,
     Metrics,
+    ModelMetadata,
     Outliers,
     PredictionInterval,
     ProductRemarks,
@@ -57,13 +57,13 @@ COMPARISON = ChampionComparison(
 
 
 @pytest.fixture
-def lineage(served_model: DispatchModel) -> Lineage:
+def metadata(served_model: DispatchModel) -> ModelMetadata:
     """Return the facts about a first model, with round numbers."""
     facts: dict[str, Any] = {
         "regressor": "line per product",
         "candidates": CANDIDATES,
         "dataset": DatasetLineage(
-            **served_model.lineage.dataset.model_dump(exclude={"rows"}), rows=1_234
+            **served_model.metadata.dataset.model_dump(exclude={"rows"}), rows=1_234
         ),
         "metrics": Metrics(
             r_squared=0.98864,
@@ -84,13 +84,15 @@ def lineage(served_model: DispatchModel) -> Lineage:
         "comparison": None,
         "drift": (),
     }
-    return served_model.lineage.model_copy(update=facts)
+    return served_model.metadata.model_copy(update=facts)
 
 
-def test_the_table_of_a_first_model(lineage: Lineage, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_table_of_a_first_model(
+    metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
 
-    log_summary(lineage)
+    log_summary(metadata)
 
     assert logged(caplog, "INFO") == [
         "Trained a line per product on 1,234 rows of 5 products.",
@@ -106,12 +108,12 @@ def test_the_table_of_a_first_model(lineage: Lineage, caplog: pytest.LogCaptureF
 
 
 def test_r_squared_that_is_not_defined_is_called_so(
-    lineage: Lineage, caplog: pytest.LogCaptureFixture
+    metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    undefined = lineage.metrics.model_copy(update={"r_squared": None})
+    undefined = metadata.metrics.model_copy(update={"r_squared": None})
 
-    log_summary(lineage.model_copy(update={"metrics": undefined}))
+    log_summary(metadata.model_copy(update={"metrics": undefined}))
 
     assert "R² undefined, mean absolute error 0.62 h" in caplog.text
 
@@ -140,18 +142,18 @@ def test_r_squared_that_is_not_defined_is_called_so(
     ids=["another week", "the same week", "other products"],
 )
 def test_the_last_line_compares_with_the_champion(
-    facts: dict[str, Any], line: str, lineage: Lineage, caplog: pytest.LogCaptureFixture
+    facts: dict[str, Any], line: str, metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
 
-    log_summary(lineage.model_copy(update={"comparison": COMPARISON.model_copy(update=facts)}))
+    log_summary(metadata.model_copy(update={"comparison": COMPARISON.model_copy(update=facts)}))
 
     assert line in logged(caplog, "INFO")[-1]
     assert len(logged(caplog, "WARNING")) == (1 if facts else 0)
 
 
 def test_what_deserves_a_look_is_a_warning_each(
-    lineage: Lineage, caplog: pytest.LogCaptureFixture
+    metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
 ) -> None:
     breached = DriftMeasure(
         name="Share of rows of new products", value=0.2, least=None, most=0.1, breached=True
@@ -159,7 +161,7 @@ def test_what_deserves_a_look_is_a_warning_each(
     fine = breached.model_copy(update={"value": 0.05, "breached": False})
     remarks = ProductRemarks(few_rows=("SKU001",), falling=("SKU002",), flat=("SKU002", "SKU003"))
 
-    log_summary(lineage.model_copy(update={"remarks": remarks, "drift": (fine, breached)}))
+    log_summary(metadata.model_copy(update={"remarks": remarks, "drift": (fine, breached)}))
 
     few_rows, falling, flat, drift = logged(caplog, "WARNING")
     assert few_rows.startswith("Products with few rows") and few_rows.endswith(": 'SKU001'.")

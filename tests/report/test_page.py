@@ -17,8 +17,8 @@ from pipeline.model.metadata import (
     DatasetLineage,
     DriftMeasure,
     Histogram,
-    Lineage,
     Metrics,
+    ModelMetadata,
     Outlier,
     Outliers,
     PredictionInterval,
@@ -133,7 +133,7 @@ def make_grid(orders: pd.DataFrame, hours_per_order: Any = HOURS_PER_ORDER) -> G
     return GridEstimates(products, grid, grid * [[hours_per_order[code]] for code in products])
 
 
-def make_lineage(orders: pd.DataFrame, **changes: Any) -> Lineage:
+def make_metadata(orders: pd.DataFrame, **changes: Any) -> ModelMetadata:
     products = orders.groupby(PRODUCT, observed=True)[ORDERS]
     rows = products.count()
     facts: dict[str, Any] = dict(
@@ -172,7 +172,7 @@ def make_lineage(orders: pd.DataFrame, **changes: Any) -> Lineage:
         remarks=ProductRemarks(few_rows=(), falling=(), flat=()),
         orders_placed=Histogram(edges=(0.0, 320.0), counts=(len(orders),)),
     )
-    return Lineage(**facts | changes)
+    return ModelMetadata(**facts | changes)
 
 
 def make_candidate(
@@ -200,13 +200,13 @@ def make_dataset(rows: int, rejected_rows: int = 0) -> DatasetLineage:
 def make_facts(
     orders: pd.DataFrame | None = None, hours_per_order: Any = HOURS_PER_ORDER, **changes: Any
 ) -> ReportFacts:
-    """Return the facts of a published first model; changes are those of its lineage."""
+    """Return the facts of a published first model; changes are those of its metadata."""
     orders = make_orders() if orders is None else orders
     test = orders.iloc[::5]
     slopes = test[PRODUCT].astype(str).map(hours_per_order).to_numpy(dtype=float)
     return ReportFacts(
         version=VERSION,
-        lineage=make_lineage(orders, **changes),
+        metadata=make_metadata(orders, **changes),
         orders=orders,
         is_outlier=np.zeros(len(orders), dtype=bool),
         rejected=pd.DataFrame(columns=[*COLUMNS, REASON]),
@@ -275,7 +275,7 @@ def test_every_figure_is_told_in_words() -> None:
     assert "the interval reaches 1.36\N{NO-BREAK SPACE}h" in (labels[0] or "")
 
 
-def test_the_numbers_are_those_of_the_lineage() -> None:
+def test_the_numbers_are_those_of_the_metadata() -> None:
     page = read(make_facts(dataset=make_dataset(1_000, rejected_rows=3)))
 
     for words in ("0.65 h", "0.63 h", "0.9877", "± 1.36 h", "90 % of", "1,000", "0.299 % of"):
@@ -286,9 +286,9 @@ def test_the_numbers_are_those_of_the_lineage() -> None:
 
 def test_the_typical_interval_counts_the_noise_of_each_product() -> None:
     facts = make_facts()
-    catalogue = facts.lineage.catalogue.model_copy(update={"relative_noise": (2.0,) * 5})
+    catalogue = facts.metadata.catalogue.model_copy(update={"relative_noise": (2.0,) * 5})
 
-    page = read(replace(facts, lineage=make_lineage(facts.orders, catalogue=catalogue)))
+    page = read(replace(facts, metadata=make_metadata(facts.orders, catalogue=catalogue)))
 
     assert "± 2.72 h" in page.text["numbers"]
 
@@ -466,7 +466,7 @@ def with_outliers(facts: ReportFacts, rows: int, farthest: int) -> ReportFacts:
         facts,
         orders=orders,
         is_outlier=np.arange(len(orders)) < rows,
-        lineage=facts.lineage.model_copy(update={"outliers": outliers}),
+        metadata=facts.metadata.model_copy(update={"outliers": outliers}),
     )
 
 
@@ -587,16 +587,16 @@ def test_of_many_products_the_largest_and_the_worst_are_shown() -> None:
 def test_a_large_week_stays_below_a_megabyte() -> None:
     facts = many_products(300, 200_000)
     shift = ProductShift(product_code="x" * 1_000, ratio=9.0, rows=1)
-    codes = facts.lineage.catalogue.product_code
+    codes = facts.metadata.catalogue.product_code
     facts = with_outliers(facts, 10_000, farthest=100)
     changes = dict(
         comparison=COMPARISON.model_copy(update={"shifts": (shift,) * 100}),
         remarks=ProductRemarks(few_rows=codes, falling=codes, flat=codes),
     )
-    lineage = facts.lineage.model_copy(update=changes)
+    metadata = facts.metadata.model_copy(update=changes)
     champion = facts.grid.hours + 1.0
 
-    html = render_report(replace(facts, lineage=lineage, champion_hours=champion))
+    html = render_report(replace(facts, metadata=metadata, champion_hours=champion))
 
     assert len(html.encode()) < 600_000
     assert "shows 20 of 100 recorded products" in Page(html).text["champion"]
@@ -624,13 +624,13 @@ def orders_of(rows: Sequence[tuple[str, float, float]]) -> pd.DataFrame:
 def test_odd_weeks(orders: pd.DataFrame) -> None:
     hours_per_order = {"A": 0.1, "B": 0.0}
     facts = make_facts(orders, hours_per_order)
-    metrics = facts.lineage.metrics.model_copy(update={"r_squared": None})
+    metrics = facts.metadata.metrics.model_copy(update={"r_squared": None})
     test = facts.test[facts.test[PRODUCT] == "A"]
 
     page = read(
         replace(
             facts,
-            lineage=make_lineage(orders, metrics=metrics),
+            metadata=make_metadata(orders, metrics=metrics),
             test=test,
             test_estimates=0.1 * test[ORDERS].to_numpy(),
         )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.api.service import DispatchService
 from pipeline.model.reader import OrderColumns
 from pipeline.serve_model import create_app
-from pipeline.server.fast_path import answer_shortly
+from pipeline.server.fast_path import answer_fast
 from pipeline.server.middleware import MAX_BODY_BYTES, RequestGuard
 from tests.support.service_fixtures import (
     JSON,
@@ -63,7 +63,7 @@ class Counting:
         self, service: DispatchService, path: str, content_type: bytes | None, body: bytes
     ) -> bytes | None:
         """Answer shortly, and count if that was possible."""
-        content = answer_shortly(service, path, content_type, body)
+        content = answer_fast(service, path, content_type, body)
         self.taken += content is not None
         return content
 
@@ -112,8 +112,8 @@ def _without_identifier(answer: Answer) -> Answer:
 def both_ways(make_service: Callable[[], DispatchService]) -> BothWays:
     """Return two applications on services that are made alike."""
     services, counting = (make_service(), make_service()), Counting()
-    short = create_app(services[0], short_answer=counting)
-    return BothWays(short, create_app(services[1], short_answer=never), services, counting)
+    short = create_app(services[0], fast_answer=counting)
+    return BothWays(short, create_app(services[1], fast_answer=never), services, counting)
 
 
 @pytest.fixture(scope="module")
@@ -438,7 +438,7 @@ def behind_a_proxy() -> Iterator[tuple[TestClient, Counting]]:
     """Return a client of a service behind the prefix /dispatch."""
     counting = Counting()
     service = hand_made_service("--root-path", "/dispatch")
-    with TestClient(create_app(service, short_answer=counting)) as client:
+    with TestClient(create_app(service, fast_answer=counting)) as client:
         yield client, counting
 
 

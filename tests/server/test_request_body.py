@@ -98,13 +98,13 @@ def test_a_client_that_leaves_gets_nothing(before: list[Message]) -> None:
 
 
 def test_unfinished_bodies_may_not_fill_the_memory() -> None:
-    reader = BodyReader(most_waiting_bytes=7)
+    reader = BodyReader(max_waiting_bytes=7)
     assert read(pieces(LIMIT), reader=reader) == LIMIT  # has come as a whole, so it never waits
     assert refusal(pieces(4, 4, 1), reader=reader)[:2] == (503, "overloaded")
 
 
 def test_bodies_that_have_been_read_make_room_for_others() -> None:
-    reader = BodyReader(most_waiting_bytes=7)
+    reader = BodyReader(max_waiting_bytes=7)
     for _ in range(3):
         assert refusal(pieces(8, 1), reader=reader)[:2] == (503, "overloaded")
         assert refusal(pieces(4, LIMIT, 0), reader=reader) == TOO_LONG

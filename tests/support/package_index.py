@@ -1,4 +1,4 @@
-"""A private package index as a process: `python -m tests.support.package_index FOLDER PORT USER PASSWORD`.
+"""A private package index: `python -m tests.support.package_index FOLDER PORT USER PASSWORD`.
 
 It is pypiserver, which asks for the user and the password whatever one wants of it. Its own command
 would need a library more to read a file of passwords.

@@ -15,8 +15,8 @@ from pipeline.api.service import DispatchService
 from pipeline.model.metadata import (
     DatasetLineage,
     Histogram,
-    Lineage,
     Metrics,
+    ModelMetadata,
     Outliers,
     PredictionInterval,
     ProductCatalogue,
@@ -32,8 +32,8 @@ BATCH = "/api/v0.2/time_to_dispatch/batch"
 PRODUCTS = "/api/v0.2/products"
 PROBLEM = "application/problem+json"
 
-LEAST_ORDERS = 10.0
-MOST_ORDERS = 200.5
+MIN_SEEN_ORDERS = 10.0
+MAX_SEEN_ORDERS = 200.5
 """The range that a model made by hand saw of each product, if nothing else is said."""
 
 JSON = (b"content-type", b"application/json")
@@ -66,9 +66,9 @@ class HandMadeModel(DispatchModel):
         facts = zip(
             products,
             rows or range(1, len(products) + 1),
-            ranges or [(LEAST_ORDERS, MOST_ORDERS)] * len(products),
+            ranges or [(MIN_SEEN_ORDERS, MAX_SEEN_ORDERS)] * len(products),
         )
-        super().__init__(version, _lineage(sorted(facts)), session=None)
+        super().__init__(version, _metadata(sorted(facts)), session=None)
 
     def estimate(self, orders: OrderColumns) -> npt.NDArray[np.float64]:
         """Return the estimated hours to dispatch, shape (n_rows,)."""
@@ -85,10 +85,10 @@ class BrokenModel(HandMadeModel):
         raise ZeroDivisionError("the model is broken")
 
 
-def _lineage(facts: Sequence[tuple[str, int, tuple[float, float]]]) -> Lineage:
+def _metadata(facts: Sequence[tuple[str, int, tuple[float, float]]]) -> ModelMetadata:
     codes, rows, ranges = zip(*facts)
     least, most = zip(*ranges)
-    return Lineage(
+    return ModelMetadata(
         trained_at=datetime(2026, 11, 23, tzinfo=UTC),
         git_commit="abc123",
         library_versions={},

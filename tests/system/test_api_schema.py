@@ -23,9 +23,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from pipeline.api import operations, predictions
+from pipeline.api.keys import OPEN_PATHS
+from pipeline.api.operations import router as operations_router
+from pipeline.api.predictions import router as predictions_router
 from pipeline.serve_model import create_app
-from pipeline.server.middleware import OPEN_PATHS
 from tests.support.helpers import EXAMPLE, running_service
 from tests.support.service_fixtures import (
     BATCH,
@@ -78,7 +79,7 @@ def _routes() -> set[tuple[str, str]]:
     """Return paths and methods of all routes that should be described."""
     return {
         (route.path, method.lower())
-        for router in (predictions.router, operations.router)
+        for router in (predictions_router, operations_router)
         for route in router.routes
         if isinstance(route, APIRoute) and route.include_in_schema
         for method in route.methods or ()

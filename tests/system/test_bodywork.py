@@ -67,7 +67,7 @@ def test_both_stages_run_under_bodywork(
     with _stage(bodywork, repository, "train_model", tmp_path / "train") as training:
         assert training.wait(timeout=120) == 0
     published = load_model(open_store(filled_s3_store))
-    assert published.lineage.git_commit == "5210017"
+    assert published.metadata.git_commit == "5210017"
 
     with _stage(bodywork, repository, "serve_model", tmp_path / "serve") as service:
         wait_for(f"http://127.0.0.1:{port}/readyz", seconds=60, process=service)

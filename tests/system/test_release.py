@@ -120,7 +120,7 @@ def test_a_week_unlike_the_last_is_refused_until_people_accept_it(
     assert names_in(production / MODELS) == [champion.version]
 
     assert main([str(production), "--accept-shift"]) == 0
-    assert newest_model(production).lineage.refused_because == ()
+    assert newest_model(production).metadata.refused_because == ()
     assert len(names_in(production / MODELS)) == 2
 
 
@@ -145,7 +145,7 @@ def test_a_week_of_other_products_is_published_with_a_warning(
     warnings = "\n".join(logged(caplog, "WARNING"))
     assert "Nothing could be compared with the model in production" in warnings
     assert champion.version in warnings
-    comparison = newest_model(production).lineage.comparison
+    comparison = newest_model(production).metadata.comparison
     assert comparison is not None and comparison.compared_rows == 0
 
 
@@ -157,7 +157,7 @@ def as_another_format(production: Path, champion: DispatchModel) -> None:
     path = production / MODELS / f"{champion.version}.onnx"
     content = path.read_bytes().replace(b'"format_version":2', b'"format_version":9')
     path.unlink()
-    key = artifact_key(MODELS, champion.lineage.trained_at, content)
+    key = artifact_key(MODELS, champion.metadata.trained_at, content)
     (production / key).write_bytes(content)
 
 
@@ -169,7 +169,7 @@ def truncate(production: Path, champion: DispatchModel) -> None:
 def write_something_else(production: Path, champion: DispatchModel) -> None:
     path = production / MODELS / f"{champion.version}.onnx"
     path.unlink()
-    key = artifact_key(MODELS, champion.lineage.trained_at, b"not a model")
+    key = artifact_key(MODELS, champion.metadata.trained_at, b"not a model")
     (production / key).write_bytes(b"not a model")
 
 
@@ -205,7 +205,7 @@ def test_a_champion_that_cannot_be_read_stops_the_release_until_people_ignore_it
     assert names_in(production / REFUSED) == []
 
     assert main([str(production), "--ignore-champion"]) == 0
-    assert newest_model(production).lineage.comparison is None
+    assert newest_model(production).metadata.comparison is None
     assert len(names_in(production / MODELS)) == 2
 
 
@@ -233,8 +233,8 @@ def test_ignoring_the_champion_is_said_loudly(
     assert main([str(production), "--ignore-champion"]) == 0
 
     assert "--ignore-champion" in "\n".join(logged(caplog, "WARNING"))
-    assert newest_model(production).lineage.comparison is None
-    assert newest_model(production).lineage.drift == ()
+    assert newest_model(production).metadata.comparison is None
+    assert newest_model(production).metadata.drift == ()
 
 
 # The champion's error, and how the estimates moved
@@ -246,7 +246,7 @@ def test_a_first_model_has_nothing_to_compare_with(
     assert main([str(sample_store)]) == 0
 
     assert logged(caplog, "INFO").count(NOTHING_TO_COMPARE) == 1
-    assert newest_model(sample_store).lineage.comparison is None
+    assert newest_model(sample_store).metadata.comparison is None
 
 
 def test_a_week_like_the_last_is_compared_and_published_without_warning(
@@ -256,17 +256,17 @@ def test_a_week_like_the_last_is_compared_and_published_without_warning(
 
     assert main([str(production)]) == 0
 
-    lineage = newest_model(production).lineage
-    comparison = lineage.comparison
+    metadata = newest_model(production).metadata
+    comparison = metadata.comparison
     assert comparison is not None
     assert comparison.champion_version == champion.version
     assert not comparison.same_dataset
-    assert comparison.compared_rows == lineage.metrics.test_rows
+    assert comparison.compared_rows == metadata.metrics.test_rows
     assert comparison.champion_error_hours == pytest.approx(0.6, abs=0.1)
     assert comparison.challenger_error_hours == pytest.approx(0.6, abs=0.1)
     assert comparison.median_ratio == pytest.approx(1, abs=0.05)
     assert {shift.product_code for shift in comparison.shifts} == set(champion.products)
-    assert not any(measure.breached for measure in lineage.drift) and lineage.drift
+    assert not any(measure.breached for measure in metadata.drift) and metadata.drift
     assert "in the median over products; most moved " in caplog.text
     assert NOTHING_TO_COMPARE not in caplog.text
     assert logged(caplog, "WARNING") == []
@@ -280,7 +280,7 @@ def test_a_week_with_too_few_rows_to_beat_the_champion_is_refused(
 
     assert main([str(store)]) == 1
 
-    refused = refused_model(store).lineage
+    refused = refused_model(store).metadata
     comparison = refused.comparison
     assert comparison is not None
     assert comparison.champion_error_hours is not None
@@ -315,9 +315,9 @@ def test_the_same_dataset_again_is_published_with_a_warning(
     (warning,) = logged(caplog, "WARNING")
     assert warning.startswith("The newest dataset is the one that the model in production")
     assert "it has not arrived" in warning
-    comparison = newest_model(production).lineage.comparison
+    comparison = newest_model(production).metadata.comparison
     assert comparison is not None and comparison.same_dataset
-    recorded = champion.lineage.metrics.mean_absolute_error_hours
+    recorded = champion.metadata.metrics.mean_absolute_error_hours
     assert comparison.champion_error_hours == pytest.approx(recorded)
     assert comparison.champion_recorded_error_hours == recorded
 
@@ -332,7 +332,7 @@ def test_a_week_in_s3_is_compared_with_the_champion_in_s3(
         main([s3_store_url])
 
     (model,), (refused,) = store.list_keys(MODELS), store.list_keys(REFUSED)
-    assert load_model(store).lineage.dataset.key.endswith("01T23-00-00.csv")
+    assert load_model(store).metadata.dataset.key.endswith("01T23-00-00.csv")
     assert f"kept as {s3_store_url}/{refused}" in caplog.text
     names = [Path(key).stem for key in (model, refused)]
     assert store.list_keys(REPORTS) == [f"{REPORTS}/{name}.html" for name in names]
@@ -409,7 +409,7 @@ def test_a_refused_model_that_does_not_stop_the_stage_is_kept_and_reported(
     assert main([str(production), "--on-refusal", "keep"]) == 0
 
     refused = refused_model(production)
-    assert refused.lineage.refused_because
+    assert refused.metadata.refused_because
     assert names_in(production / REPORTS) == [champion.version, refused.version]
 
 
@@ -535,6 +535,6 @@ def test_drift_is_a_warning_and_no_refusal(
     (logged_warning,) = logged(caplog, "WARNING")
     assert logged_warning.startswith(warning)
     (breached,) = [
-        measure for measure in newest_model(production).lineage.drift if measure.breached
+        measure for measure in newest_model(production).metadata.drift if measure.breached
     ]
     assert logged_warning.startswith(breached.name)

@@ -120,7 +120,7 @@ def test_serving_a_refused_model_is_worth_a_warning(
     train_model([str(sample_store), "--r2-error-threshold", "1", "--r2-warning-threshold", "1"])
     (refused,) = DirectoryStore(str(sample_store)).list_keys("refused")
     settings = ServeSettings.from_arguments([str(sample_store), "--model-key", refused])
-    assert DispatchService(settings).answers().model.lineage.refused_because
+    assert DispatchService(settings).answers().model.metadata.refused_because
     assert "This model was refused: R² 0.98" in caplog.text
 
 

@@ -40,12 +40,12 @@ def test_the_newest_week_becomes_a_model(
     model = load_model(open_store(str(sample_store)))
     assert "Starting train-model stage." in caplog.text
     assert "R² 0.98" in caplog.text
-    assert model.lineage.dataset.key == "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
-    assert model.lineage.dataset.rows == 1000
-    assert model.lineage.metrics.train_rows + model.lineage.metrics.test_rows == 1000
-    assert model.lineage.metrics.test_rows == pytest.approx(200, abs=5)
-    assert model.lineage.outliers.rows == 0
-    assert model.lineage.refused_because == ()
+    assert model.metadata.dataset.key == "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
+    assert model.metadata.dataset.rows == 1000
+    assert model.metadata.metrics.train_rows + model.metadata.metrics.test_rows == 1000
+    assert model.metadata.metrics.test_rows == pytest.approx(200, abs=5)
+    assert model.metadata.outliers.rows == 0
+    assert model.metadata.refused_because == ()
     assert model.estimate({"product_code": ["SKU001"], "orders_placed": [112]})[0] == pytest.approx(
         8.28, abs=0.3
     )
@@ -112,7 +112,7 @@ def test_a_single_product_trains(sample_store: Path) -> None:
     assert main([str(sample_store)]) == 0
 
 
-def test_bad_rows_are_counted_in_log_and_lineage(
+def test_bad_rows_are_counted_in_log_and_metadata(
     sample_store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     week = simulate_orders(500, seed=1).to_csv(index=False)
@@ -121,7 +121,7 @@ def test_bad_rows_are_counted_in_log_and_lineage(
     assert main([str(sample_store)]) == 0
 
     assert "2 of 502 rows (0.40%)" in caplog.text
-    assert load_model(open_store(str(sample_store))).lineage.dataset.rejected_rows == 2
+    assert load_model(open_store(str(sample_store))).metadata.dataset.rejected_rows == 2
     rejected = pd.read_csv(sample_store / NEXT_WEEK.replace("datasets", "rejected"))
     assert len(rejected) == 2
 
@@ -149,7 +149,7 @@ def test_a_product_whose_hours_fall_is_published_with_a_slope_of_zero(
     model = load_model(open_store(str(sample_store)))
     least, most = model.estimate({"product_code": ["SKU002"] * 2, "orders_placed": [0, 320]})
     assert least == most == pytest.approx(fallen[falls].median(), abs=1.5)
-    assert model.lineage.remarks.falling == model.lineage.remarks.flat == ("SKU002",)
+    assert model.metadata.remarks.falling == model.metadata.remarks.flat == ("SKU002",)
     assert "Products with a slope of zero, since hours fall as orders rise: 'SKU002'." in (
         logged(caplog, "WARNING")
     )
@@ -206,7 +206,7 @@ def test_a_few_mis_keyed_labels_are_listed_and_do_not_move_the_model(sample_stor
     assert main([str(sample_store)]) == 0
 
     model = load_model(open_store(str(sample_store)))
-    outliers = model.lineage.outliers
+    outliers = model.metadata.outliers
     assert outliers.rows == len(outliers.farthest) == 30
     assert outliers.share == pytest.approx(0.03)
     assert {round(row.hours_to_dispatch, 3) for row in outliers.farthest} == set(
@@ -267,7 +267,7 @@ def test_the_intervals_hold_the_share_of_a_fresh_week_that_was_asked_for(
     codes = fresh["product_code"].tolist()
     lower, upper = model.bounds(codes, model.estimate(fresh))
     assert fresh[HOURS].between(lower, upper).mean() == pytest.approx(level, abs=0.04)
-    assert model.lineage.interval.level == level
+    assert model.metadata.interval.level == level
     # The interval of normal noise reaches 0.674 standard deviations for 50 %, and 1.645 for 90 %.
     widest = {0.5: 0.674, 0.9: 1.645}[level] * 2 * NOISE_HOURS
     assert np.median(upper - lower) == pytest.approx(widest, rel=0.15)
@@ -287,7 +287,7 @@ def test_a_model_below_the_error_threshold_is_kept_and_not_published(
     (refused,) = store.list_keys("refused")
     assert store.list_keys("models") == []
     assert "is below --r2-error-threshold 0.8" in caplog.text and refused in caplog.text
-    reason, *_ = load_model(store, refused).lineage.refused_because
+    reason, *_ = load_model(store, refused).metadata.refused_because
     assert "is below --r2-error-threshold 0.8" in reason
 
 
@@ -372,7 +372,7 @@ def test_a_week_in_s3_becomes_a_model_in_s3(s3_store_url: str) -> None:
 
     assert main([s3_store_url]) == 0
 
-    assert load_model(store).lineage.dataset.key == NEXT_WEEK
+    assert load_model(store).metadata.dataset.key == NEXT_WEEK
 
 
 @pytest.mark.system

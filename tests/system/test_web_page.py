@@ -345,8 +345,8 @@ def test_the_curve_is_the_api_s_in_the_chart_and_as_a_table(page: Page, service:
 
 def test_the_page_says_which_model_it_is_how_old_and_how_good(page: Page, service: str) -> None:
     model = answer_to_get(f"{service}/api/v0.1/model")
-    lineage = model["lineage"]
-    metrics = lineage["metrics"]
+    metadata = model["lineage"]
+    metrics = metadata["metrics"]
 
     words = page.get_by_role("region", name="The model behind it").inner_text()
 
@@ -359,11 +359,11 @@ def test_the_page_says_which_model_it_is_how_old_and_how_good(page: Page, servic
     )
     assert f"off by about {metrics['noise_floor_hours']:.2f} h" in words
     assert f"R² {metrics['r_squared']:.4f}" in words
-    assert f"Kind of model: {lineage['regressor']}." in words
+    assert f"Kind of model: {metadata['regressor']}." in words
     assert "5 products" in words
-    assert f"{lineage['dataset']['rows']:,} orders" in words
+    assert f"{metadata['dataset']['rows']:,} orders" in words
     trained_at = page.locator("time")
-    expect(trained_at).to_have_attribute("datetime", lineage["trained_at"])
+    expect(trained_at).to_have_attribute("datetime", metadata["trained_at"])
     expect(trained_at).to_contain_text("UTC")
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.model.metadata import Lineage
+from pipeline.model.metadata import ModelMetadata
 from pipeline.orders.simulator import simulate_orders
 from pipeline.orders.weekly_dataset import WeeklyDataset
-from pipeline.training.facts import gather_lineage
+from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import TrainedModel, train_on
 
 pytestmark = pytest.mark.once
@@ -22,9 +22,9 @@ def dataset_of(orders: pd.DataFrame, rejected: int = 0) -> WeeklyDataset:
     return WeeklyDataset("datasets/week.csv", "0" * 64, NOW, orders, bad)
 
 
-def train_and_gather(orders: pd.DataFrame) -> tuple[TrainedModel, Lineage]:
+def train_and_gather(orders: pd.DataFrame) -> tuple[TrainedModel, ModelMetadata]:
     model = train_on(orders, interval_level=0.9)
-    return model, gather_lineage(NOW, dataset_of(orders), model)
+    return model, gather_metadata(NOW, dataset_of(orders), model)
 
 
 def rows_of(product_code: str, orders: list[float], hours: list[float]) -> pd.DataFrame:
@@ -59,9 +59,9 @@ def mistyped(orders: pd.DataFrame, rows: int) -> pd.DataFrame:
 
 
 def test_the_catalogue_holds_rows_and_range_of_each_product_by_code() -> None:
-    _, lineage = train_and_gather(odd_products())
+    _, metadata = train_and_gather(odd_products())
 
-    catalogue = lineage.catalogue
+    catalogue = metadata.catalogue
     assert catalogue.product_code == (
         "FALLS",
         "FEW",
@@ -84,52 +84,52 @@ def test_the_relative_noise_stands_beside_its_product() -> None:
     wild = np.random.default_rng(2).normal(scale=4, size=3000)
     orders["hours_to_dispatch"] = 20 + orders["hours_to_dispatch"] + np.where(loud, wild, 0)
 
-    model, lineage = train_and_gather(orders)
+    model, metadata = train_and_gather(orders)
 
-    assert lineage.catalogue.product_code == ("A-LOUD", "QUIET")
-    noise_of = dict(zip(lineage.catalogue.product_code, lineage.catalogue.relative_noise))
+    assert metadata.catalogue.product_code == ("A-LOUD", "QUIET")
+    noise_of = dict(zip(metadata.catalogue.product_code, metadata.catalogue.relative_noise))
     assert noise_of["A-LOUD"] > 3 * noise_of["QUIET"]
-    assert lineage.catalogue.relative_noise == pytest.approx(model.noise.scale.relative, abs=5e-4)
+    assert metadata.catalogue.relative_noise == pytest.approx(model.noise.scale.relative, abs=5e-4)
 
 
 def test_products_that_deserve_a_second_look_are_remarked_on() -> None:
-    _, lineage = train_and_gather(odd_products())
+    _, metadata = train_and_gather(odd_products())
 
-    assert lineage.remarks.few_rows == ("FEW", "SAME")
-    assert lineage.remarks.falling == ("FALLS",)
-    assert "FALLS" in lineage.remarks.flat
-    assert not {"SKU001", "SKU002", "SKU003", "SKU004", "SKU005"} & set(lineage.remarks.flat)
+    assert metadata.remarks.few_rows == ("FEW", "SAME")
+    assert metadata.remarks.falling == ("FALLS",)
+    assert "FALLS" in metadata.remarks.flat
+    assert not {"SKU001", "SKU002", "SKU003", "SKU004", "SKU005"} & set(metadata.remarks.flat)
 
 
 def test_a_sound_week_gets_no_remark() -> None:
-    _, lineage = train_and_gather(simulate_orders(500, seed=3))
+    _, metadata = train_and_gather(simulate_orders(500, seed=3))
 
-    remarks = lineage.remarks
+    remarks = metadata.remarks
     assert (remarks.few_rows, remarks.falling, remarks.flat) == ((), (), ())
 
 
 def test_five_rows_at_two_order_counts_are_not_few() -> None:
     enough = rows_of("FIVE", [10.0, 10, 10, 10, 200], [1.0, 1, 1, 1, 10])
 
-    _, lineage = train_and_gather(pd.concat([simulate_orders(500, seed=4), enough]))
+    _, metadata = train_and_gather(pd.concat([simulate_orders(500, seed=4), enough]))
 
-    assert lineage.remarks.few_rows == ()
+    assert metadata.remarks.few_rows == ()
 
 
 def test_in_a_level_week_all_products_are_flat_and_some_fall() -> None:
     orders = simulate_orders(500, seed=5)
     orders["hours_to_dispatch"] = np.random.default_rng(5).normal(10, 1, 500)
 
-    _, lineage = train_and_gather(orders)
+    _, metadata = train_and_gather(orders)
 
     falling = [
         code
         for code, own in orders.groupby("product_code")
         if np.polyfit(own["orders_placed"], own["hours_to_dispatch"], 1)[0] < 0
     ]
-    assert lineage.remarks.flat == lineage.catalogue.product_code
+    assert metadata.remarks.flat == metadata.catalogue.product_code
     assert 0 < len(falling) < 5
-    assert list(lineage.remarks.falling) == falling
+    assert list(metadata.remarks.falling) == falling
 
 
 def test_outliers_are_listed_from_the_farthest_on() -> None:
@@ -137,9 +137,9 @@ def test_outliers_are_listed_from_the_farthest_on() -> None:
     low = orders["hours_to_dispatch"].nlargest(10).index[8]
     orders.loc[low, "hours_to_dispatch"] = 0.0
 
-    model, lineage = train_and_gather(orders)
+    model, metadata = train_and_gather(orders)
 
-    outliers = lineage.outliers
+    outliers = metadata.outliers
     assert (outliers.rows, outliers.share, len(outliers.farthest)) == (8, 0.008, 8)
     distances = [abs(row.distance) for row in outliers.farthest]
     assert distances == sorted(distances, reverse=True)
@@ -156,27 +156,27 @@ def test_outliers_are_listed_from_the_farthest_on() -> None:
 def test_no_more_than_a_hundred_outliers_are_listed_and_all_are_counted() -> None:
     orders = mistyped(simulate_orders(5000, seed=7), rows=130)
 
-    model, lineage = train_and_gather(orders)
+    model, metadata = train_and_gather(orders)
 
-    assert (lineage.outliers.rows, len(lineage.outliers.farthest)) == (130, 100)
-    assert lineage.outliers.share == pytest.approx(0.026)
+    assert (metadata.outliers.rows, len(metadata.outliers.farthest)) == (130, 100)
+    assert metadata.outliers.share == pytest.approx(0.026)
     farthest = np.sort(np.abs(model.noise.distances))[-100:]
-    assert lineage.outliers.farthest[-1].distance == pytest.approx(farthest[0])
+    assert metadata.outliers.farthest[-1].distance == pytest.approx(farthest[0])
 
 
 def test_a_week_without_outliers_lists_none() -> None:
-    _, lineage = train_and_gather(simulate_orders(500, seed=8))
+    _, metadata = train_and_gather(simulate_orders(500, seed=8))
 
-    assert (lineage.outliers.rows, lineage.outliers.share) == (0, 0.0)
-    assert lineage.outliers.farthest == ()
+    assert (metadata.outliers.rows, metadata.outliers.share) == (0, 0.0)
+    assert metadata.outliers.farthest == ()
 
 
 def test_the_histogram_counts_the_orders_placed_of_all_rows() -> None:
     orders = simulate_orders(640, seed=9)
 
-    _, lineage = train_and_gather(orders)
+    _, metadata = train_and_gather(orders)
 
-    edges, counts = lineage.orders_placed.edges, lineage.orders_placed.counts
+    edges, counts = metadata.orders_placed.edges, metadata.orders_placed.counts
     placed = orders["orders_placed"]
     assert (len(edges), len(counts)) == (21, 20)
     assert (edges[0], edges[-1]) == (placed.min(), placed.max())
@@ -188,16 +188,16 @@ def test_the_facts_of_dataset_and_model_are_handed_on() -> None:
     orders = simulate_orders(300, seed=10)
     model = train_on(orders, interval_level=0.8)
 
-    lineage = gather_lineage(NOW, dataset_of(orders, rejected=3), model)
+    metadata = gather_metadata(NOW, dataset_of(orders, rejected=3), model)
 
-    assert (lineage.dataset.rows, lineage.dataset.rejected_rows) == (300, 3)
-    assert (lineage.dataset.key, lineage.dataset.sha256) == ("datasets/week.csv", "0" * 64)
-    assert (lineage.trained_at, lineage.dataset.delivered_at) == (NOW, NOW)
-    assert lineage.regressor == model.name == "line per product"
-    assert (lineage.metrics, lineage.interval) == (model.metrics, model.interval)
-    assert lineage.candidates == model.candidates
-    assert lineage.library_versions["numpy"] == np.__version__
-    assert lineage.comparison is None and lineage.refused_because == ()
+    assert (metadata.dataset.rows, metadata.dataset.rejected_rows) == (300, 3)
+    assert (metadata.dataset.key, metadata.dataset.sha256) == ("datasets/week.csv", "0" * 64)
+    assert (metadata.trained_at, metadata.dataset.delivered_at) == (NOW, NOW)
+    assert metadata.regressor == model.name == "line per product"
+    assert (metadata.metrics, metadata.interval) == (model.metrics, model.interval)
+    assert metadata.candidates == model.candidates
+    assert metadata.library_versions["numpy"] == np.__version__
+    assert metadata.comparison is None and metadata.refused_because == ()
 
 
 def test_the_commit_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,7 @@ def test_a_flat_product_with_a_single_row_is_not_called_falling() -> None:
     level = simulate_orders(300, seed=2).assign(hours_to_dispatch=random.normal(10, 1, 300))
     orders = pd.concat([level, rows_of("ONCE", [5.0], [9.0])], ignore_index=True)
 
-    _, lineage = train_and_gather(orders.astype({"product_code": "category"}))
+    _, metadata = train_and_gather(orders.astype({"product_code": "category"}))
 
-    assert "ONCE" in lineage.remarks.flat
-    assert "ONCE" not in lineage.remarks.falling
+    assert "ONCE" in metadata.remarks.flat
+    assert "ONCE" not in metadata.remarks.falling

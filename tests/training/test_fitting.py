@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.curves.estimator import PerProductCurve
-from pipeline.curves.segments import Floats
+from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES
 from pipeline.orders.simulator import NOISE_HOURS, simulate_orders
 from pipeline.stages.errors import DatasetError
@@ -17,7 +17,7 @@ from pipeline.training.selection import CANDIDATES
 pytestmark = pytest.mark.statistics
 
 LEVEL = 0.9
-LARGEST_LABEL_HOURS = 100_000.0
+MAX_LABEL_HOURS = 100_000.0
 
 
 def week(rows: int = 500, seed: int = 1) -> pd.DataFrame:
@@ -165,7 +165,7 @@ def test_labels_of_another_size_give_results_of_that_size(factor: float) -> None
     np.testing.assert_allclose(model.noise.hours / factor, ordinary.noise.hours, rtol=0.05)
 
 
-@pytest.mark.parametrize("hours", [0.0, 3.0, LARGEST_LABEL_HOURS])
+@pytest.mark.parametrize("hours", [0.0, 3.0, MAX_LABEL_HOURS])
 def test_constant_labels_give_that_constant(hours: float) -> None:
     orders = week().assign(hours_to_dispatch=hours)
 
@@ -266,9 +266,9 @@ def test_labels_and_orders_of_any_size_are_survived(kind: str, seed: int) -> Non
     hours = orders["hours_to_dispatch"].to_numpy()
     placed = orders["orders_placed"].to_numpy()
     odd = {
-        "huge": orders.assign(hours_to_dispatch=random.uniform(0, LARGEST_LABEL_HOURS, 300)),
+        "huge": orders.assign(hours_to_dispatch=random.uniform(0, MAX_LABEL_HOURS, 300)),
         "heavy tails": orders.assign(
-            hours_to_dispatch=np.minimum(random.lognormal(0, 4, 300), LARGEST_LABEL_HOURS)
+            hours_to_dispatch=np.minimum(random.lognormal(0, 4, 300), MAX_LABEL_HOURS)
         ),
         "mostly zero": orders.assign(hours_to_dispatch=np.where(placed < 250, 0.0, hours)),
         "wild orders": orders.assign(orders_placed=np.where(placed < 3, 1e6, placed)),

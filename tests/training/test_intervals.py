@@ -17,7 +17,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from pipeline.curves.estimator import PerProductCurve
 from pipeline.curves.noise import NoiseScale, settled_noise
-from pipeline.curves.segments import Floats, Positions
+from pipeline.curves.segments import Positions
+from pipeline.model.arrays import Floats
 from pipeline.model.metadata import PredictionInterval
 from pipeline.model.order import FEATURES
 from pipeline.orders.simulator import NOISE_HOURS, simulate_orders

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.curves.segments import Floats
+from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES
 from pipeline.orders.simulator import simulate_orders
 from pipeline.training.selection import CANDIDATES, Choice, choose_candidate
