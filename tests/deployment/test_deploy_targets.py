@@ -34,7 +34,7 @@ def recipe_of(*arguments: str) -> str:
         ),
         (["kubeconfig", "CLUSTER=shop"], "kubeconfig -- --name 'shop'"),
         (["test-cluster"], "cluster"),
-        (["test-cluster-on-kind"], "tests/cluster/on_kind.sh"),
+        (["test-cluster-on-kind"], "deploy/campaign/on_kind.sh"),
     ],
 )
 def test_arguments_are_passed_on(arguments: list[str], recipe: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.git_repositories import IDENTITY, commit_working_tree, git
+from deploy.campaign.git_repositories import IDENTITY, commit_working_tree, git
 from tests.support.helpers import HTTP, ROOT, free_port, predict, running_service, wait_for
 
 pytestmark = pytest.mark.system

@@ -5,7 +5,7 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from tests.support.steady_load import Connection, close, exchange, request_bytes
+from deploy.campaign.steady_load import Connection, close, exchange, request_bytes
 
 POLL_SECONDS = 0.1
 

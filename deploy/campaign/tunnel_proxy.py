@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
+from deploy.campaign.steady_load import close
 from tests.support.service_balancer import connect_both
-from tests.support.steady_load import close
 
 Address = tuple[str, int]
 

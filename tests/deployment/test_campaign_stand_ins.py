@@ -13,8 +13,8 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 import boto3
 import pytest
 
-from tests.cluster.stand_ins import main, stand_ins
-from tests.support.git_repositories import git
+from deploy.campaign.git_repositories import git
+from deploy.campaign.stand_ins import main, stand_ins
 from tests.support.helpers import ROOT
 from tests.support.local_servers import serving
 

@@ -1,7 +1,7 @@
 """What a cluster needs from outside, on this machine: S3, Git, and a word from Docker Hub.
 
-`python -m tests.cluster.stand_ins --address ADDRESS --registry URL --image IMAGE -- COMMAND` runs a
-command with all of it, and tells it about it by environment variables: those of the campaign
+`python -m deploy.campaign.stand_ins --address ADDRESS --registry URL --image IMAGE -- COMMAND` runs
+a command with all of it, and tells it about it by environment variables: those of the campaign
 (`GIT_URL`, `S3_ENDPOINT`, `IMAGE`) and those by which Git and Bodywork find and trust the rest. The
 repository holds the working tree as it is. Pods reach all of it at the address.
 """
@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.cluster.hub_stand_in import DOCKER_HUB, Registry, https_server
-from tests.cluster.tunnel_proxy import tunnel_proxy
-from tests.support.git_repositories import commit_working_tree, git
+from deploy.campaign.git_repositories import commit_working_tree, git
+from deploy.campaign.hub_stand_in import DOCKER_HUB, Registry, https_server
+from deploy.campaign.tunnel_proxy import tunnel_proxy
 from tests.support.local_servers import s3_server
 
 REPOSITORY = "time-to-dispatch.git"
@@ -30,7 +30,7 @@ CREDENTIALS = {
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command beside the stand-ins, and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.stand_ins")
+    parser = argparse.ArgumentParser(prog="python -m deploy.campaign.stand_ins")
     parser.add_argument("--address", required=True, help="of this machine, as pods reach it")
     parser.add_argument("--registry", required=True, help="URL of the registry of the images")
     parser.add_argument("--image", required=True, help="user/name:tag")

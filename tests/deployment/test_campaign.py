@@ -13,14 +13,10 @@ import boto3
 import pytest
 from kubernetes_validate import validate
 
-from pipeline.model.artifact import MODELS
-from pipeline.stores.base import open_store
-from pipeline.train_model import main as train_model
-from tests.cluster.alert_receiver import PORT
-from tests.cluster.campaign_settings import NEEDED, CampaignSettings, SettingsMissing
-from tests.cluster.deployed_objects import deployed_objects
-from tests.cluster.kubectl_commands import ClusterError, check_cluster
-from tests.cluster.pod_figures import (
+from deploy.campaign.alert_receiver import PORT
+from deploy.campaign.deployed_objects import deployed_objects
+from deploy.campaign.kubectl_commands import ClusterError, check_cluster
+from deploy.campaign.pod_figures import (
     FAILED,
     GOALS,
     MEMORY,
@@ -29,8 +25,12 @@ from tests.cluster.pod_figures import (
     start_seconds,
     table,
 )
-from tests.cluster.tools_pod import FILES, FOLDER, NAMESPACE, tools_objects
-from tests.cluster.weekly_bucket import WeeklyBucket
+from deploy.campaign.settings import NEEDED, CampaignSettings, SettingsMissing
+from deploy.campaign.tools_pod import FILES, FOLDER, NAMESPACE, tools_objects
+from deploy.campaign.weekly_bucket import WeeklyBucket
+from pipeline.model.artifact import MODELS
+from pipeline.stores.base import open_store
+from pipeline.train_model import main as train_model
 from tests.support.cluster_front import write_kubeconfig
 from tests.support.helpers import ROOT, Webhook, free_port
 
@@ -214,7 +214,7 @@ def test_no_cluster_is_told(
 
 @pytest.mark.system
 def test_without_a_cluster_the_campaign_says_so_and_fails(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--exitfirst", "tests/cluster/campaign.py"]
+    command = [sys.executable, "-m", "pytest", "--exitfirst", "deploy/campaign/campaign.py"]
     environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(tmp_path / "none")}
 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -227,6 +227,6 @@ def test_without_a_cluster_the_campaign_says_so_and_fails(tmp_path: Path) -> Non
 def test_pytest_does_not_collect_the_campaign_by_itself(request: pytest.FixtureRequest) -> None:
     patterns = request.config.getini("python_files")
 
-    assert (ROOT / "tests" / "cluster" / "campaign.py").is_file()
+    assert (ROOT / "deploy" / "campaign" / "campaign.py").is_file()
     assert not any(fnmatch("campaign.py", pattern) for pattern in patterns)
     assert any(fnmatch(Path(__file__).name, pattern) for pattern in patterns)

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests.cluster.campaign_settings import CampaignSettings
-from tests.cluster.kubectl_commands import kubectl
+from deploy.campaign.kubectl_commands import kubectl
+from deploy.campaign.settings import CampaignSettings
 from tests.support.helpers import ROOT
 
 CRON_JOB = "weekly-deployment"
