@@ -28,11 +28,6 @@ REQUESTS_PER_SECOND = 60
 REPLICAS = 2
 
 
-@pytest.fixture(autouse=True)
-def clean_environment() -> None:
-    """Leave the environment as it is, unlike other tests: kubectl may need it for its login."""
-
-
 def test_the_pipeline_is_deployed_from_nothing(campaign: Campaign) -> None:
     campaign.bucket.deliver()
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from deploy.campaign.git_repositories import ROOT
 from deploy.campaign.kubectl_commands import kubectl
 from deploy.campaign.settings import CampaignSettings
-from tests.support.helpers import ROOT
 
 CRON_JOB = "weekly-deployment"
 CREATE = "bodywork create deployment"

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from moto.server import ThreadedMotoServer
+
 from deploy.campaign.git_repositories import commit_working_tree, git
 from deploy.campaign.hub_stand_in import DOCKER_HUB, Registry, https_server
 from deploy.campaign.tunnel_proxy import tunnel_proxy
-from tests.support.local_servers import s3_server
 
 REPOSITORY = "time-to-dispatch.git"
 CREDENTIALS = {
@@ -56,10 +57,12 @@ def stand_ins(address: str, registry: str) -> Iterator[Mapping[str, str]]:
         server = https_server(address, certificate, published, Registry(registry))
         https = stack.enter_context(server)
         proxy = stack.enter_context(tunnel_proxy(address, {DOCKER_HUB: (address, https)}))
-        s3 = stack.enter_context(s3_server(address))
+        s3 = ThreadedMotoServer(address, port=0, verbose=False)
+        s3.start()
+        stack.callback(s3.stop)
         yield {
             **CREDENTIALS,
-            "S3_ENDPOINT": s3,
+            "S3_ENDPOINT": "http://{}:{}".format(*s3.get_host_and_port()),
             "GIT_URL": f"https://{address}:{https}/{REPOSITORY}",
             "GIT_SSL_CAINFO": str(certificate),
             "REQUESTS_CA_BUNDLE": str(certificate),

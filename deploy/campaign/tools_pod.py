@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from deploy.campaign.alert_receiver import PORT
+from deploy.campaign.git_repositories import ROOT
 from deploy.campaign.kubectl_commands import KubernetesObject, apply, find, kubectl
 from pipeline.orders.simulator import HOURS_PER_ORDER
-from tests.support.helpers import ROOT
 
 NAMESPACE = "time-to-dispatch-campaign"
 POD = "tools"
