@@ -13,7 +13,6 @@ from tests.support.helpers import ROOT, free_port
 from tests.support.service_clients import wait_until
 
 
-@pytest.mark.system
 def test_it_prints_the_alerts_one_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     port = free_port()

@@ -68,7 +68,6 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {one["kind"]: one for one in found}
 
 
-@pytest.mark.system
 def test_the_weekly_deployment_waits_and_deploys_the_image_that_is_tested(
     objects: dict[str, Any],
 ) -> None:
@@ -84,7 +83,6 @@ def test_the_weekly_deployment_waits_and_deploys_the_image_that_is_tested(
     assert variables == {"GIT_URL": SETTINGS.git_url, "GIT_BRANCH": "master", **SETTINGS.proxies}
 
 
-@pytest.mark.system
 def test_the_policy_lets_the_load_in_and_the_service_out_to_where_s3_and_git_are(
     objects: dict[str, Any],
 ) -> None:
@@ -95,7 +93,6 @@ def test_the_policy_lets_the_load_in_and_the_service_out_to_where_s3_and_git_are
     assert [one["port"] for one in policy["egress"][-1]["ports"]] == [8443, 9000]
 
 
-@pytest.mark.system
 def test_all_objects_are_sound(objects: dict[str, Any]) -> None:
     for one in [*objects.values(), *tools_objects("shop/pipeline:0.1.0", "a-key")]:
         validate(one, KUBERNETES, strict=True)
@@ -157,7 +154,6 @@ def bucket(s3_endpoint: str) -> Iterator[WeeklyBucket]:
     bucket.remove()
 
 
-@pytest.mark.slow
 def test_good_weeks_are_published_and_the_one_in_minutes_is_refused_with_an_alert(
     bucket: WeeklyBucket, s3_endpoint: str, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +194,6 @@ def test_a_bucket_is_removed_with_all_that_is_in_it(s3_endpoint: str) -> None:
     assert other.name in names
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1:{port}"])
 def test_no_cluster_is_told(
     url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -212,7 +207,6 @@ def test_no_cluster_is_told(
         check_cluster()
 
 
-@pytest.mark.system
 def test_without_a_cluster_the_campaign_says_so_and_fails(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "--exitfirst", "deploy/campaign/campaign.py"]
     environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(tmp_path / "none")}

@@ -18,8 +18,6 @@ from deploy.campaign.stand_ins import main, stand_ins
 from tests.support.helpers import ROOT
 from tests.support.local_servers import serving
 
-pytestmark = pytest.mark.system
-
 HERE = "127.0.0.1"
 TAGS = "https://hub.docker.com/v2/repositories/timetodispatch/pipeline/tags"
 

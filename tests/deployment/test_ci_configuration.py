@@ -12,8 +12,6 @@ from tests.support.circleci_pipeline import CONTINUATION
 from tests.support.github_workflows import GITHUB_JOBS, WORKFLOW_FILES, commands_of
 from tests.support.helpers import ROOT
 
-pytestmark = pytest.mark.system
-
 CIRCLECI = ROOT / ".circleci"
 GITHUB = ROOT / ".github"
 TOX = (ROOT / "tox.ini").read_text()

@@ -21,8 +21,6 @@ from tests.support.circleci_pipeline import (
 from tests.support.github_workflows import commands_of
 from tests.support.helpers import ROOT
 
-pytestmark = pytest.mark.system
-
 TEXT = (ROOT / ".circleci" / "continue_config.yml").read_text()
 TABLE = TEXT.split("version:")[0]
 ENTRIES = {

@@ -31,8 +31,6 @@ sys.exit({code})
 """
 LATER = "2026-11-27T23:30:00"
 
-pytestmark = pytest.mark.system
-
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterFront]:

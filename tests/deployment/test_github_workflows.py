@@ -10,8 +10,6 @@ import pytest
 from tests.support.github_workflows import GITHUB_JOBS, WORKFLOW_FILES, WORKFLOWS
 from tests.support.helpers import ROOT
 
-pytestmark = pytest.mark.system
-
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_a_workflow_of_github_may_only_read_and_does_not_get_in_its_own_way(workflow: str) -> None:

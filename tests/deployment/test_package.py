@@ -15,8 +15,6 @@ import pytest
 from deploy.campaign.git_repositories import IDENTITY, commit_working_tree, git
 from tests.support.helpers import HTTP, ROOT, free_port, predict, running_service, wait_for
 
-pytestmark = pytest.mark.system
-
 VERSION = (ROOT / "VERSION").read_text().strip()
 WHEEL = f"time_to_dispatch-{VERSION}-py3-none-any.whl"
 COMMANDS = Path(sys.executable).parent

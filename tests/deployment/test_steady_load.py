@@ -45,7 +45,6 @@ def result_of(process: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.system
 def test_a_load_tells_what_came_of_its_requests(trained_store: Path, tmp_path: Path) -> None:
     with loaded_service(trained_store, tmp_path) as (_, load):
         time.sleep(1.5)
@@ -59,7 +58,6 @@ def test_a_load_tells_what_came_of_its_requests(trained_store: Path, tmp_path: P
     assert 0.01 <= result["longest_pause"] < 1.5
 
 
-@pytest.mark.system
 def test_a_load_counts_what_a_killed_service_did_not_answer(
     trained_store: Path, tmp_path: Path
 ) -> None:
