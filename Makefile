@@ -58,11 +58,11 @@ deploy: .venv/ready kubectl  ## deploy with Bodywork: make deploy GIT_URL=https:
 smoke: .venv/ready  ## ask a deployed service for a prediction: make smoke SERVICE_URL=https://… [COMMIT=hash]
 	$(TOX) -e smoke -- '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
 
-test-cluster: .venv/ready kubectl  ## the life of a deployment on the cluster of KUBECONFIG: see tests/cluster/README.md
+test-cluster: .venv/ready kubectl  ## the life of a deployment on the cluster of KUBECONFIG: see deploy/campaign/README.md
 	$(TOX) -e cluster
 
 test-cluster-on-kind: .venv/ready kubectl  ## the same on a cluster of kind, made for it and removed afterwards
-	tests/cluster/on_kind.sh
+	deploy/campaign/on_kind.sh
 
 docs: .venv/ready  ## the documents as a site in site/: make docs [REPOSITORY_URL=https://github.com/user/name]
 	$(TOX) -e docs

@@ -15,6 +15,17 @@ from pipeline.train_model import main as train_model
 from tests.support.helpers import ROOT, Webhook
 from tests.support.local_servers import s3_server, serving
 
+ONCE = ("system", "deployment", "documents")
+"""Folders whose tests are the same on every Python, and run once."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of those folders, before others are chosen by marker."""
+    for item in items:
+        if item.path.parent.name in ONCE:
+            item.add_marker("system")
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -141,12 +141,10 @@ def test_the_runbook_has_a_heading_for_every_alert() -> None:
     assert re.findall(r"^### (Ttd\w+)$", page, re.MULTILINE) == list(ALERTS)
 
 
-@pytest.mark.system
 def test_promtool_finds_nothing_wrong_with_the_rules(tmp_path: Path) -> None:
     _promtool("check", "rules", "--lint=all", "--lint-fatal", str(_rules_in(tmp_path)))
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("name", CASES)
 def test_alerts_fire_when_they_should_and_only_then(name: str, tmp_path: Path) -> None:
     case = CASES[name]

@@ -1,6 +1,6 @@
 """The deployment that is checked afterwards: real Git and kubectl, and a cluster that does nothing.
 
-Where Bodywork would deploy, a script stands in for it. The real one does it in tests/cluster.
+Where Bodywork would deploy, a script stands in for it. The real one does it in deploy/campaign.
 """
 
 import json
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.campaign.git_repositories import commit_all
 from deploy.deploy_pipeline import DEPLOYMENT, NAMESPACE, main
 from tests.support.cluster_front import ClusterFront, write_kubeconfig
-from tests.support.git_repositories import commit_all
 from tests.support.helpers import ROOT, free_port
 from tests.support.local_servers import serving
 
@@ -30,8 +30,6 @@ if state:
 sys.exit({code})
 """
 LATER = "2026-11-27T23:30:00"
-
-pytestmark = pytest.mark.system
 
 
 @pytest.fixture

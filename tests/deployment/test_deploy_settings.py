@@ -19,8 +19,6 @@ from tests.support.deploy_objects import (
 )
 from tests.support.helpers import ROOT
 
-pytestmark = pytest.mark.system
-
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_setting_goes_into_an_object(overlay: str, tmp_path: Path) -> None:

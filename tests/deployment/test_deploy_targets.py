@@ -17,7 +17,6 @@ def recipe_of(*arguments: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.system
 @pytest.mark.parametrize(
     ("arguments", "recipe"),
     [
@@ -34,7 +33,7 @@ def recipe_of(*arguments: str) -> str:
         ),
         (["kubeconfig", "CLUSTER=shop"], "kubeconfig -- --name 'shop'"),
         (["test-cluster"], "cluster"),
-        (["test-cluster-on-kind"], "tests/cluster/on_kind.sh"),
+        (["test-cluster-on-kind"], "deploy/campaign/on_kind.sh"),
     ],
 )
 def test_arguments_are_passed_on(arguments: list[str], recipe: str) -> None:
@@ -43,7 +42,6 @@ def test_arguments_are_passed_on(arguments: list[str], recipe: str) -> None:
     assert recipe_of(*arguments) == prefix + recipe
 
 
-@pytest.mark.system
 def test_a_missing_aws_command_line_is_told() -> None:
     done = subprocess.run(
         ["make", "aws"],

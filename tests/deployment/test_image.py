@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import pytest
 
+from deploy.campaign.git_repositories import commit_working_tree
+from deploy.campaign.steady_load import PATIENCE_SECONDS
 from pipeline.model.reader import DispatchModel
-from tests.support.git_repositories import commit_working_tree
 from tests.support.helpers import ROOT, Webhook, free_port, wait_for
 from tests.support.service_clients import WatchedService
 from tests.support.service_takeover import check_takeover
-from tests.support.steady_load import PATIENCE_SECONDS
 
 
 class Instruction(NamedTuple):

@@ -19,8 +19,6 @@ from tests.support.deploy_objects import (
     tracked,
 )
 
-pytestmark = pytest.mark.system
-
 NEWEST_VERSIONS = list(dict.fromkeys(all_versions()))[-3:]  # each is named twice
 OPERATOR_KINDS = {"ServiceMonitor", "PrometheusRule"}
 """Kinds of the Prometheus operator, whose schemas no package for offline use has."""

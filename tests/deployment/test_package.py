@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.git_repositories import IDENTITY, commit_working_tree, git
+from deploy.campaign.git_repositories import IDENTITY, commit_working_tree, git
 from tests.support.helpers import HTTP, ROOT, free_port, predict, running_service, wait_for
-
-pytestmark = pytest.mark.system
 
 VERSION = (ROOT / "VERSION").read_text().strip()
 WHEEL = f"time_to_dispatch-{VERSION}-py3-none-any.whl"

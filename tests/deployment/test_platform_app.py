@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.campaign.git_repositories import commit_working_tree, git
 from pipeline.stores.base import open_store
-from tests.support.git_repositories import commit_working_tree, git
 from tests.support.helpers import ROOT, free_port, names_in, predict, wait_for
-
-pytestmark = pytest.mark.system
 
 HONCHO = (sys.executable, "-m", "honcho", "--env", os.devnull, "start")
 

@@ -20,8 +20,6 @@ from deploy.smoke_test import (
 from tests.support.helpers import ROOT, free_port, running_service
 from tests.support.local_servers import serving
 
-pytestmark = pytest.mark.once
-
 COMMIT = "5210017"
 LONG_COMMIT = "5210017c4a9e1f0b8d7e6a5b4c3d2e1f0a9b8c7d"
 KEY = "a-key-of-the-shop"
@@ -47,7 +45,6 @@ def smoke(*arguments: str) -> int:
     return main([*arguments, "--wait-seconds", "0"])
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("commit", [COMMIT, LONG_COMMIT, LONG_COMMIT[:9]])
 def test_a_service_of_the_expected_commit_passes(
     commit: str, service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -58,7 +55,6 @@ def test_a_service_of_the_expected_commit_passes(
     assert f"from commit {COMMIT}." in capsys.readouterr().out
 
 
-@pytest.mark.system
 def test_a_service_of_another_commit_fails(
     service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,7 +64,6 @@ def test_a_service_of_another_commit_fails(
     assert f"from commit {COMMIT}, not from 5210018" in capsys.readouterr().err
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("key", ["", "a-wrong-key"])
 def test_a_wrong_key_fails_and_is_not_shown(
     key: str, service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -81,7 +76,6 @@ def test_a_wrong_key_fails_and_is_not_shown(
     assert "a-wrong-key" not in error
 
 
-@pytest.mark.system
 def test_it_runs_as_a_file_alone_with_nothing_but_python(
     service: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from deploy.campaign.steady_load import Answer, Asked, summary
 from tests.support.helpers import ROOT
 from tests.support.service_clients import WatchedService, watched_service
-from tests.support.steady_load import Answer, Asked, summary
 
 PREDICTION = b'{"est_hours_to_dispatch": 1.0, "model_version": "one"}'
 KEY = "a-key-of-the-shop"
@@ -25,7 +25,7 @@ def loaded_service(
 ) -> "Iterator[tuple[WatchedService, subprocess.Popen[str]]]":
     """Run a service, and the load on it from a copy of its file; file `over` ends the load."""
     alone = folder / "steady_load.py"
-    alone.write_bytes((ROOT / "tests" / "support" / "steady_load.py").read_bytes())
+    alone.write_bytes((ROOT / "deploy" / "campaign" / "steady_load.py").read_bytes())
     options = ["--until", "over", "--product-codes", "SKU001,SKU002"]
     options += ["--per-second", "100", "--most-seconds", "60"]
     with watched_service(folder, str(store), "--api-key", KEY) as service:
@@ -45,7 +45,6 @@ def result_of(process: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.system
 def test_a_load_tells_what_came_of_its_requests(trained_store: Path, tmp_path: Path) -> None:
     with loaded_service(trained_store, tmp_path) as (_, load):
         time.sleep(1.5)
@@ -59,7 +58,6 @@ def test_a_load_tells_what_came_of_its_requests(trained_store: Path, tmp_path: P
     assert 0.01 <= result["longest_pause"] < 1.5
 
 
-@pytest.mark.system
 def test_a_load_counts_what_a_killed_service_did_not_answer(
     trained_store: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.campaign.steady_load import PATIENCE_SECONDS, Asked, SteadyLoad
 from pipeline.api.service import DispatchService
 from pipeline.model.artifact import MODELS
 from pipeline.model.reader import load_model, newest_model_key
@@ -27,7 +28,6 @@ from pipeline.stores.timestamped_keys import name_of
 from pipeline.train_model import main as train_model
 from tests.support.helpers import HTTP, deliver, logged, predict
 from tests.support.service_clients import WatchedService, wait_until, watched_service
-from tests.support.steady_load import PATIENCE_SECONDS, Asked, SteadyLoad
 
 NEW_PRODUCT = "SKU777"
 RELOADING = ("--reload-seconds", "0.2")

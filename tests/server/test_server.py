@@ -13,6 +13,7 @@ from socket import socket
 import pytest
 import uvicorn
 
+from deploy.campaign.steady_load import PATIENCE_SECONDS, request_bytes
 from pipeline.api.predictions import ESTIMATE
 from pipeline.api.service import DispatchService
 from pipeline.model.reader import DispatchModel
@@ -30,7 +31,6 @@ from tests.support.service_clients import (
     watched_service,
 )
 from tests.support.service_takeover import check_takeover
-from tests.support.steady_load import PATIENCE_SECONDS, request_bytes
 
 LONG_DRAIN = ("--drain-seconds", "600")
 """Longer than any test, so that a service that ends was not waiting for it."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from deploy.campaign.steady_load import Answer, request_bytes
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH
 from pipeline.server.server import allow_many_connections
@@ -29,7 +30,6 @@ from tests.support.service_clients import (
     wait_until,
     watched_service,
 )
-from tests.support.steady_load import Answer, request_bytes
 
 FULL_PATH = request_bytes("GET", "/api/v0.1/model")
 """A request that FastAPI answers, within the limit on concurrency."""

@@ -3,9 +3,10 @@
 import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
-from tests.support.steady_load import Connection, close, exchange, request_bytes
+from deploy.campaign.steady_load import Connection, close, exchange, request_bytes
+from deploy.campaign.tunnel_proxy import connect_both
 
 POLL_SECONDS = 0.1
 
@@ -73,22 +74,3 @@ async def is_ready(port: int) -> bool:
         return False
     finally:
         await close(connection)
-
-
-async def connect_both(one: Connection, other: Connection) -> None:
-    """Copy between two connections until one of them has enough, and close both."""
-    there = asyncio.create_task(_copy(one[0], other[1]))
-    back = asyncio.create_task(_copy(other[0], one[1]))
-    try:
-        await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await close(one)
-        await close(other)
-        await asyncio.wait([there, back])
-
-
-async def _copy(reader: StreamReader, writer: StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while piece := await reader.read(65_536):
-            writer.write(piece)
-            await writer.drain()

@@ -12,9 +12,9 @@ from socket import AF_INET, SO_RCVBUF, SOCK_STREAM, SOL_SOCKET, create_connectio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.campaign.steady_load import PATIENCE_SECONDS, Answer, request_bytes
 from pipeline.api.predictions import ESTIMATE
 from tests.support.helpers import HTTP, ROOT, free_port, wait_for
-from tests.support.steady_load import PATIENCE_SECONDS, Answer, request_bytes
 
 EXAMPLE_BODY = b'{"product_code": "SKU001", "orders_placed": 112}'
 STAGE = (sys.executable, "-m", "pipeline.serve_model")

@@ -5,10 +5,10 @@ import json
 import time
 from collections.abc import Sequence
 
+from deploy.campaign.steady_load import PATIENCE_SECONDS, Answer, Asked, SteadyLoad
 from pipeline.model.reader import DispatchModel
 from tests.support.service_balancer import Balancer, is_ready
 from tests.support.service_clients import EXAMPLE_REQUEST, WatchedService
-from tests.support.steady_load import PATIENCE_SECONDS, Answer, Asked, SteadyLoad
 
 
 def check_takeover(old: WatchedService, new: WatchedService, model: DispatchModel) -> None:

@@ -6,9 +6,9 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deploy.campaign.git_repositories import commit_working_tree
 from tests.support.cluster_front import write_kubeconfig
 from tests.support.deploy_objects import Object, the
-from tests.support.git_repositories import commit_working_tree
 from tests.support.helpers import ROOT
 from tests.support.recording_cluster import ApiRequest, RecordingCluster
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.campaign.git_repositories import commit_working_tree
 from pipeline.model.reader import load_model
 from pipeline.stores.base import open_store
-from tests.support.git_repositories import commit_working_tree
 from tests.support.helpers import ROOT, free_port, predict, wait_for
 
 pytestmark = pytest.mark.bodywork

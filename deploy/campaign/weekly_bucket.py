@@ -6,11 +6,11 @@ from uuid import uuid4
 import boto3
 import pandas as pd
 
+from deploy.campaign.settings import CampaignSettings
 from pipeline.orders.csv_rows import HOURS
 from pipeline.orders.simulator import FIRST_FRIDAY, ROWS_PER_WEEK, simulate_orders
 from pipeline.orders.weekly_dataset import DATASETS
 from pipeline.stores.timestamped_keys import NAME_PREFIX
-from tests.cluster.campaign_settings import CampaignSettings
 
 MINUTES_PER_HOUR = 60
 

@@ -13,12 +13,10 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 import boto3
 import pytest
 
-from tests.cluster.stand_ins import main, stand_ins
-from tests.support.git_repositories import git
+from deploy.campaign.git_repositories import git
+from deploy.campaign.stand_ins import main, stand_ins
 from tests.support.helpers import ROOT
 from tests.support.local_servers import serving
-
-pytestmark = pytest.mark.system
 
 HERE = "127.0.0.1"
 TAGS = "https://hub.docker.com/v2/repositories/timetodispatch/pipeline/tags"

@@ -9,10 +9,8 @@ import time
 
 import pytest
 
-from deploy.deploy_pipeline import NAMESPACE
-from tests.cluster.campaign_steps import PODS, PORT, Campaign, bodywork_secret
-from tests.cluster.kubectl_commands import kubectl, pods
-from tests.cluster.pod_figures import (
+from deploy.campaign.kubectl_commands import kubectl, pods
+from deploy.campaign.pod_figures import (
     FAILED,
     FROM_NOTHING,
     MEMORY,
@@ -21,16 +19,13 @@ from tests.cluster.pod_figures import (
     memory_mib,
     start_seconds,
 )
+from deploy.campaign.steps import PODS, PORT, Campaign, bodywork_secret
+from deploy.deploy_pipeline import NAMESPACE
 
 pytestmark = pytest.mark.timeout(1_200)
 
 REQUESTS_PER_SECOND = 60
 REPLICAS = 2
-
-
-@pytest.fixture(autouse=True)
-def clean_environment() -> None:
-    """Leave the environment as it is, unlike other tests: kubectl may need it for its login."""
 
 
 def test_the_pipeline_is_deployed_from_nothing(campaign: Campaign) -> None:

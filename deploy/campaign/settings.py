@@ -46,7 +46,7 @@ class CampaignSettings(NamedTuple):
         """
         missing = [f"{name} ({NEEDED[name]})" for name in NEEDED if not environment.get(name)]
         if missing:
-            raise SettingsMissing("Set " + ", ".join(missing) + ". See tests/cluster/README.md.")
+            raise SettingsMissing("Set " + ", ".join(missing) + ". See deploy/campaign/README.md.")
         return cls(
             image=environment["IMAGE"],
             git_url=environment["GIT_URL"],

@@ -13,14 +13,10 @@ import boto3
 import pytest
 from kubernetes_validate import validate
 
-from pipeline.model.artifact import MODELS
-from pipeline.stores.base import open_store
-from pipeline.train_model import main as train_model
-from tests.cluster.alert_receiver import PORT
-from tests.cluster.campaign_settings import NEEDED, CampaignSettings, SettingsMissing
-from tests.cluster.deployed_objects import deployed_objects
-from tests.cluster.kubectl_commands import ClusterError, check_cluster
-from tests.cluster.pod_figures import (
+from deploy.campaign.alert_receiver import PORT
+from deploy.campaign.deployed_objects import deployed_objects
+from deploy.campaign.kubectl_commands import ClusterError, check_cluster
+from deploy.campaign.pod_figures import (
     FAILED,
     GOALS,
     MEMORY,
@@ -29,8 +25,12 @@ from tests.cluster.pod_figures import (
     start_seconds,
     table,
 )
-from tests.cluster.tools_pod import FILES, FOLDER, NAMESPACE, tools_objects
-from tests.cluster.weekly_bucket import WeeklyBucket
+from deploy.campaign.settings import NEEDED, CampaignSettings, SettingsMissing
+from deploy.campaign.tools_pod import FILES, FOLDER, NAMESPACE, tools_objects
+from deploy.campaign.weekly_bucket import WeeklyBucket
+from pipeline.model.artifact import MODELS
+from pipeline.stores.base import open_store
+from pipeline.train_model import main as train_model
 from tests.support.cluster_front import write_kubeconfig
 from tests.support.helpers import ROOT, Webhook, free_port
 
@@ -68,7 +68,6 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {one["kind"]: one for one in found}
 
 
-@pytest.mark.system
 def test_the_weekly_deployment_waits_and_deploys_the_image_that_is_tested(
     objects: dict[str, Any],
 ) -> None:
@@ -84,7 +83,6 @@ def test_the_weekly_deployment_waits_and_deploys_the_image_that_is_tested(
     assert variables == {"GIT_URL": SETTINGS.git_url, "GIT_BRANCH": "master", **SETTINGS.proxies}
 
 
-@pytest.mark.system
 def test_the_policy_lets_the_load_in_and_the_service_out_to_where_s3_and_git_are(
     objects: dict[str, Any],
 ) -> None:
@@ -95,7 +93,6 @@ def test_the_policy_lets_the_load_in_and_the_service_out_to_where_s3_and_git_are
     assert [one["port"] for one in policy["egress"][-1]["ports"]] == [8443, 9000]
 
 
-@pytest.mark.system
 def test_all_objects_are_sound(objects: dict[str, Any]) -> None:
     for one in [*objects.values(), *tools_objects("shop/pipeline:0.1.0", "a-key")]:
         validate(one, KUBERNETES, strict=True)
@@ -157,7 +154,6 @@ def bucket(s3_endpoint: str) -> Iterator[WeeklyBucket]:
     bucket.remove()
 
 
-@pytest.mark.slow
 def test_good_weeks_are_published_and_the_one_in_minutes_is_refused_with_an_alert(
     bucket: WeeklyBucket, s3_endpoint: str, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +194,6 @@ def test_a_bucket_is_removed_with_all_that_is_in_it(s3_endpoint: str) -> None:
     assert other.name in names
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1:{port}"])
 def test_no_cluster_is_told(
     url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -212,9 +207,8 @@ def test_no_cluster_is_told(
         check_cluster()
 
 
-@pytest.mark.system
 def test_without_a_cluster_the_campaign_says_so_and_fails(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--exitfirst", "tests/cluster/campaign.py"]
+    command = [sys.executable, "-m", "pytest", "--exitfirst", "deploy/campaign/campaign.py"]
     environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(tmp_path / "none")}
 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -227,6 +221,6 @@ def test_without_a_cluster_the_campaign_says_so_and_fails(tmp_path: Path) -> Non
 def test_pytest_does_not_collect_the_campaign_by_itself(request: pytest.FixtureRequest) -> None:
     patterns = request.config.getini("python_files")
 
-    assert (ROOT / "tests" / "cluster" / "campaign.py").is_file()
+    assert (ROOT / "deploy" / "campaign" / "campaign.py").is_file()
     assert not any(fnmatch("campaign.py", pattern) for pattern in patterns)
     assert any(fnmatch(Path(__file__).name, pattern) for pattern in patterns)

@@ -11,14 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from deploy.campaign import tools_pod
+from deploy.campaign.deployed_objects import CRON_JOB, deployed_objects
+from deploy.campaign.git_repositories import ROOT
+from deploy.campaign.kubectl_commands import ClusterError, apply, delete, find, kubectl, pods
+from deploy.campaign.settings import CampaignSettings
+from deploy.campaign.tools_pod import ToolsPod, address_of
+from deploy.campaign.weekly_bucket import WeeklyBucket
 from deploy.deploy_pipeline import DEPLOYMENT, NAMESPACE, commit_of
-from tests.cluster import tools_pod
-from tests.cluster.campaign_settings import CampaignSettings
-from tests.cluster.deployed_objects import CRON_JOB, deployed_objects
-from tests.cluster.kubectl_commands import ClusterError, apply, delete, find, kubectl, pods
-from tests.cluster.tools_pod import ToolsPod, address_of
-from tests.cluster.weekly_bucket import WeeklyBucket
-from tests.support.helpers import ROOT
 
 CONTROLLER_NAMESPACE = "bodywork-deployment-jobs"
 CONTROLLER = "bodywork-workflow-controller"

@@ -16,7 +16,7 @@ remove() {
 }
 trap remove EXIT
 
-kind create cluster --name "$name" --config tests/cluster/kind.yaml --wait 180s
+kind create cluster --name "$name" --config deploy/campaign/kind.yaml --wait 180s
 docker run --detach --name "$name-registry" --network kind --publish 127.0.0.1::5000 registry:2.8.3
 registry=$(docker port "$name-registry" 5000/tcp)
 docker exec --interactive "$name-control-plane" sh -c \
@@ -28,6 +28,6 @@ gateways=$(docker network inspect kind --format '{{range .IPAM.Config}}{{println
 address=$(grep --max-count=1 --fixed-strings . <<< "$gateways")
 
 make image IMAGE="$image"
-.venv/bin/python -m tests.cluster.stand_ins \
+.venv/bin/python -m deploy.campaign.stand_ins \
     --address "$address" --registry "http://$registry" --image "$image" \
-    -- tests/cluster/push_and_test.sh "$registry"
+    -- deploy/campaign/push_and_test.sh "$registry"

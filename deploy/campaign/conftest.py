@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.campaign_settings import CampaignSettings, SettingsMissing
-from tests.cluster.campaign_steps import Campaign, prepared_cluster
-from tests.cluster.kubectl_commands import ClusterError, check_cluster
-from tests.cluster.pod_figures import table
+from deploy.campaign.kubectl_commands import ClusterError, check_cluster
+from deploy.campaign.pod_figures import table
+from deploy.campaign.settings import CampaignSettings, SettingsMissing
+from deploy.campaign.steps import Campaign, prepared_cluster
 
 CAMPAIGN = pytest.StashKey[Campaign]()
 

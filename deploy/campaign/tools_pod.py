@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from deploy.campaign.alert_receiver import PORT
+from deploy.campaign.git_repositories import ROOT
+from deploy.campaign.kubectl_commands import KubernetesObject, apply, find, kubectl
 from pipeline.orders.simulator import HOURS_PER_ORDER
-from tests.cluster.alert_receiver import PORT
-from tests.cluster.kubectl_commands import KubernetesObject, apply, find, kubectl
-from tests.support.helpers import ROOT
 
 NAMESPACE = "time-to-dispatch-campaign"
 POD = "tools"
-FILES = ("deploy/smoke_test.py", "tests/cluster/alert_receiver.py", "tests/support/steady_load.py")
+FILES = (
+    "deploy/smoke_test.py",
+    "deploy/campaign/alert_receiver.py",
+    "deploy/campaign/steady_load.py",
+)
 FOLDER = "/tools"
 END_OF_LOAD = "/tmp/end-of-load"
 MOST_LOAD_SECONDS = 600.0
@@ -111,7 +115,7 @@ class ToolsPod:
     def load(self, host: str, port: int, per_second: float) -> Iterator[dict[str, Any]]:
         """Ask for predictions meanwhile; the dictionary is filled at the end.
 
-        It has what `tests.support.steady_load.summary` says.
+        It has what `deploy.campaign.steady_load.summary` says.
         """
         kubectl("exec", f"--namespace={NAMESPACE}", POD, "--", "rm", "-f", END_OF_LOAD)
         options = ["--until", END_OF_LOAD, "--product-codes", ",".join(HOURS_PER_ORDER)]

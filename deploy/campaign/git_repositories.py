@@ -1,11 +1,10 @@
-"""Git repositories for tests."""
+"""Git repositories that hold the project's working tree as it is."""
 
 import shutil
 import subprocess
 from pathlib import Path
 
-from tests.support.helpers import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@example.com")
 
 

@@ -4,11 +4,10 @@ import asyncio
 import threading
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
-from tests.support.service_balancer import connect_both
-from tests.support.steady_load import close
+from deploy.campaign.steady_load import Connection, close
 
 Address = tuple[str, int]
 
@@ -49,6 +48,25 @@ async def _accept(
         return
     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
     await connect_both((reader, writer), there)
+
+
+async def connect_both(one: Connection, other: Connection) -> None:
+    """Copy between two connections until one of them has enough, and close both."""
+    there = asyncio.create_task(_copy(one[0], other[1]))
+    back = asyncio.create_task(_copy(other[0], one[1]))
+    try:
+        await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await close(one)
+        await close(other)
+        await asyncio.wait([there, back])
+
+
+async def _copy(reader: StreamReader, writer: StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while piece := await reader.read(65_536):
+            writer.write(piece)
+            await writer.drain()
 
 
 async def _stop(server: asyncio.Server) -> None:

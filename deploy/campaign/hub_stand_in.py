@@ -2,16 +2,14 @@
 
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request
-
-from tests.support.helpers import HTTP
-from tests.support.local_servers import serving
+from urllib.request import ProxyHandler, Request, build_opener
 
 DOCKER_HUB = "hub.docker.com"
 TAG = "/v2/repositories/"
@@ -36,7 +34,7 @@ class Registry:
         url = f"{self._url}/v2/{name}/manifests/{tag}"
         question = Request(url, headers={"Accept": ", ".join(MANIFESTS)}, method="HEAD")
         try:
-            with HTTP.open(question, timeout=30):
+            with build_opener(ProxyHandler({})).open(question, timeout=30):
                 return True
         except HTTPError as error:
             error.close()
@@ -63,8 +61,12 @@ def https_server(
     server.socket = context.wrap_socket(
         server.socket, server_side=True, do_handshake_on_connect=False
     )
-    with serving(server):
-        yield server.server_port
+    with server, ThreadPoolExecutor(1) as thread:
+        thread.submit(server.serve_forever)
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
 
 
 class _Handler(SimpleHTTPRequestHandler):

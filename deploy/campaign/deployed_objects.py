@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests.cluster.campaign_settings import CampaignSettings
-from tests.cluster.kubectl_commands import kubectl
-from tests.support.helpers import ROOT
+from deploy.campaign.git_repositories import ROOT
+from deploy.campaign.kubectl_commands import kubectl
+from deploy.campaign.settings import CampaignSettings
 
 CRON_JOB = "weekly-deployment"
 CREATE = "bodywork create deployment"

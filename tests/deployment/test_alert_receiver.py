@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from deploy.campaign.alert_receiver import PORT
 from pipeline.stages.alerts import post_alert
-from tests.cluster.alert_receiver import PORT
 from tests.support.helpers import ROOT, free_port
 from tests.support.service_clients import wait_until
 
 
-@pytest.mark.system
 def test_it_prints_the_alerts_one_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     port = free_port()
-    text = (ROOT / "tests" / "cluster" / "alert_receiver.py").read_text()
+    text = (ROOT / "deploy" / "campaign" / "alert_receiver.py").read_text()
     assert f"PORT = {PORT}\n" in text
     alone = tmp_path / "receiver.py"
     alone.write_text(text.replace(f"PORT = {PORT}\n", f"PORT = {port}\n"))

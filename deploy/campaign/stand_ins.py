@@ -1,7 +1,7 @@
 """What a cluster needs from outside, on this machine: S3, Git, and a word from Docker Hub.
 
-`python -m tests.cluster.stand_ins --address ADDRESS --registry URL --image IMAGE -- COMMAND` runs a
-command with all of it, and tells it about it by environment variables: those of the campaign
+`python -m deploy.campaign.stand_ins --address ADDRESS --registry URL --image IMAGE -- COMMAND` runs
+a command with all of it, and tells it about it by environment variables: those of the campaign
 (`GIT_URL`, `S3_ENDPOINT`, `IMAGE`) and those by which Git and Bodywork find and trust the rest. The
 repository holds the working tree as it is. Pods reach all of it at the address.
 """
@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.cluster.hub_stand_in import DOCKER_HUB, Registry, https_server
-from tests.cluster.tunnel_proxy import tunnel_proxy
-from tests.support.git_repositories import commit_working_tree, git
-from tests.support.local_servers import s3_server
+from moto.server import ThreadedMotoServer
+
+from deploy.campaign.git_repositories import commit_working_tree, git
+from deploy.campaign.hub_stand_in import DOCKER_HUB, Registry, https_server
+from deploy.campaign.tunnel_proxy import tunnel_proxy
 
 REPOSITORY = "time-to-dispatch.git"
 CREDENTIALS = {
@@ -30,7 +31,7 @@ CREDENTIALS = {
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command beside the stand-ins, and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.stand_ins")
+    parser = argparse.ArgumentParser(prog="python -m deploy.campaign.stand_ins")
     parser.add_argument("--address", required=True, help="of this machine, as pods reach it")
     parser.add_argument("--registry", required=True, help="URL of the registry of the images")
     parser.add_argument("--image", required=True, help="user/name:tag")
@@ -56,10 +57,12 @@ def stand_ins(address: str, registry: str) -> Iterator[Mapping[str, str]]:
         server = https_server(address, certificate, published, Registry(registry))
         https = stack.enter_context(server)
         proxy = stack.enter_context(tunnel_proxy(address, {DOCKER_HUB: (address, https)}))
-        s3 = stack.enter_context(s3_server(address))
+        s3 = ThreadedMotoServer(address, port=0, verbose=False)
+        s3.start()
+        stack.callback(s3.stop)
         yield {
             **CREDENTIALS,
-            "S3_ENDPOINT": s3,
+            "S3_ENDPOINT": "http://{}:{}".format(*s3.get_host_and_port()),
             "GIT_URL": f"https://{address}:{https}/{REPOSITORY}",
             "GIT_SSL_CAINFO": str(certificate),
             "REQUESTS_CA_BUNDLE": str(certificate),

@@ -7,6 +7,6 @@ cd "$(dirname "$0")/../.."
 registry=$1
 
 docker build --quiet --build-arg IMAGE="$IMAGE" --tag "$registry/$IMAGE" \
-    --file tests/cluster/trusting.Dockerfile "$(dirname "$GIT_SSL_CAINFO")"
+    --file deploy/campaign/trusting.Dockerfile "$(dirname "$GIT_SSL_CAINFO")"
 docker push --quiet "$registry/$IMAGE"
 make test-cluster

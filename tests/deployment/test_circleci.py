@@ -1,0 +1,191 @@
+"""CircleCI: what a change runs, from where things are deployed, and one at a time."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.helpers import ROOT
+
+SETUP = yaml.safe_load((ROOT / ".circleci" / "config.yml").read_text())
+TEXT = (ROOT / ".circleci" / "continue_config.yml").read_text()
+CONFIG = yaml.safe_load(TEXT)
+PARAMETERS = "pipeline.parameters."
+MASTER = 'pipeline.git.branch == "master"'
+VERSION_TAGS = {"branches": {"ignore": "/.*/"}, "tags": {"only": r"/v\d+\.\d+\.\d+/"}}
+
+
+def jobs_of(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the settings of a workflow's jobs, by the names that they have there."""
+    entries = [
+        (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+        for entry in workflow["jobs"]
+    ]
+    return {settings.get("name", job): settings for job, settings in entries}
+
+
+SETUP_JOBS = jobs_of(SETUP["workflows"]["find-what-changed"])
+RULES = [line.split() for line in SETUP_JOBS["compare-with-master"]["mapping"].splitlines()]
+WORKFLOWS = {name: jobs_of(workflow) for name, workflow in CONFIG["workflows"].items()}
+CODE = WORKFLOWS["code"]
+SECRET_JOBS = [
+    (workflow, name)
+    for workflow, jobs in WORKFLOWS.items()
+    for name in jobs
+    if jobs[name].get("context")
+]
+
+
+def matching(pattern: str, paths: Iterable[str]) -> set[str]:
+    """Return the paths that a pattern of the mapping takes, as the orb's Bash takes them."""
+    script = 'while read -r path; do [[ "$path" =~ ^$0$ ]] && echo "$path"; done; true'
+    command = ["bash", "-c", script, pattern]
+    text = "".join(f"{path}\n" for path in paths)
+    return set(
+        subprocess.run(
+            command, input=text, check=True, capture_output=True, text=True
+        ).stdout.splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("docs/how-to/refused_weeks.md", {"documents"}),
+        ("docs/flow.svg", {"documents"}),
+        ("README.md", {"documents"}),
+        ("benchmarks/README.md", {"documents"}),
+        ("notebooks/time_to_dispatch_model.ipynb", {"notebook"}),
+        ("pipeline/train_model.py", {"code"}),
+        ("deploy/base/cronjob.yaml", {"code"}),
+        ("tests/documents/test_demo.py", {"code"}),
+        (".circleci/config.yml", {"code"}),
+        (".ci/run", {"code"}),
+        ("mkdocs.yml", {"code"}),
+        ("bodywork.yaml", {"code"}),
+        ("Dockerfile", {"code"}),
+        ("VERSION", {"code", "version"}),
+    ],
+)
+def test_a_changed_path_belongs_to_its_part(path: str, parameters: set[str]) -> None:
+    found = {name: value for paths, name, value in RULES if matching(paths, [path])}
+
+    assert found == dict.fromkeys(parameters, "true")
+
+
+def test_every_path_of_the_repository_belongs_to_a_part() -> None:
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")
+    paths = {path for path in listed if (ROOT / path).is_file()}
+
+    assert paths - set().union(*(matching(pattern, paths) for pattern, _, _ in RULES)) == set()
+    # The orb searches without lookahead, and replaces variables.
+    assert [pattern for pattern, _, _ in RULES if "(?" in pattern or "$" in pattern] == []
+
+
+def test_a_part_that_changed_runs_its_workflow() -> None:
+    conditions = {name: workflow["when"] for name, workflow in CONFIG["workflows"].items()}
+
+    assert conditions == {
+        "documents": f"{PARAMETERS}documents and not {PARAMETERS}code",
+        "notebook": f"{PARAMETERS}notebook and not {PARAMETERS}code",
+        "code": f"{PARAMETERS}code",
+        "version-tag": f"{PARAMETERS}version-tag",
+    }
+    assert list(WORKFLOWS["documents"]) + list(WORKFLOWS["notebook"]) == [
+        "build-docs",
+        "run-notebook",
+    ]
+    assert {name for jobs in WORKFLOWS.values() for name in jobs} == set(CONFIG["jobs"])
+
+
+def test_a_branch_is_compared_with_master_and_a_version_tag_is_not() -> None:
+    compare, tag = SETUP_JOBS["compare-with-master"], SETUP_JOBS["publish-a-version-tag"]
+    second_half = ".circleci/continue_config.yml"
+
+    assert compare["config-path"] == tag["configuration_path"] == second_half
+    assert (SETUP["setup"], compare["base-revision"]) == (True, "master")
+    # Without a filter, a job runs for all branches and for no tags.
+    assert "filters" not in compare
+    assert (tag["filters"], json.loads(tag["parameters"])) == (VERSION_TAGS, {"version-tag": True})
+
+
+def test_every_parameter_is_declared_set_and_used() -> None:
+    declared = set(CONFIG["parameters"])
+
+    assert declared == set(re.findall(r"pipeline\.parameters\.([\w-]+)", TEXT))
+    # An app is named where its parameter is declared, by whoever has one.
+    assert declared == {name for _, name, _ in RULES} | {"version-tag", "app-name"}
+    assert {one["default"] for one in CONFIG["parameters"].values()} == {False, ""}
+
+
+def test_only_master_is_deployed() -> None:
+    filters = {name: job["filters"] for name, job in CODE.items() if "filters" in job}
+
+    assert filters == {
+        "build-and-push-image": MASTER,
+        "trigger-bodywork-deployment": MASTER,
+        "publish-package": f"{MASTER} and {PARAMETERS}version",
+        "deploy-app": f'{MASTER} and {PARAMETERS}app-name != ""',
+    }
+
+
+def test_a_version_tag_is_tested_and_published_and_nothing_else() -> None:
+    jobs = WORKFLOWS["version-tag"]
+
+    assert list(jobs) == ["run-static-code-analysis", "run-tests", "publish-package"]
+    assert [job["filters"] for job in jobs.values()] == [VERSION_TAGS] * 3
+
+
+@pytest.mark.parametrize(("workflow", "name"), SECRET_JOBS)
+def test_what_has_secrets_comes_after_the_tests(workflow: str, name: str) -> None:
+    jobs, order = WORKFLOWS[workflow], [name]
+    while required := jobs[order[-1]].get("requires", []):
+        order += required
+
+    assert order[-2:] == ["run-tests", "run-static-code-analysis"]
+
+
+def test_what_has_secrets_runs_one_at_a_time() -> None:
+    groups = {(name, WORKFLOWS[workflow][name]["serial-group"]) for workflow, name in SECRET_JOBS}
+
+    assert len(groups) == len(dict(groups)) == len({group for _, group in groups}) == 4
+
+
+@pytest.mark.parametrize("name", CONFIG["jobs"])
+def test_a_job_finds_its_variables_in_its_context(name: str) -> None:
+    table: dict[str | None, set[str]] = {None: {"CIRCLE_SHA1", "CIRCLE_TAG", "IMAGE_NAME"}}
+    for context, variable in re.findall(r"^# \| ([a-z-]*) +\| ([A-Z_]+) ", TEXT, re.MULTILINE):
+        table.setdefault(context or list(table)[-1], set()).add(variable)
+    contexts = {jobs[name].get("context") for jobs in WORKFLOWS.values() if name in jobs}
+    used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", yaml.dump(CONFIG["jobs"][name]["steps"])))
+
+    (context,) = contexts
+    assert used <= table[None] | table[context]
+
+
+def test_a_deployment_ends_with_the_smoke_test_of_its_own_commit_and_image() -> None:
+    def commands_of(name: str) -> list[str]:
+        return [step["run"] for step in CONFIG["jobs"][name]["steps"] if "run" in step]
+
+    *_, deploy, smoke = commands_of("trigger-bodywork-deployment")
+    commit = "${CIRCLE_SHA1:0:7}"
+
+    assert CODE["trigger-bodywork-deployment"]["requires"] == ["build-and-push-image"]
+    assert f'IMAGE="$IMAGE_NAME:{commit}"' in commands_of("build-and-push-image")[0]
+    assert f'BRANCH=master IMAGE="$IMAGE_NAME:{commit}"' in deploy
+    assert smoke.endswith(f'COMMIT="{commit}"')
+
+
+def test_nothing_of_circleci_is_of_an_unknown_version() -> None:
+    images = [image["image"] for one in CONFIG["executors"].values() for image in one["docker"]]
+    orbs = [*SETUP["orbs"].values(), *CONFIG["orbs"].values()]
+
+    assert [
+        name for name in images + orbs if not re.search(r"[\w/-]+[@:]\d+\.\d+\.\d+$", name)
+    ] == []
+    assert {job["executor"] for job in CONFIG["jobs"].values()} == set(CONFIG["executors"])
