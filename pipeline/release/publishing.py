@@ -80,7 +80,7 @@ def check_agreement(
         model: what the artifact was made from.
         metadata: what the artifact says of itself.
         content: the artifact.
-        orders: `product_code` and `orders_placed` of rows on which the two must agree to 1e-4 h,
+        orders: the features of rows on which the two must agree to 1e-4 h,
             or to 2e-6 of the estimate if that is more.
 
     Raises:

@@ -15,7 +15,7 @@ from pipeline.model.order import FEATURES, PRODUCT
 from pipeline.orders.splits import every_nth, split_orders
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
 from pipeline.training.intervals import calibrate_interval
-from pipeline.training.selection import CANDIDATES, OutOfSample, choose_candidate
+from pipeline.training.selection import CANDIDATES, Candidate, OutOfSample, choose_candidate
 
 MAX_NOISE_ROWS = 500_000
 """As many are enough to measure the noise of thousands of products, and to calibrate on."""
@@ -73,18 +73,21 @@ class TrainedModel:
         return pd.concat([test.astype({PRODUCT: object}), self.grid.points()])
 
 
-def train_on(orders: pd.DataFrame, interval_level: float) -> TrainedModel:
+def train_on(
+    orders: pd.DataFrame, interval_level: float, candidates: tuple[Candidate, ...] = CANDIDATES
+) -> TrainedModel:
     """Choose a candidate, judge it on rows that it has not seen, and fit it on all rows.
 
     Args:
         orders: the valid rows of a week.
         interval_level: share of orders that the prediction intervals should hold.
+        candidates: the kinds of model to choose from, from the simplest to the most flexible.
 
     Raises:
         DatasetError: no product has enough rows to be judged on.
     """
     split = split_orders(orders)
-    choice = choose_candidate(split.train, CANDIDATES)
+    choice = choose_candidate(split.train, candidates)
     judged = choice.candidate.fit(split.train)
     test = OutOfSample(split.test, judged.predict(split.test[FEATURES]))
     regressor = choice.candidate.fit(orders)

@@ -25,8 +25,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         name: in words.
-        regressor: a scikit-learn estimator, not fitted, that takes the columns `product_code`
-            and `orders_placed`.
+        regressor: a scikit-learn estimator, not fitted, that takes the columns `FEATURES`.
     """
 
     name: str
@@ -43,7 +42,7 @@ CANDIDATES = (
     Candidate("line per product", PerProductCurve(segments=1)),
     Candidate("curve per product", PerProductCurve(segments=8)),
 )
-"""What is tried, from the simplest to the most flexible. A new candidate is a new entry here."""
+"""From the simplest to the most flexible. A new candidate is a new entry here."""
 
 
 class OutOfSample(NamedTuple):
