@@ -1,6 +1,6 @@
-"""What a model answers to orders, as the bytes of JSON, and the memory of its last answers.
+"""The answers of a model to orders, as JSON, and a cache of the last ones.
 
-Both ways through the service, the short one and FastAPI's, answer with these bytes.
+The fast path and FastAPI's routes answer with these bytes.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
 from pipeline.api.schemas import (
@@ -17,11 +17,12 @@ from pipeline.api.schemas import (
     TimeToDispatchRequest,
 )
 from pipeline.model.arrays import Floats
-from pipeline.model.order import FEATURES, OrderKey
+from pipeline.model.order import FEATURES, PRODUCT, BaseOrder, Order, OrderKey, key_of
 from pipeline.model.reader import DispatchModel
 
 DECIMALS = 2
-CHECK_REQUEST = TimeToDispatchRequest.__pydantic_validator__.validate_json
+CHECK_V0_1 = TypeAdapter(TimeToDispatchRequest).validator.validate_json
+CHECK_V0_2 = TypeAdapter(Order).validator.validate_json
 
 
 class OrderAnswer(NamedTuple):
@@ -53,7 +54,7 @@ class ModelAnswers:
     """
 
     def __init__(self, model: DispatchModel, cached_answers: int) -> None:
-        """Prepare for questions; nothing is computed yet.
+        """Prepare for requests; nothing is computed yet.
 
         Args:
             model: what to ask.
@@ -73,9 +74,11 @@ class ModelAnswers:
         found = {key: remembered[key] for key in keys if key in remembered}
         unknown = [key for key in dict.fromkeys(keys) if key not in found]
         if unknown:
+            orders = _columns(unknown)
+            estimates = zip(unknown, orders[PRODUCT], _predict(self.model, orders))
             new = {
-                key: OrderAnswer(to_json(estimate), key[0], estimate["extrapolated"])
-                for key, estimate in zip(unknown, _predict(self.model, unknown))
+                key: OrderAnswer(to_json(estimate), product_code, estimate["extrapolated"])
+                for key, product_code, estimate in estimates
             }
             if len(remembered) + len(new) > self._most_estimates:
                 remembered.clear()
@@ -92,12 +95,11 @@ def answer_body(model: DispatchModel, body: bytes, with_interval: bool) -> Order
         ValidationError: the body is not an order.
         UnknownProduct: the model does not know the product.
     """
-    return answer_order(model, CHECK_REQUEST(body), with_interval)
+    order = CHECK_V0_2(body) if with_interval else CHECK_V0_1(body)
+    return answer_order(model, order, with_interval)
 
 
-def answer_order(
-    model: DispatchModel, order: TimeToDispatchRequest, with_interval: bool
-) -> OrderAnswer:
+def answer_order(model: DispatchModel, order: BaseOrder, with_interval: bool) -> OrderAnswer:
     """Return the answer to an order, in the form of v0.2 or else of v0.1.
 
     Raises:
@@ -106,7 +108,7 @@ def answer_order(
     product_code = order.product_code
     if product_code not in model.products:
         raise UnknownProduct(product_code)
-    (estimate,) = _predict(model, [order.key()])
+    (estimate,) = _predict(model, _columns([key_of(dict(order))]))
     answer: BaseModel
     if with_interval:
         answer = TimeToDispatchAnswerWithInterval(**estimate, model_version=model.version)
@@ -116,9 +118,14 @@ def answer_order(
     return OrderAnswer(to_json(answer), product_code, estimate["extrapolated"])
 
 
-def _predict(model: DispatchModel, keys: Sequence[OrderKey]) -> list[dict[str, Any]]:
-    """Return like `OrderEstimate` what a model says to orders of products that it knows."""
-    predicted = model.predict(dict(zip(FEATURES, zip(*keys))))
+def _columns(keys: Sequence[OrderKey]) -> dict[str, tuple[Any, ...]]:
+    """Return the fields of one or more orders as columns."""
+    return dict(zip(FEATURES, zip(*keys)))
+
+
+def _predict(model: DispatchModel, orders: dict[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """Return the fields of an `OrderEstimate` for each order, of products in the model."""
+    predicted = model.predict(orders)
     level = model.metadata.interval.level
     columns = [rounded(column) for column in predicted[:3]]
     return [

@@ -1,4 +1,4 @@
-"""What a model answers to many orders at once, as the bytes of JSON.
+"""The answers of a model to many orders at once, as JSON.
 
 A batch is worked on in slices, and other requests get their turns between two of them.
 """
@@ -14,8 +14,7 @@ from pydantic_core import to_json
 from pipeline.api.answers import ModelAnswers
 from pipeline.api.errors import PydanticFault, faults_of, unknown_product
 from pipeline.api.metrics import ServiceMetrics
-from pipeline.api.schemas import TimeToDispatchRequest
-from pipeline.model.order import key_of
+from pipeline.model.order import PRODUCT, REQUIRED, Order, key_of
 from pipeline.model.reader import DispatchModel
 
 SLICE_ORDERS = 250
@@ -24,9 +23,9 @@ SLICE_ORDERS = 250
 NO_ORDER = {
     "type": "dict_type",
     "loc": (),
-    "msg": "An order should be an object with product_code and orders_placed",
+    "msg": f"An order should be an object with {' and '.join(REQUIRED)}",
 }
-CHECK_ORDERS = TypeAdapter(list[TimeToDispatchRequest]).validator.validate_python
+CHECK_ORDERS = TypeAdapter(list[Order]).validator.validate_python
 
 
 async def answer_batch(
@@ -36,7 +35,7 @@ async def answer_batch(
 
     Args:
         answers: of the model to ask.
-        orders: what came as JSON: objects like `TimeToDispatchRequest`, or anything else.
+        orders: what came as JSON: objects like `Order`, or anything else.
         metrics: count what was estimated and what was refused.
     """
     parts: list[bytes] = []
@@ -75,9 +74,9 @@ def _faults(model: DispatchModel, orders: Sequence[Any]) -> dict[int, list[Pydan
             faults.setdefault(int(position), []).append(told)
     known = model.products
     for position, order in enumerate(orders):
-        if position not in faults and order["product_code"] not in known:
+        if position not in faults and order[PRODUCT] not in known:
             codes = model.metadata.catalogue.product_code
-            faults[position] = [unknown_product(order["product_code"], codes)]
+            faults[position] = [unknown_product(order[PRODUCT], codes)]
     return faults
 
 

@@ -1,4 +1,4 @@
-"""How the service says no: FastAPI's form of errors in v0.1, problem documents in v0.2.
+"""The errors that the service answers: FastAPI's form in v0.1, problem documents in v0.2.
 
 Every mistake of a client is a 4xx with a JSON body; none of them may become a 500.
 """
@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from pipeline.api.schemas import Fault, Problem
+from pipeline.model.order import PRODUCT
 from pipeline.stages.errors import PipelineError
 from pipeline.stages.wording import first_few
 
@@ -32,9 +33,9 @@ NOT_SENT_AS_JSON = {
     "msg": "The body should be JSON, sent with the header Content-Type: application/json",
 }
 
-FAULT_OF_OURS = (
-    "The service failed in a way that nobody foresaw. Its log says more beside the X-Request-ID of "
-    "this answer. Please report this."
+UNEXPECTED_ERROR = (
+    "Unexpected error. The service's log has the details under the X-Request-ID of this answer. "
+    "Please report this."
 )
 
 PydanticFault = Mapping[str, Any]
@@ -44,7 +45,7 @@ PydanticFault = Mapping[str, Any]
 def unknown_product(code: str, known: Sequence[str]) -> PydanticFault:
     """Return the fault of asking for a product that was not in the model's dataset.
 
-    Its place, `product_code`, is relative to the order.
+    Its place is relative to the order.
 
     Args:
         code: what was asked for.
@@ -53,7 +54,7 @@ def unknown_product(code: str, known: Sequence[str]) -> PydanticFault:
     shown = first_few(known)
     return {
         "type": "unknown_product",
-        "loc": ("product_code",),
+        "loc": (PRODUCT,),
         "msg": f"This product is not among the {len(known):,} that the model knows: {shown}",
         "input": code,
     }
@@ -93,12 +94,19 @@ def error_response(
     return _json_response(content, status, PROBLEM_MEDIA_TYPE, headers)
 
 
+def route_path(scope: Scope) -> str:
+    """Return the path of a request without the prefix that a proxy may have put before it."""
+    path: str = scope["path"]
+    rest = path.removeprefix(scope.get("root_path", ""))
+    return rest if not rest or rest.startswith("/") else path
+
+
 def install_error_handlers(app: FastAPI) -> None:
-    """Make every mistake of a client a 4xx with a JSON body, a missing model a 503, ours a 500."""
+    """Answer invalid requests with 4xx, a missing model with 503, unexpected errors with 500."""
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(PipelineError, _answer_no_model)
-    app.add_exception_handler(Exception, _answer_fault_of_ours)
+    app.add_exception_handler(Exception, _answer_unexpected_error)
 
 
 async def _answer_invalid_request(request: Request, error: Exception) -> Response:
@@ -111,7 +119,7 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
     faults = [NOT_SENT_AS_JSON] if isinstance(error.body, bytes) else error.errors()
     for fault in faults:
         request.app.state.service.metrics.count_refusal(fault["type"])
-    path = get_route_path(request.scope)
+    path = route_path(request.scope)
     if not path.startswith(PROBLEM_PREFIX):
         details = [_printable(fault) for fault in faults]
         return _json_response({"detail": details}, 422, "application/json")
@@ -124,17 +132,17 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.BAD_REQUEST:
         request.app.state.service.metrics.count_refusal("unreadable")
-    path = get_route_path(request.scope)
+    path = route_path(request.scope)
     return error_response(path, error.status_code, error.detail, error.headers)
 
 
 async def _answer_no_model(request: Request, error: Exception) -> Response:
-    return error_response(get_route_path(request.scope), 503, str(error))
+    return error_response(route_path(request.scope), 503, str(error))
 
 
-async def _answer_fault_of_ours(request: Request, error: Exception) -> Response:
+async def _answer_unexpected_error(request: Request, error: Exception) -> Response:
     """Answer 500; the error is raised again after that, and whoever catches it logs it."""
-    return error_response(get_route_path(request.scope), 500, FAULT_OF_OURS)
+    return error_response(route_path(request.scope), 500, UNEXPECTED_ERROR)
 
 
 def _json_response(

@@ -1,4 +1,4 @@
-"""Who may ask: the check of API keys."""
+"""The check of API keys."""
 
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
@@ -17,7 +17,7 @@ class KeyRing:
     """The keys that are accepted; several, so that they can be changed one client at a time."""
 
     def __init__(self, keys: Collection[str]) -> None:
-        """Take the keys; without any, everybody may ask."""
+        """Take the keys; without any, no key is asked for."""
         self._digests = [_digest(key.encode()) for key in keys]
 
     def accepts(self, headers: Mapping[bytes, bytes]) -> bool:

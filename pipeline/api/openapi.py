@@ -11,8 +11,9 @@ from fastapi import FastAPI
 
 from pipeline.api.errors import PROBLEM_MEDIA_TYPE, PROBLEM_PREFIX
 from pipeline.api.keys import KEY_HEADER, OPEN_PATHS
-from pipeline.api.schemas import ErrorAnswer, Problem
+from pipeline.api.schemas import ErrorAnswer, Problem, TimeToDispatchRequest
 from pipeline.api.service import DispatchService
+from pipeline.model.order import PRODUCT, Order
 
 API_VERSION = "0.2"
 """The newest version that is served; the older ones stay."""
@@ -21,7 +22,7 @@ OVERLOADED = "No model can be loaded, or there are too many requests at once."
 ERRORS_OF_BODIES = {400: "The body cannot be read.", 413: "The body is too long."}
 TOO_SLOW = "The request took too long to arrive. There is no body, and the connection is closed."
 NO_KEY = "The API key is missing or wrong."
-INVALID = "Something in the request is not valid."
+INVALID = "The request is not valid."
 SCHEMAS = "#/components/schemas/"
 
 
@@ -51,10 +52,11 @@ class DescribedAPI(FastAPI):
             described = model.model_json_schema(ref_template=SCHEMAS + "{model}")
             components["schemas"] |= described.pop("$defs", {}) | {model.__name__: described}
         codes = service.answers().model.metadata.catalogue.product_code
-        request = components["schemas"]["TimeToDispatchRequest"]
-        request["properties"]["product_code"] |= {"enum": codes, "examples": codes[:1]}
+        for request in (TimeToDispatchRequest, Order):
+            properties = components["schemas"][request.__name__]["properties"]
+            properties[PRODUCT] |= {"enum": codes, "examples": codes[:1]}
         filters = schema["paths"]["/api/v0.2/products"]["get"]["parameters"]
-        filters[0]["schema"] = {"$ref": f"{SCHEMAS}TimeToDispatchRequest/properties/product_code"}
+        filters[0]["schema"] = {"$ref": f"{SCHEMAS}{Order.__name__}/properties/{PRODUCT}"}
         needs_key = bool(service.settings.api_keys)
         if needs_key:
             key = {"type": "apiKey", "in": "header", "name": KEY_HEADER}

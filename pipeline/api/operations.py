@@ -31,7 +31,7 @@ router = APIRouter()
 
 @router.get("/api/v0.1/model", tags=["model"])
 async def model(service: Service) -> ModelAnswer:
-    """Tell which model is served, and where it comes from."""
+    """Return the version and the metadata of the model that is served."""
     served = service.answers().model
     return ModelAnswer(model_version=served.version, lineage=served.metadata)
 
@@ -41,9 +41,11 @@ async def products(
     service: Service,
     product_code: Annotated[str | None, Query(description="only this product")] = None,
     after: Annotated[str, Query(description="only products after this code")] = "",
-    limit: Annotated[int, Query(ge=1, le=MAX_PRODUCTS_ON_PAGE, description="at most so many")] = 20,
+    limit: Annotated[
+        int, Query(ge=1, le=MAX_PRODUCTS_ON_PAGE, description="most products on a page")
+    ] = 20,
 ) -> ProductsAnswer:
-    """List the products that the model knows by code, each with its range and its curve."""
+    """List the products that the model knows by code, with their ranges and their curves."""
     served = service.answers().model
     codes = served.metadata.catalogue.product_code
     if product_code is None:
@@ -66,7 +68,7 @@ async def products(
 
 @router.get("/report", response_class=HTMLResponse, responses={404: NO_REPORT}, tags=["model"])
 async def report(service: Service) -> HTMLResponse:
-    """Show the report on the training of the model that is served."""
+    """Return the report on the training of the model that is served, as a page."""
     version = service.answers().model.version
     try:
         page = await asyncio.to_thread(service.store.read, f"{REPORTS}/{version}.html")
@@ -77,13 +79,13 @@ async def report(service: Service) -> HTMLResponse:
 
 @router.get("/healthz", tags=["operations"])
 async def healthz() -> LivenessAnswer:
-    """Tell that the process is alive, and which commit of the code it runs."""
+    """Tell that the process is alive, and the commit of its code."""
     return LivenessAnswer(status="ok", git_commit=git_commit())
 
 
 @router.get("/readyz", responses={503: {"model": HealthAnswer}}, tags=["operations"])
 async def readyz(service: Service, response: Response) -> HealthAnswer:
-    """Tell whether the service can predict, and means to go on doing so."""
+    """Tell whether the service is ready: it has a model and is not about to stop."""
     if service.has_model and not service.is_draining:
         return HealthAnswer(status="ready")
     response.status_code = 503
@@ -92,5 +94,5 @@ async def readyz(service: Service, response: Response) -> HealthAnswer:
 
 @router.get("/metrics", response_class=PlainTextResponse, tags=["operations"])
 async def metrics(service: Service) -> Response:
-    """Tell Prometheus what there is to count."""
+    """Return the metrics in the text format of Prometheus."""
     return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

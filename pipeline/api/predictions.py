@@ -16,6 +16,7 @@ from pipeline.api.schemas import (
     TimeToDispatchRequest,
 )
 from pipeline.api.service import DispatchService
+from pipeline.model.order import BaseOrder, Order
 
 ESTIMATE = "/api/v0.1/time_to_dispatch"
 ESTIMATE_WITH_INTERVAL = "/api/v0.2/time_to_dispatch"
@@ -35,32 +36,28 @@ Service = Annotated[DispatchService, Depends(service_of)]
 
 @router.post(ESTIMATE, response_model=TimeToDispatchAnswer)
 async def time_to_dispatch(order: TimeToDispatchRequest, service: Service) -> Response:
-    """Estimate how many hours an order will take to be dispatched."""
+    """Estimate the hours to dispatch of an order."""
     return _answer(service, order, with_interval=False)
 
 
 @router.post(ESTIMATE_WITH_INTERVAL, response_model=TimeToDispatchAnswerWithInterval)
-async def time_to_dispatch_with_interval(
-    order: TimeToDispatchRequest, service: Service
-) -> Response:
-    """Estimate how many hours an order will take to be dispatched, and how far off that may be."""
+async def time_to_dispatch_with_interval(order: Order, service: Service) -> Response:
+    """Estimate the hours to dispatch of an order, with a prediction interval."""
     return _answer(service, order, with_interval=True)
 
 
 @router.post(ESTIMATE_BATCH, response_model=BatchAnswer)
 async def time_to_dispatch_of_batch(batch: OrderBatch, service: Service) -> Response:
-    """Estimate the hours of 1 to 10,000 orders.
+    """Estimate the hours to dispatch of 1 to 10,000 orders.
 
-    The answers come in the order of the orders. A bad order gets its errors in its place, and the
-    others get their estimates.
+    The answers come in the sequence of the orders. An order that is not valid gets its errors in
+    its place, and the others get their estimates.
     """
     content = await answer_batch(service.answers(), batch.orders, service.metrics)
     return Response(content, media_type="application/json")
 
 
-def _answer(
-    service: DispatchService, order: TimeToDispatchRequest, with_interval: bool
-) -> Response:
+def _answer(service: DispatchService, order: BaseOrder, with_interval: bool) -> Response:
     """Return the answer to one order.
 
     Raises:

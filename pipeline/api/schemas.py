@@ -1,7 +1,7 @@
 """What the service is asked and what it answers, as JSON: the schemas of both API versions.
 
-v0.1 is frozen: its answer to a prediction has exactly two keys, for ever. v0.2 takes the same
-request, adds how far off the estimate may be, and takes many orders at once.
+v0.1 is frozen: a request for a prediction has exactly two fields, and the answer two keys. v0.2
+takes an `Order` with all its fields, adds a prediction interval, and takes many orders at once.
 """
 
 from typing import Any
@@ -9,77 +9,77 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from pipeline.model.metadata import ModelMetadata
-from pipeline.model.order import Order
+from pipeline.model.order import EXAMPLE, ORDERS, PRODUCT, BaseOrder
 
 MAX_ORDERS_IN_BATCH = 10_000
 
 
-class TimeToDispatchRequest(Order):
-    """One order that a customer thinks about."""
+class TimeToDispatchRequest(BaseOrder):
+    """An order to estimate, in v0.1."""
 
 
 class TimeToDispatchAnswer(BaseModel):
-    """How long the order will take, and who says so."""
+    """The estimated hours to dispatch of an order, and the model version."""
 
     est_hours_to_dispatch: float = Field(
-        description="hours until dispatch, to two decimals", examples=[8.28]
+        description="estimated hours to dispatch, to two decimals", examples=[8.28]
     )
-    model_version: str = Field(description="name of the model's artifact")
+    model_version: str = Field(description="model version: the name of the model's artifact")
 
 
 class DispatchInterval(BaseModel):
-    """Between which hours the order is likely to be dispatched."""
+    """The prediction interval of an estimate."""
 
     level: float = Field(
-        description="share of orders that are dispatched within such an interval", examples=[0.9]
+        description="share of orders that are dispatched within their interval", examples=[0.9]
     )
     lower_hours: float = Field(description="lower bound in hours, to two decimals", examples=[6.95])
     upper_hours: float = Field(description="upper bound in hours, to two decimals", examples=[9.61])
 
 
 class OrderEstimate(BaseModel):
-    """How long an order will take, and how sure that is."""
+    """The estimated hours to dispatch of an order, with a prediction interval."""
 
     est_hours_to_dispatch: float = Field(
-        description="hours until dispatch, to two decimals", examples=[8.28]
+        description="estimated hours to dispatch, to two decimals", examples=[8.28]
     )
     interval: DispatchInterval
     extrapolated: bool = Field(
-        description="whether the model saw only higher or only lower orders_placed of this product",
+        description=f"whether {ORDERS} is outside the range that the model saw of this product",
         examples=[False],
     )
 
 
 class TimeToDispatchAnswerWithInterval(OrderEstimate):
-    """How long the order will take, how sure that is, and who says so."""
+    """The estimate for an order, with a prediction interval, and the model version."""
 
-    model_version: str = Field(description="name of the model's artifact")
+    model_version: str = Field(description="model version: the name of the model's artifact")
 
 
 class OrderBatch(BaseModel):
     """Many orders at once.
 
-    A bad order is reported in its place, so that it does not cost the others their answers;
-    that is why the schema says so little of them.
+    Each order is checked on its own: one that is not valid gets its errors in its place, and the
+    others get their estimates. So this schema accepts anything in the list.
     """
 
     orders: list[Any] = Field(
         min_length=1,
         max_length=MAX_ORDERS_IN_BATCH,
         description="objects like the body of a single prediction",
-        examples=[[{"product_code": "SKU001", "orders_placed": 112}]],
+        examples=[[EXAMPLE]],
     )
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with a request."""
+    """One error in the input."""
 
-    type: str = Field(description="a word for programs", examples=["unknown_product"])
-    detail: str = Field(description="a sentence for people")
+    type: str = Field(description="kind of error, for programs", examples=["unknown_product"])
+    detail: str = Field(description="the error in words, for people")
     pointer: str | None = Field(
         default=None,
         description="JSON Pointer to what is wrong in the body, as a URI fragment",
-        examples=["#/product_code"],
+        examples=[f"#/{PRODUCT}"],
     )
     parameter: str | None = Field(
         default=None, description="name of the parameter in the URL that is wrong"
@@ -87,7 +87,7 @@ class Fault(BaseModel):
 
 
 class OrderRefusal(BaseModel):
-    """What is wrong with one order of a batch."""
+    """The errors of an order of a batch that is not valid."""
 
     errors: list[Fault]
 
@@ -95,9 +95,9 @@ class OrderRefusal(BaseModel):
 class BatchAnswer(BaseModel):
     """The answers to the orders of a batch, in the same order."""
 
-    model_version: str = Field(description="name of the model's artifact")
+    model_version: str = Field(description="model version: the name of the model's artifact")
     predictions: list[OrderEstimate | OrderRefusal] = Field(
-        description="one for each order: an estimate, or what is wrong with the order"
+        description="for each order its estimate or its errors"
     )
 
 
@@ -134,12 +134,12 @@ class ProductsAnswer(BaseModel):
     interval_level: float = Field(description="share of orders within the bounds of the curves")
     products: list[ProductAnswer]
     next_after: str | None = Field(
-        description="ask again with this as `after` for the products that follow; null at the end"
+        description="the value of `after` that gives the next page; null on the last page"
     )
 
 
 class LivenessAnswer(BaseModel):
-    """State of the process, and the code that it runs."""
+    """The state of the process, and the commit of its code."""
 
     status: str = Field(examples=["ok"])
     git_commit: str | None = Field(
@@ -148,24 +148,24 @@ class LivenessAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    """State of the service."""
+    """The state of the service."""
 
     status: str = Field(examples=["ready"])
 
 
 class ErrorAnswer(BaseModel):
-    """What is wrong with a request as a whole, in v0.1."""
+    """An error of v0.1 that concerns the request as a whole."""
 
     detail: str
 
 
 class Problem(BaseModel):
-    """What is wrong with a request, in v0.2: a problem document of RFC 9457."""
+    """An error of v0.2: a problem document (RFC 9457)."""
 
     type: str = Field(
-        description="always about:blank, since the status says it", examples=["about:blank"]
+        description="always about:blank: the status tells the kind", examples=["about:blank"]
     )
     title: str = Field(description="the status in words", examples=["Unprocessable Entity"])
     status: int = Field(description="the HTTP status", examples=[422])
     detail: str = Field(description="what is wrong and what to do")
-    errors: list[Fault] = Field(default=[], description="each thing that is wrong with the input")
+    errors: list[Fault] = Field(default=[], description="all errors in the input")

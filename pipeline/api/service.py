@@ -1,4 +1,4 @@
-"""What all requests of one service share: the model that answers them, its store, the metrics."""
+"""What all requests to one service share: its model, its store and its metrics."""
 
 from functools import cached_property
 
@@ -20,7 +20,7 @@ class DispatchService:
     """
 
     def __init__(self, settings: ServeSettings) -> None:
-        """Start without a model, which is loaded at the first question at the latest."""
+        """Start without a model, which is loaded at the first request at the latest."""
         self.settings = settings
         self.metrics = ServiceMetrics()
         self.is_draining = False

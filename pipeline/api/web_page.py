@@ -1,8 +1,10 @@
 """The service's web page, for people who want to see an estimate and which model made it.
 
-It is one static file, and asks the service's own API for all that it shows.
+It is one file, into which the fields of an order are written, and asks the service's own API for
+all else that it shows.
 """
 
+import json
 import re
 from base64 import b64encode
 from hashlib import sha256
@@ -10,8 +12,12 @@ from pathlib import Path
 
 from fastapi import APIRouter, Response
 
-PAGE = Path(__file__).with_name("web_page.html").read_bytes()
+from pipeline.model.order import ORDERS, PRODUCT, Order
 
+_DECLARATION = {"product": PRODUCT, "orders": ORDERS, **Order.model_json_schema()}
+# Within a script element, nothing but JSON's own escapes is read.
+_JSON = json.dumps(_DECLARATION).replace("<", "\\u003c").encode()
+PAGE = Path(__file__).with_name("web_page.html").read_bytes().replace(b"{{ order }}", _JSON)
 
 _SCRIPTS = re.findall(rb"<script>(.*?)</script>", PAGE, re.DOTALL)
 _HASHES = " ".join(f"'sha256-{b64encode(sha256(text).digest()).decode()}'" for text in _SCRIPTS)

@@ -22,7 +22,7 @@ class DispatchCurve(Protocol):
         """Return the estimated hours to dispatch, shape (n_rows,).
 
         Args:
-            X: columns `product_code` and `orders_placed`, shape (n_rows, 2).
+            X: the columns `FEATURES` of orders, shape (n_rows, n_features).
 
         Raises:
             ValueError: a product was not among those fitted.
@@ -59,7 +59,7 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Fit one curve per product.
 
         Args:
-            X: columns `product_code` and `orders_placed`, shape (n_rows, 2).
+            X: the columns `FEATURES` of orders, shape (n_rows, n_features).
             y: hours to dispatch, shape (n_rows,).
         """
         hours = np.asarray(y, dtype=float)

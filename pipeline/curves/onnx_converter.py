@@ -47,10 +47,7 @@ def _convert_curve(scope: Any, operator: Any, container: Any) -> None:
     if len(curve.knots_) > 1:
         rises = graph.look_up(curve.coefficients_[:, 1:], product)
         ramps = _add_ramps(graph, curve.knots_, inputs[ORDERS])
-        weighted = graph.node("Mul", [rises, ramps])
-        last_axis = graph.integers([1])
-        rise = graph.node("ReduceSum", [weighted, last_axis], op_version=13, keepdims=1)
-        hours = graph.node("Add", [hours, rise])
+        hours = graph.node("Add", [hours, graph.sum_of_products(rises, ramps)])
     graph.node("Max", [hours, graph.table(np.zeros(1))], operator.outputs[0].full_name)
 
 
@@ -87,6 +84,12 @@ class _Graph:
     def integers(self, values: list[int]) -> str:
         """Add integer constants and return their name."""
         return self._constants(TensorProto.INT64, np.array(values))
+
+    def sum_of_products(self, left: str, right: str) -> str:
+        """Add the sum of left · right over the columns."""
+        products = self.node("Mul", [left, right])
+        columns = self.integers([1])
+        return self.node("ReduceSum", [products, columns], op_version=13, keepdims=1)
 
     def look_up(self, rows: Floats, product: str) -> str:
         """Add a table with a row for each product, and look the product's row up."""

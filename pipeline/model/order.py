@@ -1,15 +1,17 @@
 """What is known of an order before it is dispatched: the only place where its fields are declared.
 
-The body of a request, the columns of the weekly CSV, the inputs of the artifact and the features of
-the regressors all follow from `Order`. A field with a default is optional everywhere. Serving
-imports this module, so it imports nothing but pydantic.
+The bodies of requests, the columns of the weekly CSV, the features of the regressors, the inputs of
+the artifact and the controls of the web page all follow from `Order`. Further fields are declared
+there; they are numbers, and their default is None: requests, weekly files and artifacts without
+them stay valid. Serving imports this module, so it imports nothing but pydantic.
 """
 
+import sys
 from collections.abc import Mapping
 from math import nan
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 PRODUCT = "product_code"
 ORDERS = "orders_placed"
@@ -22,42 +24,53 @@ MAX_HOURS_TO_DISPATCH = 100_000
 """Hours until an order is dispatched; more than eleven years."""
 
 OrderKey = tuple[Any, ...]
-"""The fields of an order in their order."""
+"""The fields of an order in the order of `FEATURES`: what its answer is remembered by."""
 
 
-class Order(BaseModel):
-    """One order that a customer thinks about."""
+class BaseOrder(BaseModel):
+    """The fields that every order has; v0.1 of the API takes these and no others."""
 
-    product_code: str = Field(description="a product that the model knows", examples=["SKU001"])
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    product_code: str = Field(
+        title="Product", description="a product that the model knows", examples=["SKU001"]
+    )
     orders_placed: float = Field(
-        strict=True,
+        title="Orders placed on the same day",
         ge=0,
         le=MAX_ORDERS_PLACED,
-        allow_inf_nan=False,
         description="orders placed already on the same day; may be a fraction",
         examples=[112],
     )
 
-    def key(self) -> OrderKey:
-        """Return the order in the form in which answers are remembered."""
-        return tuple(getattr(self, name) for name in FEATURES)
+
+class Order(BaseOrder):
+    """An order to estimate."""
 
 
 FEATURES = list(Order.model_fields)
 NUMBERS = [name for name in FEATURES if name != PRODUCT]
-OPTIONAL = [name for name in FEATURES if not Order.model_fields[name].is_required()]
+REQUIRED = [name for name in FEATURES if Order.model_fields[name].is_required()]
+OPTIONAL = [name for name in FEATURES if name not in REQUIRED]
+EXAMPLE = {name: Order.model_json_schema()["properties"][name]["examples"][0] for name in REQUIRED}
 
 
 def limits(name: str) -> tuple[float, float]:
     """Return the smallest and the largest number that a field may hold."""
-    bounds: dict[str, float] = {}
+    bounds = {"ge": -sys.float_info.max, "le": sys.float_info.max}
     for rule in Order.model_fields[name].metadata:
-        bounds |= {end: getattr(rule, end) for end in ("ge", "le") if hasattr(rule, end)}
+        bounds |= {end: getattr(rule, end) for end in bounds if hasattr(rule, end)}
     return bounds["ge"], bounds["le"]
 
 
+def is_whole(name: str) -> bool:
+    """Tell whether a field holds whole numbers only."""
+    annotation = Order.model_fields[name].annotation
+    return int in (annotation, *get_args(annotation))
+
+
 def key_of(order: Mapping[str, Any]) -> OrderKey:
-    """Return the key of an order that came as JSON and is valid."""
+    """Return the key of a valid order; fields that it does not have are None in it."""
     return tuple(order.get(name) for name in FEATURES)
 
 

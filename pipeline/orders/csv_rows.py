@@ -25,6 +25,8 @@ from pipeline.model.order import (
     OPTIONAL,
     ORDERS,
     PRODUCT,
+    REQUIRED,
+    is_whole,
     limits,
 )
 from pipeline.stages.errors import DatasetError
@@ -32,38 +34,44 @@ from pipeline.stages.errors import DatasetError
 __all__ = ["COLUMNS", "HOURS", "ORDERS", "PRODUCT", "REASON", "OrderRows", "read_order_rows"]
 
 COLUMNS = [*FEATURES, HOURS]
-REQUIRED = [name for name in COLUMNS if name not in OPTIONAL]
+REQUIRED_COLUMNS = [*REQUIRED, HOURS]
 REASON = "reason"
 SURPLUS = "row"
 HEADER_ROW = 0
 CHUNK_ROWS = 500_000
 
+Fault = tuple[str, str, int]
+"""A column, the check that it did not pass, and the row."""
 
-def _number(least: float, most: float, optional: bool = False) -> pa.Column:
+
+def _number(least: float, most: float, whole: bool = False, optional: bool = False) -> pa.Column:
     too_small = "is negative" if least == 0 else f"is below {least:,}"
     checks = [pa.Check.ge(least, error=too_small), pa.Check.le(most, error=f"is above {most:,}")]
+    if whole:
+        checks.append(pa.Check(lambda column: column % 1 == 0, error="is not a whole number"))
     return pa.Column(float, checks, nullable=optional)
 
 
 VALID_ROW = pa.DataFrameSchema(
     {
         PRODUCT: pa.Column(checks=pa.Check.ne("", error="is missing")),
-        **{name: _number(*limits(name), optional=name in OPTIONAL) for name in NUMBERS},
+        **{name: _number(*limits(name), is_whole(name), name in OPTIONAL) for name in NUMBERS},
         HOURS: _number(0, MAX_HOURS_TO_DISPATCH),
         SURPLUS: pa.Column(
             bool, pa.Check.eq(False, error="has more fields than the header"), required=False
         ),
     }
 )
-"""What a row must be like to be trained on: nothing missing, numbers within their limits."""
+"""What a row must be like to be trained on: numbers within their limits, none of them missing but
+optional ones."""
 
 
 class OrderRows(NamedTuple):
     """The rows of one CSV.
 
     Attributes:
-        valid: rows to train on, with the columns `product_code` (category), `orders_placed` and
-            `hours_to_dispatch` (float).
+        valid: rows to train on: the features of orders and their hours; the product is a category,
+            all others are floats, NaN where an optional one is missing.
         rejected: all other rows: every column as the text in the file, and a column `reason`.
     """
 
@@ -92,7 +100,7 @@ def _check_layout(content: bytes) -> None:
     header = next(lines, [])
     if not header:
         raise DatasetError("it is empty")
-    faults = [f"the column {name} is missing" for name in REQUIRED if name not in header]
+    faults = [f"the column {name} is missing" for name in REQUIRED_COLUMNS if name not in header]
     if faults:
         faults.append(f"the header reads {','.join(header)[:200]!r}")
         if len(header) == 1 and re.search(r"[;|\t]", header[0]):
@@ -118,7 +126,7 @@ def _sound_rows(content: bytes) -> OrderRows | None:
             rows = _read_csv(content, dtype={PRODUCT: str})
     except (ParserError, ParserWarning, DtypeWarning):
         return None
-    if not set(REQUIRED).issubset(rows.columns):
+    if not set(REQUIRED_COLUMNS).issubset(rows.columns):
         return None
     # Reading categories at once would take codes such as 007 for numbers.
     rows = rows.reindex(columns=COLUMNS).astype({PRODUCT: "category"})
@@ -186,19 +194,33 @@ def _distinct_names(header: list[str], width: int) -> list[str]:
 
 def _reasons(rows: pd.DataFrame, text: pd.DataFrame) -> "pd.Series[str]":
     """Return why each bad row is bad, indexed by row: `orders_placed is negative; …`."""
-    try:
-        VALID_ROW.validate(rows, lazy=True)
-    except SchemaErrors as error:
-        faults = error.failure_cases
-    else:
-        return pd.Series([], dtype=str)
+    faults = [*_broken_rules(rows), *_unreadable_options(rows, text)]
     words = [
         _why_not_a_number(column, str(text.at[row, column]))
         if check == "not_nullable"
         else f"{column} {check}"
-        for column, check, row in zip(faults["column"], faults["check"], faults["index"])
+        for column, check, row in faults
     ]
-    return pd.Series(words, index=faults["index"]).groupby(level=0).agg("; ".join)
+    reasons = pd.Series(words, index=[row for *_, row in faults], dtype=str)
+    return reasons.groupby(level=0).agg("; ".join)
+
+
+def _broken_rules(rows: pd.DataFrame) -> list[Fault]:
+    try:
+        VALID_ROW.validate(rows, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases
+        return list(zip(cases["column"], cases["check"], cases["index"]))
+    return []
+
+
+def _unreadable_options(rows: pd.DataFrame, text: pd.DataFrame) -> list[Fault]:
+    """Return the fields that may be missing, and are not, and are no numbers."""
+    return [
+        (name, "not_nullable", row)
+        for name in OPTIONAL
+        for row in rows.index[rows[name].isna() & text[name].str.strip().ne("")]
+    ]
 
 
 def _why_not_a_number(column: str, text: str) -> str:
@@ -211,6 +233,7 @@ def _read_csv(content: bytes, **options: Any) -> Any:
         io.BytesIO(content),
         index_col=False,
         keep_default_na=False,
+        na_values=dict.fromkeys(OPTIONAL, ""),
         skipinitialspace=True,
         **options,
     )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.orders.weekly_dataset import DATASETS
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.settings import StoreSettings

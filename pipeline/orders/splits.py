@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.orders.csv_rows import PRODUCT
+from pipeline.model.order import PRODUCT
 from pipeline.stages.errors import DatasetError
 
 FOLDS = 5

@@ -25,8 +25,7 @@ class WeeklyDataset:
         key: where it is in the store.
         sha256: hash of the file, in hex digits.
         delivered_at: the time in its name, taken as UTC.
-        orders: the valid rows: `product_code` (category), `orders_placed` and
-            `hours_to_dispatch` (float, hours).
+        orders: the valid rows, see `OrderRows`.
         rejected: the bad rows, which were set aside: their text, and a column `reason`.
     """
 

@@ -34,8 +34,7 @@ class Challenger(NamedTuple):
     """What the comparison needs to know of the new model and its week.
 
     Attributes:
-        test: test rows without outliers, with `product_code`, `orders_placed` and
-            `hours_to_dispatch`; n_rows of them.
+        test: test rows without outliers; n_rows of them.
         test_estimates: hours for them by the model that was fitted on the training rows only,
             shape (n_rows,).
         grid: estimates of the model that is to be published, for all its products.

@@ -66,7 +66,7 @@ def measure_drift(
 
     Args:
         champion: the model in production, with the facts about its own week.
-        orders: all valid rows of this week, with `product_code` and `orders_placed`.
+        orders: all valid rows of this week.
         test: rows of this week to measure errors on, outliers included, with
             `hours_to_dispatch` too.
         comparison: of the new model with the champion.

@@ -18,6 +18,7 @@ from pipeline.model.artifact import (
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.order import FEATURES, PRODUCT
 from pipeline.model.reader import read_artifact
+from pipeline.orders.features import features_of
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import find_newest
@@ -80,7 +81,7 @@ def check_agreement(
         model: what the artifact was made from.
         metadata: what the artifact says of itself.
         content: the artifact.
-        orders: `product_code` and `orders_placed` of rows on which the two must agree to 1e-4 h,
+        orders: the features of rows on which the two must agree to 1e-4 h,
             or to 2e-6 of the estimate if that is more.
 
     Raises:
@@ -88,7 +89,7 @@ def check_agreement(
     """
     artifact = read_artifact(artifact_key(MODELS, metadata.trained_at, content), content)
     written = artifact.estimate(orders)
-    fitted = model.predict(orders[FEATURES])
+    fitted = model.predict(features_of(orders))
     difference = np.abs(written - fitted)
     tolerance = np.maximum(TOLERANCE_HOURS, RELATIVE_TOLERANCE * np.abs(fitted))
     if not (difference <= tolerance).all():

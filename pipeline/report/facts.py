@@ -18,7 +18,7 @@ class ReportFacts:
     Attributes:
         version: name of the model, such as `time_to_dispatch_2026-…_<hash>`.
         metadata: of the model.
-        orders: the valid rows: `product_code` (category), `orders_placed`, `hours_to_dispatch`.
+        orders: the valid rows of the week.
         is_outlier: whether each of them is an outlier, shape (n_rows,).
         rejected: the bad rows: text columns and `reason`; may be empty.
         grid: estimates of the model.

@@ -11,7 +11,8 @@ from pipeline.curves.estimator import DispatchCurve
 from pipeline.curves.noise import MEAN_OF_NORMAL
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import Metrics
-from pipeline.model.order import FEATURES, HOURS, ORDERS, PRODUCT
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
+from pipeline.orders.features import features_of
 from pipeline.training.selection import OutOfSample
 
 GRID_POINTS = 41
@@ -34,8 +35,7 @@ class GridEstimates(NamedTuple):
     def points(self) -> pd.DataFrame:
         """Return product and orders placed of all points, product by product."""
         products = np.repeat(self.products, self.orders.shape[1])
-        points = pd.DataFrame({PRODUCT: products, ORDERS: self.orders.ravel()})
-        return points.reindex(columns=FEATURES)
+        return features_of(pd.DataFrame({PRODUCT: products, ORDERS: self.orders.ravel()}))
 
 
 def compute_metrics(test: OutOfSample, noise_hours: Floats, train_rows: int) -> Metrics:

@@ -11,11 +11,12 @@ from pipeline.curves.estimator import DispatchCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, NoiseScale, settled_noise
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CandidateScore, Metrics, PredictionInterval
-from pipeline.model.order import FEATURES, PRODUCT
+from pipeline.model.order import PRODUCT
+from pipeline.orders.features import features_of
 from pipeline.orders.splits import every_nth, split_orders
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
 from pipeline.training.intervals import calibrate_interval
-from pipeline.training.selection import CANDIDATES, OutOfSample, choose_candidate
+from pipeline.training.selection import CANDIDATES, Candidate, OutOfSample, choose_candidate
 
 MAX_NOISE_ROWS = 500_000
 """As many are enough to measure the noise of thousands of products, and to calibrate on."""
@@ -69,24 +70,27 @@ class TrainedModel:
     def points(self) -> pd.DataFrame:
         """Return products and order counts of test rows (at most 100,000) and of the grid."""
         some = self.test.where(every_nth(len(self.test.rows), MAX_AGREEMENT_ROWS))
-        test = some.rows[FEATURES]
+        test = features_of(some.rows)
         return pd.concat([test.astype({PRODUCT: object}), self.grid.points()])
 
 
-def train_on(orders: pd.DataFrame, interval_level: float) -> TrainedModel:
+def train_on(
+    orders: pd.DataFrame, interval_level: float, candidates: tuple[Candidate, ...] = CANDIDATES
+) -> TrainedModel:
     """Choose a candidate, judge it on rows that it has not seen, and fit it on all rows.
 
     Args:
         orders: the valid rows of a week.
         interval_level: share of orders that the prediction intervals should hold.
+        candidates: the kinds of model to choose from, from the simplest to the most flexible.
 
     Raises:
         DatasetError: no product has enough rows to be judged on.
     """
     split = split_orders(orders)
-    choice = choose_candidate(split.train, CANDIDATES)
+    choice = choose_candidate(split.train, candidates)
     judged = choice.candidate.fit(split.train)
-    test = OutOfSample(split.test, judged.predict(split.test[FEATURES]))
+    test = OutOfSample(split.test, judged.predict(features_of(split.test)))
     regressor = choice.candidate.fit(orders)
     some_of_test = test.where(every_nth(len(test.rows), MAX_NOISE_ROWS))
     unseen = [choice.judged, some_of_test]
@@ -118,6 +122,6 @@ def _measure_noise(
     residuals = np.concatenate([judged.residuals for judged in unseen])
     scale = settled_noise(unseen_product, estimates, residuals, len(products))
     interval = calibrate_interval(unseen_product, estimates, residuals, scale, level)
-    of_week = OutOfSample(orders, regressor.predict(orders[FEATURES]))
+    of_week = OutOfSample(orders, regressor.predict(features_of(orders)))
     hours = scale.of(product, of_week.estimates)
     return ModelNoise(scale, hours, of_week.residuals / hours), interval

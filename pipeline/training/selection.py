@@ -11,7 +11,8 @@ from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, settled_noise
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CandidateScore
-from pipeline.model.order import FEATURES, HOURS, PRODUCT
+from pipeline.model.order import HOURS, PRODUCT
+from pipeline.orders.features import features_of
 from pipeline.orders.splits import FOLDS, assign_folds, subsample
 
 MAX_SELECTION_ROWS = 50_000
@@ -25,8 +26,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         name: in words.
-        regressor: a scikit-learn estimator, not fitted, that takes the columns `product_code`
-            and `orders_placed`.
+        regressor: a scikit-learn estimator, not fitted, that takes the columns `FEATURES`.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
 
     def fit(self, orders: pd.DataFrame) -> DispatchCurve:
         """Return a regressor of this kind, fitted on these rows."""
-        fitted: DispatchCurve = clone(self.regressor).fit(orders[FEATURES], orders[HOURS])
+        fitted: DispatchCurve = clone(self.regressor).fit(features_of(orders), orders[HOURS])
         return fitted
 
 
@@ -43,7 +43,7 @@ CANDIDATES = (
     Candidate("line per product", PerProductCurve(segments=1)),
     Candidate("curve per product", PerProductCurve(segments=8)),
 )
-"""What is tried, from the simplest to the most flexible. A new candidate is a new entry here."""
+"""From the simplest to the most flexible. A new candidate is a new entry here."""
 
 
 class OutOfSample(NamedTuple):
@@ -117,7 +117,8 @@ def _cross_validate(
             continue
         judged.append(held_out)
         fits = [candidate.fit(fitted) for candidate in candidates]
-        estimates.append(np.array([fit.predict(held_out[FEATURES]) for fit in fits]))
+        features = features_of(held_out)
+        estimates.append(np.array([fit.predict(features) for fit in fits]))
     return pd.concat(judged), np.concatenate(estimates, axis=1)
 
 

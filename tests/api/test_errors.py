@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.api.errors import FAULT_OF_OURS, faults_of
+from pipeline.api.errors import UNEXPECTED_ERROR, faults_of
 from pipeline.serve_model import create_app
 from pipeline.server.middleware import RequestGuard
 from tests.support.helpers import EXAMPLE
@@ -249,8 +249,11 @@ def test_a_fault_of_ours_is_500_in_the_form_of_the_version(path: str) -> None:
     assert answer.status == 500
     if path == V0_2:
         document = problem(answer)
-        assert (document["title"], document["detail"]) == ("Internal Server Error", FAULT_OF_OURS)
+        assert (document["title"], document["detail"]) == (
+            "Internal Server Error",
+            UNEXPECTED_ERROR,
+        )
     else:
         assert answer.headers["content-type"] == "application/json"
-        assert json.loads(answer.body) == {"detail": FAULT_OF_OURS}
+        assert json.loads(answer.body) == {"detail": UNEXPECTED_ERROR}
     assert b"broken" not in answer.body

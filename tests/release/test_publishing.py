@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.model.artifact import artifact_key
 from pipeline.model.metadata import ModelMetadata
-from pipeline.model.order import FEATURES
 from pipeline.model.reader import load_model, read_artifact
+from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
@@ -112,7 +112,7 @@ def test_odd_weeks_give_artifacts_that_agree_with_their_models(kind: str) -> Non
             "orders_placed": np.tile(places, len(codes)),
         }
     )
-    points = pd.concat([week[FEATURES], grid])
+    points = pd.concat([features_of(week), grid])
 
     for candidate in CANDIDATES:
         regressor = candidate.fit(week)
@@ -212,7 +212,7 @@ def test_an_artifact_that_disagrees_with_its_model_is_found(
     other = CANDIDATES[1].fit(orders.assign(hours_to_dispatch=later_hours))
 
     with pytest.raises(ArtifactError, match="differ by up to 0.001"):
-        check_agreement(other, metadata, content, orders[FEATURES])
+        check_agreement(other, metadata, content, features_of(orders))
 
 
 def test_an_unknown_product_gets_no_estimate(orders: pd.DataFrame, model: TrainedModel) -> None:

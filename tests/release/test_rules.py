@@ -8,7 +8,7 @@ import pytest
 from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import Metrics, Outliers
-from pipeline.model.order import FEATURES
+from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
 from pipeline.release.rules import behaviour_failures, outlier_failures, r_squared_failures
 from pipeline.stages.wording import first_few
@@ -28,7 +28,7 @@ def judged(hours: list[float], estimates: list[float]) -> OutOfSample:
 
 
 def fit_lines(orders: pd.DataFrame) -> DispatchCurve:
-    return PerProductCurve(segments=1).fit(orders[FEATURES], orders["hours_to_dispatch"])
+    return PerProductCurve(segments=1).fit(features_of(orders), orders["hours_to_dispatch"])
 
 
 def grid(*curves: list[float]) -> GridEstimates:

@@ -9,6 +9,7 @@ import pytest
 from pipeline.curves.estimator import PerProductCurve
 from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES
+from pipeline.orders.features import features_of
 from pipeline.orders.simulator import NOISE_HOURS, simulate_orders
 from pipeline.stages.errors import DatasetError
 from pipeline.training.fitting import TrainedModel, train_on
@@ -79,9 +80,9 @@ def test_the_published_regressor_is_fitted_on_all_rows_and_the_judged_one_is_not
 
     model = train_on(orders, LEVEL)
 
-    on_all = PerProductCurve(1).fit(orders[FEATURES], orders["hours_to_dispatch"])
-    estimates = model.regressor.predict(orders[FEATURES])
-    assert estimates.tolist() == on_all.predict(orders[FEATURES]).tolist()
+    on_all = PerProductCurve(1).fit(features_of(orders), orders["hours_to_dispatch"])
+    estimates = model.regressor.predict(features_of(orders))
+    assert estimates.tolist() == on_all.predict(features_of(orders)).tolist()
     assert model.test.estimates.tolist() != estimates[model.test.rows.index].tolist()
     assert model.metrics.train_rows == len(orders) - model.metrics.test_rows
 

@@ -20,7 +20,7 @@ from pipeline.curves.noise import NoiseScale, settled_noise
 from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import PredictionInterval
-from pipeline.model.order import FEATURES
+from pipeline.orders.features import features_of
 from pipeline.orders.simulator import NOISE_HOURS, simulate_orders
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.intervals import calibrate_interval
@@ -229,7 +229,7 @@ def draw_week(rows: int, seed: int, base: Floats, growth: float) -> pd.DataFrame
 
 def is_inside(model: TrainedModel, orders: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which rows are within the intervals of a model."""
-    estimates = model.regressor.predict(orders[FEATURES])
+    estimates = model.regressor.predict(features_of(orders))
     product, _ = pd.factorize(orders["product_code"], sort=True)
     widths = model.interval.half_width(estimates, model.noise.scale.relative[product])
     inside: npt.NDArray[np.bool_] = (
@@ -259,7 +259,7 @@ def test_the_level_is_the_share_of_fresh_orders_inside(
     assert pd.Series(inside).groupby(fresh["product_code"]).mean().to_numpy() == pytest.approx(
         np.full(PRODUCTS, level), abs=0.06
     )
-    hours = model.regressor.predict(fresh[FEATURES])
+    hours = model.regressor.predict(features_of(fresh))
     for half in (hours < np.median(hours), hours >= np.median(hours)):
         assert inside[half].mean() == pytest.approx(level, abs=0.06)
 
@@ -282,7 +282,7 @@ def test_many_small_products_hold_the_level() -> None:
     fresh = simulate_orders(20_000, seed=9, hours_per_order=slope_of)
     known = fresh[fresh["product_code"].isin(model.grid.products)]
 
-    estimates = model.regressor.predict(known[FEATURES])
+    estimates = model.regressor.predict(features_of(known))
     product = np.searchsorted(model.grid.products.astype(str), known["product_code"].astype(str))
     widths = model.interval.half_width(estimates, model.noise.scale.relative[product])
 

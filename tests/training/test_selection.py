@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.model.arrays import Floats
-from pipeline.model.order import FEATURES
+from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
 from pipeline.training.selection import CANDIDATES, Choice, choose_candidate
 
@@ -167,7 +167,7 @@ def test_fitting_a_candidate_leaves_it_as_it_was() -> None:
 
     assert fitted is not CANDIDATES[1].regressor
     assert not hasattr(CANDIDATES[1].regressor, "coefficients_")
-    assert len(fitted.predict(orders[FEATURES])) == 100
+    assert len(fitted.predict(features_of(orders))) == 100
 
 
 def test_more_rows_than_are_needed_give_the_same_choice() -> None:
