@@ -1,20 +1,21 @@
 """Stage 1: train a model on the newest weekly dataset of a store, and publish it if it is good."""
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_version
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.weekly_dataset import WeeklyDataset, load_newest_dataset
-from pipeline.release.champion import champion_on_grid, load_champion
-from pipeline.release.gate import judge
+from pipeline.orders.weekly_dataset import load_newest_dataset
+from pipeline.release.champion import load_champion
+from pipeline.release.gate import Limits, Verdict, judge
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
 from pipeline.release.rules import r_squared_failures
 from pipeline.report.log_summary import log_summary
-from pipeline.report.page import ReportFacts, render_report
+from pipeline.report.page import render_report
 from pipeline.stages.alerts import alert_on_failure, post_alert
 from pipeline.stages.errors import DatasetError, ModelRefused, PipelineError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
@@ -22,7 +23,17 @@ from pipeline.stages.progress import progress
 from pipeline.stages.settings import TrainSettings
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.training.facts import gather_metadata
-from pipeline.training.fitting import TrainedModel, train_on
+from pipeline.training.fitting import train_on
+
+OPTIONS = {
+    "min_r_squared": "--r2-error-threshold",
+    "max_outlier_share": "--max-outlier-share",
+    "champion_tolerance": "--champion-tolerance",
+    "max_shift": "--max-shift",
+    "accept_shift": "--accept-shift",
+}
+"""How people set the limits of the rules."""
+WARNING_OPTIONS = {"min_r_squared": "--r2-warning-threshold"}
 
 
 @exit_code_of
@@ -67,42 +78,51 @@ def _train_and_release(
         dataset = load_newest_dataset(store, settings.max_rejected_share)
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
-        facts = gather_metadata(trained_at, dataset, model)
-        metadata = judge(facts, model, dataset, champion, settings)
+        verdict = judge(model, dataset, champion, _limits(settings))
+        metadata = _with_verdict(gather_metadata(trained_at, dataset, model), verdict)
     log_summary(metadata)
     with progress("Writing artifact and report"):
         artifact = write_artifact(model.regressor, metadata)
         check_agreement(model.regressor, metadata, artifact, model.points())
-        report = _store_report(store, artifact, metadata, model, dataset, champion)
+        version = artifact_version(trained_at, artifact)
+        page = render_report(version, metadata, dataset, model, champion)
+        report = _store_report(store, version, page)
     if metadata.refused_because:
         _refuse(store, metadata, artifact, report)
     _publish(store, metadata, artifact, settings.r2_warning_threshold)
 
 
-def _store_report(
-    store: ObjectStore,
-    artifact: bytes,
-    metadata: ModelMetadata,
-    model: TrainedModel,
-    dataset: WeeklyDataset,
-    champion: DispatchModel | None,
-) -> str:
-    """Store the report on a model and return where it is."""
-    version = artifact_version(metadata.trained_at, artifact)
-    champion_hours = champion_on_grid(champion, model.grid) if champion else None
-    facts = ReportFacts(
-        version=version,
-        metadata=metadata,
-        orders=dataset.orders,
-        is_outlier=model.noise.is_outlier,
-        rejected=dataset.rejected,
-        grid=model.grid,
-        champion_hours=champion_hours,
-        test=model.test.rows,
-        test_estimates=model.test.estimates,
+def _limits(settings: TrainSettings) -> Limits:
+    return Limits(
+        min_r_squared=settings.r2_error_threshold,
+        max_outlier_share=settings.max_outlier_share,
+        champion_tolerance=settings.champion_tolerance,
+        max_shift=settings.max_shift,
+        accept_shift=settings.accept_shift,
     )
+
+
+def _with_verdict(metadata: ModelMetadata, verdict: Verdict) -> ModelMetadata:
+    """Return the metadata with the verdict, whose failures name options."""
+    return metadata.model_copy(
+        update={
+            "comparison": verdict.comparison,
+            "drift": verdict.drift,
+            "refused_because": tuple(_name_options(text, OPTIONS) for text in verdict.failures),
+        }
+    )
+
+
+def _name_options(failure: str, options: Mapping[str, str]) -> str:
+    """Put the options in place of the limits that they set; what stands in quotes is data."""
+    limit = rf"(?<!')\b({'|'.join(options)})\b"
+    return re.sub(limit, lambda name: options[name[0]], failure)
+
+
+def _store_report(store: ObjectStore, version: str, page: str) -> str:
+    """Store the report on a model and return where it is."""
     key = f"{REPORTS}/{version}.html"
-    store.write_new(key, render_report(facts).encode())
+    store.write_new(key, page.encode())
     LOG.info(f"Reported in {store.url}/{key}.")
     return f"{store.url}/{key}"
 
@@ -121,9 +141,9 @@ def _publish(
     store: ObjectStore, metadata: ModelMetadata, artifact: bytes, r2_warning_threshold: float
 ) -> None:
     """Make a model the newest of the store."""
-    option = "--r2-warning-threshold"
-    for failure in r_squared_failures(metadata.metrics, r2_warning_threshold, option):
-        LOG.warning(f"Publishing a model that is worse than it should be: {failure}.")
+    for failure in r_squared_failures(metadata.metrics, r2_warning_threshold):
+        reason = _name_options(failure, WARNING_OPTIONS)
+        LOG.warning(f"Publishing a model that is worse than it should be: {reason}.")
     key = store_artifact(store, MODELS, metadata, artifact)
     LOG.info(f"Published {store.url}/{key} ({len(artifact):,} bytes).")
 

@@ -4,23 +4,23 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import stats
 
 from pipeline.model.arrays import Floats
 from pipeline.model.artifact import MODELS, SUFFIX
 from pipeline.model.metadata import ChampionComparison, ProductShift
-from pipeline.model.order import HOURS, PRODUCT
+from pipeline.model.order import PRODUCT
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.errors import ArtifactError, StoreError
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import find_newest
 from pipeline.training.evaluation import GridEstimates
+from pipeline.training.selection import OutOfSample
 
 CONFIDENCE = 0.99
-"""There is a comparison each week, and a sound week should hardly ever fail one."""
-RESAMPLES = 999
-RESAMPLES_AT_ONCE = 50
+"""There is a comparison each week, and hardly any should fail by chance."""
+BOOTSTRAP_RESAMPLES = 999
+MAX_RESAMPLES_AT_ONCE = 50
 """Keeps the bootstrap within a few megabytes."""
 MAX_BOOTSTRAP_ROWS = 10_000
 BOOTSTRAP_SEED = 20210705
@@ -34,15 +34,12 @@ class Challenger(NamedTuple):
     """What the comparison needs to know of the new model and its week.
 
     Attributes:
-        test: test rows without outliers; n_rows of them.
-        test_estimates: hours for them by the model that was fitted on the training rows only,
-            shape (n_rows,).
+        test: test rows without outliers, estimated by a fit on the training rows only.
         grid: estimates of the model that is to be published, for all its products.
         rows: rows of this week's dataset of each product of the grid, shape (n_products,).
     """
 
-    test: pd.DataFrame
-    test_estimates: Floats
+    test: OutOfSample
     grid: GridEstimates
     rows: npt.NDArray[np.int64]
 
@@ -81,7 +78,7 @@ def compare_with_champion(
     same_dataset = champion.metadata.dataset.sha256 == dataset_sha256
     errors = _errors_on_known_rows(champion, challenger, same_dataset)
     shifts = _shifts(champion, challenger)
-    shifted_rows = sum(shift.rows for shift in shifts if is_outside(shift.ratio, max_shift))
+    shifted_rows = sum(shift.rows for shift in shifts if has_shifted(shift.ratio, max_shift))
     return ChampionComparison(
         champion_version=champion.version,
         same_dataset=same_dataset,
@@ -105,7 +102,7 @@ def champion_on_grid(champion: DispatchModel, grid: GridEstimates) -> Floats:
     return champion.estimate(grid.points()).reshape(grid.orders.shape)
 
 
-def is_outside(ratio: float, max_shift: float) -> bool:
+def has_shifted(ratio: float, max_shift: float) -> bool:
     """Tell whether estimates grew or shrank by more than a factor."""
     return not 1 / max_shift <= ratio <= max_shift
 
@@ -124,14 +121,13 @@ def _errors_on_known_rows(
 
     Of rows that the champion was fitted on, its own record is the fair error.
     """
-    known = challenger.test[PRODUCT].isin(list(champion.products)).to_numpy()
-    test = challenger.test[known]
-    truth = test[HOURS].to_numpy(dtype=float)
-    challenger_errors = np.abs(challenger.test_estimates[known] - truth)
+    is_known = challenger.test.rows[PRODUCT].isin(list(champion.products)).to_numpy()
+    test = challenger.test.where(is_known)
     if same_dataset:
         recorded = champion.metadata.metrics.mean_absolute_error_hours
-        return _Errors(np.full(len(truth), recorded), challenger_errors)
-    return _Errors(np.abs(champion.estimate(test) - truth), challenger_errors)
+        return _Errors(np.full(len(test.rows), recorded), np.abs(test.residuals))
+    champion_test = test._replace(estimates=champion.estimate(test.rows))
+    return _Errors(np.abs(champion_test.residuals), np.abs(test.residuals))
 
 
 def _mean(values: Floats) -> float | None:
@@ -143,10 +139,10 @@ def _median_ratio(shifts: list[ProductShift]) -> float | None:
 
 
 def _least_mean(differences: Floats) -> float | None:
-    """Return the lower end of a one-sided percentile bootstrap interval of a mean, or None.
+    """Return the lower end of a one-sided bootstrap interval of a mean, or None without values.
 
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3. Pairs of errors
-    that are resampled together matter only by their difference, so those are resampled.
+    Pairs of errors that are resampled together matter only by their difference, so those are
+    resampled.
     """
     if not len(differences):
         return None
@@ -154,11 +150,13 @@ def _least_mean(differences: Floats) -> float | None:
     sample = differences[np.arange(taken) * len(differences) // taken]
     if np.ptp(sample) == 0:
         return float(sample[0])  # every resample is the same, and SciPy refuses a single row
+    # Percentile bootstrap: the 1 % quantile of the means of 999 resamples (Efron and Tibshirani,
+    # An Introduction to the Bootstrap, 1993, section 13.3).
     bootstrap = stats.bootstrap(
         (sample,),
         np.mean,
-        n_resamples=RESAMPLES,
-        batch=RESAMPLES_AT_ONCE,
+        n_resamples=BOOTSTRAP_RESAMPLES,
+        batch=MAX_RESAMPLES_AT_ONCE,
         vectorized=True,
         confidence_level=CONFIDENCE,
         alternative="greater",
@@ -171,12 +169,12 @@ def _least_mean(differences: Floats) -> float | None:
 def _shifts(champion: DispatchModel, challenger: Challenger) -> list[ProductShift]:
     """Return how much each product moved that can be compared, those that moved most first."""
     before = champion_on_grid(champion, challenger.grid)
-    usable = before >= MIN_HOURS_FOR_RATIO  # no NaN is
-    comparable = np.flatnonzero(usable.any(axis=1))
+    is_usable = before >= MIN_HOURS_FOR_RATIO  # no NaN is
+    comparable = np.flatnonzero(is_usable.any(axis=1))
     after = np.maximum(challenger.grid.hours, 0.0)  # no logarithm of what other rules refuse
-    quotients = np.divide(after, before, out=np.full_like(before, np.nan), where=usable)
+    quotients = np.divide(after, before, out=np.full_like(before, np.nan), where=is_usable)
     ratios = np.nanmedian(quotients[comparable], axis=1)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore"):  # |ln ratio|: doubled and halved are equally far
         farthest_first = np.argsort(-np.abs(np.log(ratios)), kind="stable")
     return [
         ProductShift(

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 from pipeline.model.metadata import ChampionComparison, ProductShift
-from pipeline.release.champion import CONFIDENCE, MIN_HOURS_FOR_RATIO, is_outside
+from pipeline.release.champion import CONFIDENCE, MIN_HOURS_FOR_RATIO, has_shifted
 from pipeline.stages.wording import first_few
 
 MIN_COMPARED_ROWS = 20
 """With fewer rows the bootstrap interval is too narrow: of two rows, it calls one pair of equally
 good models in five different."""
-NEGLIGIBLE_ERROR_HOURS = 0.01
+MIN_ERROR_HOURS = 0.01
 """Errors below this count as this much, so that labels without noise do not make every rounding
 error of a model a multiple of the last one."""
 MAX_SHIFTED_SHARE = 0.1
-MAX_ERROR_GROWTH = 8.0
+MAX_ERROR_RATIO = 8.0
 """A week may double or triple the champion's error when all slopes move by a tenth or two."""
 
 
@@ -32,25 +32,25 @@ def comparison_failures(comparison: ChampionComparison, champion_tolerance: floa
     least_excess = comparison.least_excess_hours
     if champion_error is None or challenger_error is None or least_excess is None:
         return []
-    limit = (1 + champion_tolerance) * max(champion_error, NEGLIGIBLE_ERROR_HOURS)
+    max_error = (1 + champion_tolerance) * max(champion_error, MIN_ERROR_HOURS)
     is_certain = least_excess > 0 and comparison.compared_rows >= MIN_COMPARED_ROWS
-    if challenger_error <= limit or not is_certain:
+    if challenger_error <= max_error or not is_certain:
         return []
     return [
         f"the new model's mean absolute error on {comparison.compared_rows:,} test rows is "
         f"{challenger_error:.2f} h, {challenger_error - champion_error:.2f} h more than the "
         f"{champion_error:.2f} h that {_champion_and_rows(comparison)}, "
         f"by no chance (at least {least_excess:.3f} h more with {CONFIDENCE:.0%} confidence) and "
-        f"above the {limit:.2f} h that --champion-tolerance {champion_tolerance:g} allows"
+        f"above the {max_error:.2f} h that champion_tolerance {champion_tolerance:g} allows"
         f"{_most_moved(comparison)}: it has learnt less from this week, which may have too few "
-        "rows; a larger --champion-tolerance accepts it"
+        "rows; a larger champion_tolerance accepts it"
     ]
 
 
 def shift_failures(comparison: ChampionComparison, max_shift: float) -> list[str]:
     """Return why the week is unlike the champion's, or nothing if it is alike.
 
-    `--accept-shift` lets such weeks pass, so the caller ignores these failures then.
+    The caller asks only where such weeks are not accepted.
 
     Args:
         comparison: of the two models, made with the same `max_shift`.
@@ -96,32 +96,43 @@ def movement_in_words(comparison: ChampionComparison) -> str:
     )
 
 
+def error_ratio(comparison: ChampionComparison) -> float | None:
+    """Return the champion's error now divided by that of its own week, if these are two weeks."""
+    if comparison.champion_error_hours is None or comparison.same_dataset:
+        return None
+    return comparison.champion_error_hours / _recorded_error(comparison)
+
+
+def _recorded_error(comparison: ChampionComparison) -> float:
+    return max(comparison.champion_recorded_error_hours, MIN_ERROR_HOURS)
+
+
 def _movement_failures(comparison: ChampionComparison, max_shift: float) -> list[str]:
     if comparison.shifted_share <= MAX_SHIFTED_SHARE:
         return []
-    moved = [shift for shift in comparison.shifts if is_outside(shift.ratio, max_shift)]
+    moved = [shift for shift in comparison.shifts if has_shifted(shift.ratio, max_shift)]
     ratios = ", ".join(f"{shift.ratio:.3g}" for shift in moved[:5])
     return [
         f"this week is unlike the last: {comparison.shifted_share:.1%} of its rows (more than "
         f"{MAX_SHIFTED_SHARE:.0%}) are of products whose estimates grew or shrank by more than "
-        f"--max-shift {max_shift:g} since the model in production "
+        f"max_shift {max_shift:g} since the model in production "
         f"({comparison.champion_version}), namely {first_few(_codes(moved))} (now {ratios} times "
         "as high), as swapped product codes or another unit would do; if the hours really changed, "
-        "--accept-shift publishes the new model"
+        "accept_shift publishes the new model"
     ]
 
 
 def _surprise_failures(comparison: ChampionComparison) -> list[str]:
-    error = comparison.champion_error_hours
-    recorded = max(comparison.champion_recorded_error_hours, NEGLIGIBLE_ERROR_HOURS)
-    if error is None or comparison.same_dataset or error <= MAX_ERROR_GROWTH * recorded:
+    ratio = error_ratio(comparison)
+    if ratio is None or ratio <= MAX_ERROR_RATIO:
         return []
     return [
         f"this week is unlike the last: the model in production ({comparison.champion_version}) "
-        f"is off by {error:.2f} h in the mean of {comparison.compared_rows:,} test rows, "
-        f"{error / recorded:.1f} times its error of {recorded:.2f} h in its own week (more than "
-        f"{MAX_ERROR_GROWTH:g} times){_most_moved(comparison)}; if the hours really changed, "
-        "--accept-shift publishes the new model"
+        f"is off by {comparison.champion_error_hours:.2f} h in the mean of "
+        f"{comparison.compared_rows:,} test rows, {ratio:.1f} times its error of "
+        f"{_recorded_error(comparison):.2f} h in its own week (more than "
+        f"{MAX_ERROR_RATIO:g} times){_most_moved(comparison)}; if the hours really changed, "
+        "accept_shift publishes the new model"
     ]
 
 

@@ -15,7 +15,7 @@ from pipeline.model.arrays import Floats
 from pipeline.model.metadata import ChampionComparison, DriftMeasure, Histogram
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
-from pipeline.release.champion_rules import NEGLIGIBLE_ERROR_HOURS
+from pipeline.release.champion_rules import error_ratio
 
 MAX_STABILITY_INDEX = 0.25
 """Rule of thumb for the population stability index: below 0.1 nothing has changed, from 0.25 on
@@ -24,14 +24,14 @@ MAX_NEW_SHARE = 0.1
 """A tenth of the orders of products without any past is more than a catalogue grows in a week."""
 MAX_VANISHED_SHARE = 0.1
 """The same, for products that are ordered no more."""
-MAX_ERROR_RATIO = 2.0
+MAX_USUAL_ERROR_RATIO = 2.0
 """The champion's estimates are half as good as they were; the model may be renewed too rarely."""
 MAX_COVERAGE_SHORTFALL = 0.1
 """By how much fewer orders than promised may fall inside the champion's intervals."""
 
-CHANCE = 0.01
+FALSE_ALARM_RATE = 0.01
 """Weeks with few rows differ by chance: a limit is widened to what chance exceeds this often."""
-GROUPS = 10
+STABILITY_GROUPS = 10
 PSEUDO_COUNT = 0.5
 """Added to every count, so that an empty group has a logarithm (Jeffreys' prior)."""
 
@@ -83,7 +83,7 @@ def measure_drift(
         _measure(
             VANISHED_SHARE, _share(products.before, products.now == 0), most=MAX_VANISHED_SHARE
         ),
-        _measure(ERROR_RATIO, _error_ratio(comparison), most=MAX_ERROR_RATIO),
+        _measure(ERROR_RATIO, error_ratio(comparison), most=MAX_USUAL_ERROR_RATIO),
         _coverage(champion, test, comparison.same_dataset),
     )
 
@@ -101,8 +101,7 @@ def drift_warnings(measures: Sequence[DriftMeasure]) -> list[str]:
 def stability_index(reference: Floats, current: Floats) -> float:
     """Return the population stability index of two samples that were counted in the same groups.
 
-    It is the sum over groups of (q - p) · ln(q / p), with p and q the shares of each sample that
-    fall into the group (Siddiqi, 2006): zero for equal shares, without an upper limit.
+    It is zero for equal shares of the groups, and has no upper limit (Siddiqi, 2006).
 
     Args:
         reference: counts of the one sample, shape (n_groups,).
@@ -110,6 +109,7 @@ def stability_index(reference: Floats, current: Floats) -> float:
     """
     before, now = ((counts + PSEUDO_COUNT) for counts in (reference, current))
     p, q = before / before.sum(), now / now.sum()
+    # PSI = Σ (q − p) · ln(q / p) over the groups
     return float(((q - p) * np.log(q / p)).sum())
 
 
@@ -147,7 +147,7 @@ def _grouped(reference: Histogram, orders: pd.DataFrame) -> tuple[Floats, Floats
     within = np.clip(orders[ORDERS].to_numpy(dtype=float), edges[0], edges[-1])
     now = np.histogram(within, bins=edges)[0].astype(float)
     middle = (np.cumsum(before) - before / 2) / before.sum()
-    tenth = (middle * GROUPS).astype(int)
+    tenth = (middle * STABILITY_GROUPS).astype(int)
     _, group = np.unique(tenth, return_inverse=True)
     return _sums(group, before), _sums(group, now)
 
@@ -157,26 +157,16 @@ def _sums(group: npt.NDArray[np.intp], counts: Floats) -> Floats:
 
 
 def _stability(name: str, reference: Floats, current: Floats) -> DriftMeasure:
-    """Measure the stability of counts; of a single group there is nothing to measure.
-
-    Two samples of n and m rows from the same distribution have an index that is distributed
-    like χ² with n_groups - 1 degrees of freedom, times 1 / n + 1 / m (Yurdakul, Statistical
-    Properties of Population Stability Index, 2018).
-    """
+    """Measure the stability of counts; of a single group there is nothing to measure."""
     if len(reference) < 2:
         return _measure(name, None, most=MAX_STABILITY_INDEX)
+    # For two samples of n and m rows from the same distribution, PSI / (1/n + 1/m) follows χ² with
+    # n_groups − 1 degrees of freedom (Yurdakul, Statistical Properties of Population Stability
+    # Index, 2018).
     scale = 1 / reference.sum() + 1 / current.sum()
-    by_chance = float(stats.chi2.isf(CHANCE, len(reference) - 1)) * scale
+    by_chance = float(stats.chi2.isf(FALSE_ALARM_RATE, len(reference) - 1)) * scale
     most = max(MAX_STABILITY_INDEX, by_chance)
     return _measure(name, stability_index(reference, current), most=most)
-
-
-def _error_ratio(comparison: ChampionComparison) -> float | None:
-    """Return the champion's error now divided by that of its own week, if these are two weeks."""
-    if comparison.champion_error_hours is None or comparison.same_dataset:
-        return None
-    recorded = max(comparison.champion_recorded_error_hours, NEGLIGIBLE_ERROR_HOURS)
-    return comparison.champion_error_hours / recorded
 
 
 def _coverage(champion: DispatchModel, test: pd.DataFrame, same_dataset: bool) -> DriftMeasure:
@@ -189,7 +179,8 @@ def _coverage(champion: DispatchModel, test: pd.DataFrame, same_dataset: bool) -
     codes = known[PRODUCT].astype(str).tolist()
     lower, upper = champion.bounds(codes, champion.estimate(known))
     inside = known[HOURS].between(lower, upper)
-    by_chance = float(stats.binom.ppf(CHANCE, len(known), level)) / len(known)
+    # inside ~ Binomial(n_rows, level), if the level is right
+    by_chance = float(stats.binom.ppf(FALSE_ALARM_RATE, len(known), level)) / len(known)
     least = min(level - MAX_COVERAGE_SHORTFALL, by_chance)
     return _measure(name, float(inside.mean()), least=least)
 

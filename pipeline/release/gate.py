@@ -1,73 +1,93 @@
-"""Whether a new model may be released: every rule asked, every reason kept in the metadata."""
+"""Whether a new model may be released: every rule is asked, and every reason is kept."""
+
+from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.model.metadata import ChampionComparison, ModelMetadata
+from pipeline.model.metadata import ChampionComparison, DriftMeasure
+from pipeline.model.order import HOURS, PRODUCT
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.csv_rows import HOURS
 from pipeline.orders.splits import every_nth
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.champion import Challenger, compare_with_champion
 from pipeline.release.champion_rules import comparison_failures, shift_failures
 from pipeline.release.drift import measure_drift
 from pipeline.release.rules import behaviour_failures, outlier_failures, r_squared_failures
-from pipeline.stages.settings import TrainSettings
 from pipeline.training.fitting import TrainedModel
 
 MAX_COMPARED_ROWS = 100_000
 """So many rows tell the two models apart as well as all of them."""
 
 
+class Limits(NamedTuple):
+    """What a model must keep to be published.
+
+    The texts of failures call a limit by its name here. Whoever sets the limits knows by which
+    option, and puts that name in its place.
+
+    Attributes:
+        min_r_squared: smallest R² on the test rows.
+        max_outlier_share: largest share of the week's rows that may be outliers.
+        champion_tolerance: share of the champion's error by which the challenger's may exceed it.
+        max_shift: factor by which the estimates of a product may grow or shrink.
+        accept_shift: whether a week may be unlike the champion's.
+    """
+
+    min_r_squared: float
+    max_outlier_share: float
+    champion_tolerance: float
+    max_shift: float
+    accept_shift: bool
+
+
+class Verdict(NamedTuple):
+    """Whether a model may be released, and what that rests on.
+
+    Attributes:
+        failures: the rules that the model broke, in words; a model without any may be released.
+        comparison: with the champion; None without champion.
+        drift: how the week differs from the champion's; empty without champion.
+    """
+
+    failures: tuple[str, ...]
+    comparison: ChampionComparison | None = None
+    drift: tuple[DriftMeasure, ...] = ()
+
+
 def judge(
-    metadata: ModelMetadata,
-    model: TrainedModel,
-    dataset: WeeklyDataset,
-    champion: DispatchModel | None,
-    settings: TrainSettings,
-) -> ModelMetadata:
-    """Return the metadata with comparison, drift, and the rules for which the model is refused.
+    model: TrainedModel, dataset: WeeklyDataset, champion: DispatchModel | None, limits: Limits
+) -> Verdict:
+    """Ask every rule whether a model may be released.
 
     Args:
-        metadata: of the new model.
         model: the new model, which is the challenger.
         dataset: what it was trained on.
         champion: the model in production, or None if there is none to compare with.
-        settings: limits of the rules.
+        limits: of the rules.
     """
+    is_outlier = model.noise.is_outlier
+    largest_label = float(dataset.orders[HOURS].to_numpy()[~is_outlier].max())
     failures = [
-        *r_squared_failures(metadata.metrics, settings.r2_error_threshold, "--r2-error-threshold"),
-        *behaviour_failures(model.grid, _largest_label(model, dataset)),
-        *outlier_failures(metadata.outliers, settings.max_outlier_share),
+        *r_squared_failures(model.metrics, limits.min_r_squared),
+        *behaviour_failures(model.grid, largest_label),
+        *outlier_failures(is_outlier, limits.max_outlier_share),
     ]
     if champion is None:
-        return metadata.model_copy(update={"refused_because": tuple(failures)})
-    comparison = _compare(metadata, model, champion, settings)
+        return Verdict(tuple(failures))
+    challenger = _challenger(model, dataset)
+    comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
+    failures += comparison_failures(comparison, limits.champion_tolerance)
+    if not limits.accept_shift:
+        failures += shift_failures(comparison, limits.max_shift)
     some = dataset.orders[every_nth(len(dataset.orders), MAX_COMPARED_ROWS)]
-    failures += comparison_failures(comparison, settings.champion_tolerance)
-    if not settings.accept_shift:
-        failures += shift_failures(comparison, settings.max_shift)
-    return metadata.model_copy(
-        update={
-            "comparison": comparison,
-            "drift": measure_drift(champion, dataset.orders, some, comparison),
-            "refused_because": tuple(failures),
-        }
-    )
+    drift = measure_drift(champion, dataset.orders, some, comparison)
+    return Verdict(tuple(failures), comparison, drift)
 
 
-def _compare(
-    metadata: ModelMetadata, model: TrainedModel, champion: DispatchModel, settings: TrainSettings
-) -> ChampionComparison:
-    test = model.test.where(every_nth(len(model.test.rows), MAX_COMPARED_ROWS))
-    challenger = Challenger(
-        test=test.rows,
-        test_estimates=test.estimates,
+def _challenger(model: TrainedModel, dataset: WeeklyDataset) -> Challenger:
+    rows = dataset.orders[PRODUCT].value_counts()
+    return Challenger(
+        test=model.test.where(every_nth(len(model.test.rows), MAX_COMPARED_ROWS)),
         grid=model.grid,
-        rows=np.array(metadata.catalogue.rows),
+        rows=rows.reindex(model.grid.products).to_numpy().astype(np.int64),
     )
-    return compare_with_champion(champion, challenger, metadata.dataset.sha256, settings.max_shift)
-
-
-def _largest_label(model: TrainedModel, dataset: WeeklyDataset) -> float:
-    """Return the largest label in hours that is not an outlier."""
-    return float(dataset.orders[HOURS].to_numpy()[~model.noise.is_outlier].max())

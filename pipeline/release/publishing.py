@@ -24,8 +24,8 @@ from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import find_newest
 
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
-TOLERANCE_HOURS = 1e-4
-RELATIVE_TOLERANCE = 2e-6
+MAX_DIFFERENCE_HOURS = 1e-4
+MAX_RELATIVE_DIFFERENCE = 2e-6
 
 
 def write_artifact(model: DispatchCurve, metadata: ModelMetadata) -> bytes:
@@ -91,7 +91,7 @@ def check_agreement(
     written = artifact.estimate(orders)
     fitted = model.predict(features_of(orders))
     difference = np.abs(written - fitted)
-    tolerance = np.maximum(TOLERANCE_HOURS, RELATIVE_TOLERANCE * np.abs(fitted))
+    tolerance = np.maximum(MAX_DIFFERENCE_HOURS, MAX_RELATIVE_DIFFERENCE * np.abs(fitted))
     if not (difference <= tolerance).all():
         raise ArtifactError(
             "The model cannot be published: after conversion to ONNX its estimates differ by up "

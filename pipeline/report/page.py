@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from pipeline.model.metadata import CandidateScore
+from pipeline.model.metadata import ModelMetadata
+from pipeline.model.reader import DispatchModel
 from pipeline.orders.csv_rows import COLUMNS, REASON
-from pipeline.report.facts import ReportFacts
+from pipeline.orders.weekly_dataset import WeeklyDataset
+from pipeline.release.champion import champion_on_grid
 from pipeline.report.formatting import (
     change,
     count,
@@ -25,14 +27,13 @@ from pipeline.report.formatting import (
     short,
 )
 from pipeline.report.panels import (
-    CROSSES_OF_A_PRODUCT,
-    DOTS_OF_A_PRODUCT,
+    MAX_CROSSES_OF_PRODUCT,
+    MAX_DOTS_OF_PRODUCT,
     error_figures,
     product_panels,
     typical_half_width,
 )
-
-__all__ = ["ReportFacts", "render_report"]
+from pipeline.training.fitting import TrainedModel
 
 TEMPLATE = "template.html.j2"
 MAX_TABLE_ROWS = 20
@@ -40,8 +41,38 @@ MAX_REJECTED_COLUMNS = 8
 WORDS = (change, count, fine_hours, hours, listed, number, percent, short)
 
 
-def render_report(facts: ReportFacts) -> str:
-    """Return the report as HTML, the same for the same facts."""
+def render_report(
+    version: str,
+    metadata: ModelMetadata,
+    dataset: WeeklyDataset,
+    model: TrainedModel,
+    champion: DispatchModel | None,
+) -> str:
+    """Return the report as HTML, the same for the same facts.
+
+    Args:
+        version: name of the model, such as `time_to_dispatch_2026-…_<hash>`.
+        metadata: of the model, with the verdict on it.
+        dataset: what the model was trained on.
+        model: the model.
+        champion: the model that was in production then, or None without one to compare with.
+    """
+    champion_hours = champion_on_grid(champion, model.grid) if champion else None
+    return _template().render(
+        version=version,
+        metadata=metadata,
+        max_rows=MAX_TABLE_ROWS,
+        max_dots=MAX_DOTS_OF_PRODUCT,
+        max_crosses=MAX_CROSSES_OF_PRODUCT,
+        has_champion=champion is not None,
+        typical_half_width=typical_half_width(metadata, model.test),
+        panels=product_panels(metadata, dataset.orders, model, champion_hours),
+        figures=error_figures(model.test),
+        **_rejected_table(dataset.rejected),
+    )
+
+
+def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -50,23 +81,7 @@ def render_report(facts: ReportFacts) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {word.__name__: word for word in WORDS}
-    return environment.get_template(TEMPLATE).render(
-        version=facts.version,
-        metadata=facts.metadata,
-        most_rows=MAX_TABLE_ROWS,
-        most_dots=DOTS_OF_A_PRODUCT,
-        most_crosses=CROSSES_OF_A_PRODUCT,
-        has_champion=facts.champion_hours is not None,
-        typical_half_width=typical_half_width(facts),
-        best=min(facts.metadata.candidates, key=_error_of),
-        panels=product_panels(facts),
-        figures=error_figures(facts),
-        **_rejected_table(facts.rejected),
-    )
-
-
-def _error_of(candidate: CandidateScore) -> float:
-    return candidate.mean_absolute_error_hours
+    return environment.get_template(TEMPLATE)
 
 
 def _rejected_table(rejected: pd.DataFrame) -> dict[str, Any]:

@@ -10,20 +10,23 @@ from markupsafe import Markup
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import ModelMetadata
 from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
-from pipeline.report.facts import ReportFacts
 from pipeline.report.formatting import count, hours, short
 from pipeline.report.plots import (
     DrawnCurve,
+    Points,
     draw_agreement,
     draw_histogram,
     draw_product,
     draw_residuals,
 )
+from pipeline.training.evaluation import GridEstimates
+from pipeline.training.fitting import TrainedModel
+from pipeline.training.selection import OutOfSample
 
 MAX_DRAWN_PRODUCTS = 12
-DOTS_OF_A_PRODUCT = 400
-CROSSES_OF_A_PRODUCT = 50
-DOTS_OF_ALL_PRODUCTS = 1_500
+MAX_DOTS_OF_PRODUCT = 400
+MAX_CROSSES_OF_PRODUCT = 50
+MAX_DOTS_OF_TEST_ROWS = 1_500
 
 
 class ProductPanel(NamedTuple):
@@ -72,33 +75,55 @@ class ErrorFigures(NamedTuple):
     histogram: Markup
 
 
-def typical_half_width(facts: ReportFacts) -> float:
+def typical_half_width(metadata: ModelMetadata, test: OutOfSample) -> float:
     """Return the median half-width of the intervals of the test rows, in hours."""
-    products = facts.test[PRODUCT].cat
-    noise = _noise_of_products(facts.metadata).reindex(products.categories.astype(str))
+    products = test.rows[PRODUCT].cat
+    noise = _noise_of_products(metadata).reindex(products.categories.astype(str))
     noise_of_rows = np.asarray(noise, dtype=np.float64)[products.codes.to_numpy()]
-    half_widths = facts.metadata.interval.half_width(facts.test_estimates, noise_of_rows)
+    half_widths = metadata.interval.half_width(test.estimates, noise_of_rows)
     return float(np.median(half_widths))
 
 
-def product_panels(facts: ReportFacts) -> ProductPanels:
-    """Choose the products to show, and draw them."""
-    errors = _errors_of_products(facts)
-    largest, worst = _shown_products(facts.metadata, errors)
-    noise = _noise_of_products(facts.metadata)
-    panels = [
-        _panel(facts, f"product-{i}", product, float(noise[product]), errors.get(product))
-        for i, product in enumerate([*largest, *worst], start=1)
-    ]
+def product_panels(
+    metadata: ModelMetadata,
+    orders: pd.DataFrame,
+    model: TrainedModel,
+    champion_hours: Floats | None,
+) -> ProductPanels:
+    """Choose the products to show, and draw them.
+
+    Args:
+        metadata: of the model.
+        orders: the valid rows of the week.
+        model: the model that was trained on them.
+        champion_hours: estimates of the champion on the grid of the model, NaN for products that
+            it does not know; None without champion.
+    """
+    errors = _errors_of_products(model.test)
+    largest, worst = _shown_products(metadata, errors)
+    panels = []
+    for i, product in enumerate([*largest, *worst], start=1):
+        rows = np.flatnonzero(orders[PRODUCT] == product)
+        is_outlier = model.noise.is_outlier[rows]
+        outliers = int(is_outlier.sum())
+        curve = _curve(product, metadata, model.grid, champion_hours)
+        figure = draw_product(
+            f"product-{i}",
+            _curve_in_words(product, len(rows), outliers, curve),
+            _points(orders, rows[~is_outlier], MAX_DOTS_OF_PRODUCT),
+            _points(orders, rows[is_outlier], MAX_CROSSES_OF_PRODUCT),
+            curve,
+        )
+        error_hours = errors.get(product)
+        panels.append(ProductPanel(product, len(rows), outliers, error_hours, Markup(figure)))
     return ProductPanels(panels[: len(largest)], panels[len(largest) :])
 
 
-def error_figures(facts: ReportFacts) -> ErrorFigures:
+def error_figures(test: OutOfSample) -> ErrorFigures:
     """Draw how far estimates are from the truth on the test rows."""
-    truth = facts.test[HOURS].to_numpy()
-    residuals = truth - facts.test_estimates
-    dots = _sample(np.arange(len(truth)), DOTS_OF_ALL_PRODUCTS)
-    estimates = facts.test_estimates[dots]
+    truth, residuals = test.rows[HOURS].to_numpy(), test.residuals
+    dots = _sample(np.arange(len(truth)), MAX_DOTS_OF_TEST_ROWS)
+    estimates = test.estimates[dots]
     distances = np.abs(residuals)
     label = (
         f"Of {count(len(truth), 'test row')}, half are within {hours(np.median(distances))} of "
@@ -133,44 +158,33 @@ def _noise_of_products(metadata: ModelMetadata) -> "pd.Series[float]":
     return pd.Series(catalogue.relative_noise, index=list(catalogue.product_code))
 
 
-def _errors_of_products(facts: ReportFacts) -> "pd.Series[float]":
+def _errors_of_products(test: OutOfSample) -> "pd.Series[float]":
     """Return the mean absolute error of each product with test rows, in hours, by code."""
-    distances = pd.Series(np.abs(facts.test[HOURS].to_numpy() - facts.test_estimates))
-    errors = distances.groupby(facts.test[PRODUCT].array, observed=True).mean()
+    distances = pd.Series(np.abs(test.residuals))
+    errors = distances.groupby(test.rows[PRODUCT].array, observed=True).mean()
     return errors.set_axis(errors.index.astype(str))
 
 
-def _panel(
-    facts: ReportFacts, name: str, product: str, noise: float, error_hours: float | None
-) -> ProductPanel:
-    """Draw one product, whose noise relative to that of all products is given."""
-    rows = np.flatnonzero(facts.orders[PRODUCT] == product)
-    is_outlier = facts.is_outlier[rows]
-    dots = _sample(rows[~is_outlier], DOTS_OF_A_PRODUCT)
-    crosses = _sample(rows[is_outlier], CROSSES_OF_A_PRODUCT)
-    orders, label_hours = facts.orders[ORDERS].to_numpy(), facts.orders[HOURS].to_numpy()
-    position = int(np.flatnonzero(facts.grid.products == product)[0])
-    estimates = facts.grid.hours[position]
-    curve = DrawnCurve(
-        orders=orders[dots],
-        hours=label_hours[dots],
-        outlier_orders=orders[crosses],
-        outlier_hours=label_hours[crosses],
-        grid=facts.grid.orders[position],
+def _curve(
+    product: str, metadata: ModelMetadata, grid: GridEstimates, champion_hours: Floats | None
+) -> DrawnCurve:
+    """Return what model and champion say of a product."""
+    position = int(np.flatnonzero(grid.products == product)[0])
+    estimates = grid.hours[position]
+    noise = np.full_like(estimates, _noise_of_products(metadata)[product])
+    champion = None if champion_hours is None else champion_hours[position]
+    return DrawnCurve(
+        orders=grid.orders[position],
         estimates=estimates,
-        half_width=facts.metadata.interval.half_width(estimates, np.full_like(estimates, noise)),
-        champion=_champion_curve(facts, position),
+        half_width=metadata.interval.half_width(estimates, noise),
+        champion=None if champion is None or np.isnan(champion).any() else champion,
     )
-    outliers = int(is_outlier.sum())
-    figure = draw_product(name, _curve_in_words(product, len(rows), outliers, curve), curve)
-    return ProductPanel(product, len(rows), outliers, error_hours, Markup(figure))
 
 
-def _champion_curve(facts: ReportFacts, position: int) -> Floats | None:
-    """Return the champion's estimates for a product of the grid, if it knows that product."""
-    if facts.champion_hours is None or np.isnan(facts.champion_hours[position]).any():
-        return None
-    return np.asarray(facts.champion_hours[position])
+def _points(orders: pd.DataFrame, rows: npt.NDArray[np.intp], max_points: int) -> Points:
+    """Return some of these rows as points."""
+    some = orders.iloc[_sample(rows, max_points)]
+    return Points(some[ORDERS].to_numpy(), some[HOURS].to_numpy())
 
 
 def _curve_in_words(product: str, rows: int, outliers: int, curve: DrawnCurve) -> str:
@@ -178,7 +192,7 @@ def _curve_in_words(product: str, rows: int, outliers: int, curve: DrawnCurve) -
     words = (
         f"{short(product)}: {count(rows, 'row')}, {count(outliers, 'outlier')} among them. "
         f"The estimate goes from {hours(curve.estimates[0])} at 0 orders placed to "
-        f"{hours(curve.estimates[-1])} at {curve.grid[-1]:,.0f}, where the interval reaches "
+        f"{hours(curve.estimates[-1])} at {curve.orders[-1]:,.0f}, where the interval reaches "
         f"{hours(curve.half_width[-1])} to either side."
     )
     if curve.champion is None:
@@ -186,9 +200,9 @@ def _curve_in_words(product: str, rows: int, outliers: int, curve: DrawnCurve) -
     return f"{words} The champion says {hours(curve.champion[-1])} there."
 
 
-def _sample(positions: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
+def _sample(positions: npt.NDArray[np.intp], max_size: int) -> npt.NDArray[np.intp]:
     """Return at most so many of these, in their order, and always the same ones."""
-    if len(positions) <= most:
+    if len(positions) <= max_size:
         return positions
-    chosen = np.random.default_rng(0).choice(len(positions), most, replace=False, shuffle=False)
+    chosen = np.random.default_rng(0).choice(len(positions), max_size, replace=False, shuffle=False)
     return positions[np.sort(chosen)]

@@ -42,53 +42,55 @@ STYLE: dict[RcKeyType, Any] = {
 NO_METADATA = dict.fromkeys(["Date", "Creator", "Format", "Type"])
 MIN_AXIS_HOURS = 0.1
 HISTOGRAM_BINS = 40
-HISTOGRAM_SHARE = 0.99
+HISTOGRAM_QUANTILE = 0.99
+"""Of the sizes of the errors; the outermost bars hold those beyond."""
 
 
-class DrawnCurve(NamedTuple):
-    """What is drawn of one product: some of its rows, and its curve over a grid of orders placed.
-
-    Attributes:
-        orders: orders placed of rows that are not outliers, shape (n_rows,).
-        hours: hours to dispatch of those rows, of the same shape.
-        outlier_orders: orders placed of outliers, shape (n_outliers,).
-        outlier_hours: hours to dispatch of outliers, of the same shape.
-        grid: orders placed, shape (n_points,).
-        estimates: of the model for the grid, in hours, of the same shape.
-        half_width: of the interval around them, in hours, of the same shape.
-        champion: estimates of the champion for the grid, or None if it does not know the product.
-    """
+class Points(NamedTuple):
+    """Orders placed and hours to dispatch of rows, each of shape (n_rows,)."""
 
     orders: Floats
     hours: Floats
-    outlier_orders: Floats
-    outlier_hours: Floats
-    grid: Floats
+
+
+class DrawnCurve(NamedTuple):
+    """What is said of one product over a grid of orders placed; each of shape (n_points,).
+
+    Attributes:
+        orders: orders placed.
+        estimates: of the model, in hours.
+        half_width: of the interval around them, in hours.
+        champion: estimates of the champion, or None if it does not know the product.
+    """
+
+    orders: Floats
     estimates: Floats
     half_width: Floats
     champion: Floats | None
 
 
-def draw_product(name: str, label: str, curve: DrawnCurve) -> str:
+def draw_product(name: str, label: str, rows: Points, outliers: Points, curve: DrawnCurve) -> str:
     """Return rows, fitted curve and interval band of one product.
 
     Args:
         name: of the figure, unique in the page.
         label: what the figure shows, for people who do not see it.
-        curve: what to draw.
+        rows: some rows of the product that are no outliers.
+        outliers: some of its outliers.
+        curve: what model and champion say of the product.
     """
     with _axes("orders placed before, on the same day", "hours to dispatch") as (figure, axes):
         low = np.maximum(curve.estimates - curve.half_width, 0.0)
         high = curve.estimates + curve.half_width
-        axes.fill_between(curve.grid, low, high, color=BAND, linewidth=0)
-        _dots(axes, curve.orders, curve.hours)
+        axes.fill_between(curve.orders, low, high, color=BAND, linewidth=0)
+        _dots(axes, *rows)
         if curve.champion is not None:
-            axes.plot(curve.grid, curve.champion, "--", color=CHAMPION, linewidth=1.6)
-        axes.plot(curve.grid, curve.estimates, color=CURVE, linewidth=1.8)
-        top = 1.08 * _largest(high, curve.hours, curve.champion)
-        _outliers(axes, curve, top)
+            axes.plot(curve.orders, curve.champion, "--", color=CHAMPION, linewidth=1.6)
+        axes.plot(curve.orders, curve.estimates, color=CURVE, linewidth=1.8)
+        top = 1.08 * _largest(high, rows.hours, curve.champion)
+        _crosses(axes, outliers, top)
         axes.set_ylim(0.0, top)
-        axes.set_xlim(0.0, 1.03 * max(curve.grid[-1], 1.0))
+        axes.set_xlim(0.0, 1.03 * max(curve.orders[-1], 1.0))
         return _svg(figure, name, label)
 
 
@@ -119,7 +121,7 @@ def draw_histogram(name: str, label: str, residuals: Floats) -> str:
     into one bar.
     """
     with _axes("actual minus estimated hours", "test rows") as (figure, axes):
-        reach = max(float(np.quantile(np.abs(residuals), HISTOGRAM_SHARE)), MIN_AXIS_HOURS)
+        reach = max(float(np.quantile(np.abs(residuals), HISTOGRAM_QUANTILE)), MIN_AXIS_HOURS)
         bins = np.linspace(-reach, reach, HISTOGRAM_BINS + 1)
         counts, edges = np.histogram(np.clip(residuals, -reach, reach), bins)
         axes.stairs(counts, edges, fill=True, facecolor=BAND, edgecolor=CURVE, linewidth=0.8)
@@ -162,12 +164,13 @@ def _dots(axes: Axes, x: Floats, y: Floats) -> None:
     )
 
 
-def _outliers(axes: Axes, curve: DrawnCurve, top: float) -> None:
+def _crosses(axes: Axes, outliers: Points, top: float) -> None:
     """Draw outliers as crosses, and as triangles at the upper edge where they are beyond it."""
-    beyond = curve.outlier_hours > top
-    axes.plot(curve.outlier_orders[~beyond], curve.outlier_hours[~beyond], "x", color=OUTLIER)
-    edge = np.full(beyond.sum(), top)
-    axes.plot(curve.outlier_orders[beyond], edge, "^", color=OUTLIER, clip_on=False)
+    orders, hours = outliers
+    is_beyond = hours > top
+    axes.plot(orders[~is_beyond], hours[~is_beyond], "x", color=OUTLIER)
+    edge = np.full(is_beyond.sum(), top)
+    axes.plot(orders[is_beyond], edge, "^", color=OUTLIER, clip_on=False)
 
 
 def _largest(*hours: Floats | None) -> float:

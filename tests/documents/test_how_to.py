@@ -315,7 +315,7 @@ def test_the_simulator_s_quiet_week_is_as_the_document_says() -> None:
 def test_a_quiet_week_is_told_from_a_bad_model() -> None:
     metrics = train_on(quiet_week(), 0.9).metrics
 
-    (failure,) = r_squared_failures(metrics, 0.8, "--r2-error-threshold")
+    (failure,) = r_squared_failures(metrics, 0.8)
 
     assert "the hours of this week vary too little for a high R²" in failure
     assert "the hours of this week vary too little for a high R²" in REFUSED_WEEKS

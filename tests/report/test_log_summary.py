@@ -4,98 +4,48 @@ from typing import Any
 
 import pytest
 
-from pipeline.model.metadata import (
-    CandidateScore,
-    ChampionComparison,
-    DatasetLineage,
-    DriftMeasure,
-    Metrics,
-    ModelMetadata,
-    Outliers,
-    PredictionInterval,
-    ProductRemarks,
-)
-from pipeline.model.reader import DispatchModel
 from pipeline.report.log_summary import log_summary
+from tests.support.builders import comparison, metadata
 from tests.support.helpers import logged
 
-CANDIDATES = (
-    CandidateScore(
-        name="mean per product",
-        mean_absolute_error_hours=4.912,
-        excess_hours=4.258,
-        standard_error_hours=0.127,
-        chosen=False,
-    ),
-    CandidateScore(
-        name="line per product",
-        mean_absolute_error_hours=0.6572,
-        excess_hours=0.003,
-        standard_error_hours=0.006,
-        chosen=True,
-    ),
-    CandidateScore(
-        name="curve per product",
-        mean_absolute_error_hours=0.654,
-        excess_hours=0.0,
-        standard_error_hours=0.0,
-        chosen=False,
-    ),
-)
-COMPARISON = ChampionComparison(
-    champion_version="time_to_dispatch_champion",
-    same_dataset=False,
-    compared_rows=197,
-    champion_error_hours=0.71,
-    challenger_error_hours=0.65,
-    least_excess_hours=-0.07,
-    champion_recorded_error_hours=0.63,
-    shifted_share=0.0,
-    median_ratio=0.99,
-    shifts=(),
-)
-
-
-@pytest.fixture
-def metadata(served_model: DispatchModel) -> ModelMetadata:
-    """Return the facts about a first model, with round numbers."""
-    facts: dict[str, Any] = {
-        "regressor": "line per product",
-        "candidates": CANDIDATES,
-        "dataset": DatasetLineage(
-            **served_model.metadata.dataset.model_dump(exclude={"rows"}), rows=1_234
-        ),
-        "metrics": Metrics(
-            r_squared=0.98864,
-            mean_absolute_error_hours=0.625,
-            noise_floor_hours=0.646,
-            train_rows=1_003,
-            test_rows=231,
-        ),
-        "interval": PredictionInterval(
-            level=0.9,
-            multiple=1.604,
-            noise_base_hours=0.812,
-            noise_growth=0.0012,
-            calibration_rows=1_234,
-        ),
-        "outliers": Outliers(rows=12, share=0.0097, farthest=()),
-        "remarks": ProductRemarks(few_rows=(), falling=(), flat=()),
-        "comparison": None,
-        "drift": (),
+CANDIDATES = [
+    {
+        "name": f"{kind} per product",
+        "mean_absolute_error_hours": error,
+        "excess_hours": excess,
+        "standard_error_hours": deviation,
+        "chosen": kind == "line",
     }
-    return served_model.metadata.model_copy(update=facts)
+    for kind, error, excess, deviation in [
+        ("mean", 4.912, 4.258, 0.127),
+        ("line", 0.6572, 0.003, 0.006),
+        ("curve", 0.654, 0.0, 0.0),
+    ]
+]
+FACTS: dict[str, Any] = {
+    "regressor": "line per product",
+    "candidates": CANDIDATES,
+    "dataset": {"rows": 1_234},
+    "metrics": {
+        "r_squared": 0.98864,
+        "mean_absolute_error_hours": 0.625,
+        "noise_floor_hours": 0.646,
+        "train_rows": 1_003,
+        "test_rows": 231,
+    },
+    "interval": {"multiple": 1.604, "noise_base_hours": 0.812, "noise_growth": 0.0012},
+    "outliers": {"rows": 12, "share": 0.0097},
+}
+"""Of a first model."""
 
 
-def test_the_table_of_a_first_model(
-    metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_table_of_a_first_model(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
-    log_summary(metadata)
+    log_summary(metadata(**FACTS))
 
     assert logged(caplog, "INFO") == [
-        "Trained a line per product on 1,234 rows of 5 products.",
+        "Trained a line per product on 1,234 rows of 3 products.",
         "  mean per product     cross-validated error   4.912 h (+4.258 h ± 0.127 h)",
         "  line per product     cross-validated error   0.657 h (+0.003 h ± 0.006 h, chosen)",
         "  curve per product    cross-validated error   0.654 h (best)",
@@ -107,15 +57,12 @@ def test_the_table_of_a_first_model(
     assert logged(caplog, "WARNING") == []
 
 
-def test_r_squared_that_is_not_defined_is_called_so(
-    metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_r_squared_that_is_not_defined_is_called_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    undefined = metadata.metrics.model_copy(update={"r_squared": None})
 
-    log_summary(metadata.model_copy(update={"metrics": undefined}))
+    log_summary(metadata(metrics={"r_squared": None}))
 
-    assert "R² undefined, mean absolute error 0.62 h" in caplog.text
+    assert "R² undefined, mean absolute error 0.50 h" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -124,7 +71,7 @@ def test_r_squared_that_is_not_defined_is_called_so(
         (
             {},
             "The model in production has an error of 0.71 h on the same rows, the new one of "
-            "0.65 h. The estimates are 0.99 times those of",
+            "0.65 h. The estimates are 1 times those of",
         ),
         ({"same_dataset": True}, "has an error of 0.71 h recorded, the new one of 0.65 h. "),
         (
@@ -142,26 +89,24 @@ def test_r_squared_that_is_not_defined_is_called_so(
     ids=["another week", "the same week", "other products"],
 )
 def test_the_last_line_compares_with_the_champion(
-    facts: dict[str, Any], line: str, metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
+    facts: dict[str, Any], line: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
 
-    log_summary(metadata.model_copy(update={"comparison": COMPARISON.model_copy(update=facts)}))
+    errors = {"champion_error_hours": 0.71, "challenger_error_hours": 0.65}
+    log_summary(metadata(comparison=comparison(**errors | facts)))
 
     assert line in logged(caplog, "INFO")[-1]
     assert len(logged(caplog, "WARNING")) == (1 if facts else 0)
 
 
-def test_what_deserves_a_look_is_a_warning_each(
-    metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
-) -> None:
-    breached = DriftMeasure(
-        name="Share of rows of new products", value=0.2, least=None, most=0.1, breached=True
-    )
-    fine = breached.model_copy(update={"value": 0.05, "breached": False})
-    remarks = ProductRemarks(few_rows=("SKU001",), falling=("SKU002",), flat=("SKU002", "SKU003"))
+def test_what_deserves_a_look_is_a_warning_each(caplog: pytest.LogCaptureFixture) -> None:
+    name = "Share of rows of new products"
+    fine = {"name": name, "value": 0.05, "least": None, "most": 0.1, "breached": False}
+    breached = fine | {"value": 0.2, "breached": True}
+    remarks = {"few_rows": ["SKU001"], "falling": ["SKU002"], "flat": ["SKU002", "SKU003"]}
 
-    log_summary(metadata.model_copy(update={"remarks": remarks, "drift": (fine, breached)}))
+    log_summary(metadata(remarks=remarks, drift=[fine, breached]))
 
     few_rows, falling, flat, drift = logged(caplog, "WARNING")
     assert few_rows.startswith("Products with few rows") and few_rows.endswith(": 'SKU001'.")

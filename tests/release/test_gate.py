@@ -1,0 +1,83 @@
+"""The verdict on a model: which rules are asked, and with what."""
+
+import pandas as pd
+import pytest
+
+from pipeline.model.order import HOURS
+from pipeline.orders.simulator import simulate_orders
+from pipeline.release.gate import Limits, judge
+from tests.support.builders import (
+    LineModel,
+    dataset,
+    fit_lines,
+    metadata_of,
+    trained_model,
+)
+
+LIMITS = Limits(
+    min_r_squared=0.8,
+    max_outlier_share=0.05,
+    champion_tolerance=0.05,
+    max_shift=2.0,
+    accept_shift=False,
+)
+LAST_WEEK = simulate_orders(500, seed=1)
+THIS_WEEK = simulate_orders(500, seed=2)
+TRIPLED = THIS_WEEK.assign(hours_to_dispatch=3 * THIS_WEEK[HOURS])
+
+
+def champion_of(orders: pd.DataFrame) -> LineModel:
+    metadata = metadata_of(orders, dataset={"sha256": "cd34" * 16})
+    return LineModel("champion", metadata, fit_lines(orders))
+
+
+def test_a_week_like_the_last_has_a_comparison_and_drift_and_no_failures() -> None:
+    verdict = judge(trained_model(THIS_WEEK), dataset(THIS_WEEK), champion_of(LAST_WEEK), LIMITS)
+
+    assert verdict.failures == ()
+    assert verdict.comparison is not None
+    assert verdict.comparison.median_ratio == pytest.approx(1.0, abs=0.05)
+    by_code = {shift.product_code: shift.rows for shift in verdict.comparison.shifts}
+    assert by_code == THIS_WEEK["product_code"].value_counts().to_dict()
+    assert not any(measure.breached for measure in verdict.drift)
+
+
+def test_without_champion_there_is_nothing_to_compare() -> None:
+    verdict = judge(trained_model(TRIPLED), dataset(TRIPLED), None, LIMITS)
+
+    assert verdict == ((), None, ())
+
+
+def test_every_limit_is_that_of_its_rule_and_named_in_its_failure() -> None:
+    outliers = TRIPLED.assign(hours_to_dispatch=TRIPLED[HOURS].where(TRIPLED.index % 10 > 0, 1e3))
+    model = trained_model(outliers, fit_lines(TRIPLED))
+    strict = LIMITS._replace(min_r_squared=0.999, champion_tolerance=0, max_shift=1.5)
+
+    failures = judge(model, dataset(outliers), champion_of(LAST_WEEK), strict).failures
+
+    for limit in ("min_r_squared 0.999", "max_outlier_share 0.05", "max_shift 1.5"):
+        assert sum(limit in failure for failure in failures) == 1
+
+
+@pytest.mark.parametrize(("accept_shift", "failures"), [(False, 2), (True, 0)])
+def test_a_week_unlike_the_last_may_be_accepted(accept_shift: bool, failures: int) -> None:
+    limits = LIMITS._replace(accept_shift=accept_shift)
+
+    verdict = judge(trained_model(TRIPLED), dataset(TRIPLED), champion_of(LAST_WEEK), limits)
+
+    assert len(verdict.failures) == failures
+    assert verdict.comparison is not None
+    assert verdict.comparison.shifted_share == 1.0
+
+
+@pytest.mark.parametrize(("tolerance", "refused"), [(0.5, True), (9.0, False)])
+def test_the_tolerance_is_that_of_the_limits(tolerance: float, refused: bool) -> None:
+    champion = champion_of(THIS_WEEK)
+    worse = {code: (level + 2.0, slope) for code, (level, slope) in champion.lines.items()}
+    limits = LIMITS._replace(champion_tolerance=tolerance)
+
+    failures = judge(trained_model(THIS_WEEK, worse), dataset(THIS_WEEK), champion, limits).failures
+
+    assert [f"champion_tolerance {tolerance:g} allows" in text for text in failures] == (
+        [True] if refused else []
+    )

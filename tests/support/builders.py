@@ -1,0 +1,234 @@
+"""Parts made by hand: each builder returns a plausible one, with the changes that a test names.
+
+A change of a part that has parts itself names only those that differ:
+`metadata(metrics={"r_squared": 0.5})`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.curves.noise import NoiseScale
+from pipeline.model.arrays import Floats
+from pipeline.model.metadata import (
+    ChampionComparison,
+    Metrics,
+    ModelMetadata,
+    PredictionInterval,
+)
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
+from pipeline.model.reader import DispatchModel, OrderColumns
+from pipeline.orders.csv_rows import COLUMNS, REASON
+from pipeline.orders.simulator import NOISE_HOURS
+from pipeline.orders.weekly_dataset import WeeklyDataset
+from pipeline.training.evaluation import estimate_on_grid
+from pipeline.training.fitting import ModelNoise, TrainedModel
+from pipeline.training.selection import OutOfSample
+
+TRAINED_AT = datetime(2026, 11, 23, 18, 49, 11, 198262, UTC)
+DELIVERED_AT = datetime(2026, 11, 20, 23, tzinfo=UTC)
+PRODUCTS = ("SKU001", "SKU002", "SKU003")
+MIN_SEEN_ORDERS = 10.0
+MAX_SEEN_ORDERS = 200.5
+"""The range that a model made by hand saw of each product, if nothing else is said."""
+
+METRICS = {
+    "r_squared": None,
+    "mean_absolute_error_hours": 0.5,
+    "noise_floor_hours": 0.5,
+    "train_rows": 2,
+    "test_rows": 2,
+}
+INTERVAL = {
+    "level": 0.9,
+    "multiple": 2,
+    "noise_base_hours": 0.251,
+    "noise_growth": 0.05,
+    "calibration_rows": 2,
+}
+
+Line = tuple[float, float]
+"""Hours at zero orders, and hours for each order."""
+
+
+class LineModel(DispatchModel):
+    """A loaded model without an artifact: a straight line for each product."""
+
+    def __init__(self, version: str, metadata: ModelMetadata, lines: Mapping[str, Line]) -> None:
+        """Put it together; a product of the metadata without a line gets no estimate."""
+        super().__init__(version, metadata, session=None)
+        self.lines = lines
+
+    def estimate(self, orders: OrderColumns) -> Floats:
+        """Return the estimated hours to dispatch, shape (n_rows,); NaN for unknown products."""
+        return estimate(self.lines, orders)
+
+
+class LineRegressor:
+    """A fitted regressor that gives a straight line for each product."""
+
+    def __init__(self, lines: Mapping[str, Line]) -> None:
+        """Take the lines for fitted."""
+        self.lines = lines
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        """Return the estimated hours to dispatch, shape (n_rows,)."""
+        return estimate(self.lines, X)
+
+
+def estimate(lines: Mapping[str, Line], orders: OrderColumns) -> Floats:
+    """Return the hours that lines give, never negative; NaN for products that they lack."""
+    unknown = (np.nan, np.nan)
+    found = np.array([lines.get(str(code), unknown) for code in orders.get(PRODUCT)])
+    level, slope = found.reshape(-1, 2).T
+    placed = np.asarray(orders.get(ORDERS), dtype=np.float64)
+    hours: Floats = np.maximum(level + slope * placed, 0.0)
+    return hours
+
+
+def lines_of(products: Iterable[str]) -> dict[str, Line]:
+    """Return rising lines that differ: from 2.12 h, 3.12 h… on, 0.055 h more for each order."""
+    return {code: (2.12 + position, 0.055) for position, code in enumerate(sorted(products))}
+
+
+def fit_lines(orders: pd.DataFrame) -> dict[str, Line]:
+    """Fit a line to the orders of each product by least squares."""
+    lines = {}
+    for code, rows in orders.groupby(PRODUCT, observed=True):
+        slope, level = np.polyfit(rows[ORDERS], rows[HOURS], 1)
+        lines[str(code)] = (float(level), float(slope))
+    return lines
+
+
+def model(
+    products: Iterable[str] = PRODUCTS,
+    lines: Mapping[str, Line] | None = None,
+    version: str = "by_hand",
+    **changes: Any,
+) -> LineModel:
+    """Return a loaded model.
+
+    Args:
+        products: codes, in any order.
+        lines: of the products; by default those of `lines_of`.
+        version: name of the model.
+        changes: of its metadata.
+    """
+    facts = metadata(products, **changes)
+    codes = facts.catalogue.product_code
+    return LineModel(version, facts, lines_of(codes) if lines is None else lines)
+
+
+def metadata(products: Iterable[str] = PRODUCTS, **changes: Any) -> ModelMetadata:
+    """Return the facts about a model of these products, which saw 1, 2, 3… rows of them."""
+    codes = sorted(products)
+    rows = range(1, len(codes) + 1)
+    facts: dict[str, Any] = {
+        "trained_at": TRAINED_AT,
+        "git_commit": "abc123",
+        "library_versions": {},
+        "regressor": "by hand",
+        "candidates": [],
+        "dataset": {
+            "key": "datasets/time_to_dispatch_2026-11-20T23-00-00.csv",
+            "sha256": "ab12" * 16,
+            "delivered_at": DELIVERED_AT,
+            "rows": sum(rows),
+            "rejected_rows": 0,
+        },
+        "metrics": METRICS,
+        "interval": INTERVAL,
+        "outliers": {"rows": 0, "share": 0, "farthest": []},
+        "catalogue": {
+            "product_code": codes,
+            "rows": rows,
+            "least_orders": [MIN_SEEN_ORDERS] * len(codes),
+            "most_orders": [MAX_SEEN_ORDERS] * len(codes),
+            "relative_noise": [1] * len(codes),
+        },
+        "remarks": {"few_rows": [], "falling": [], "flat": []},
+        "orders_placed": {"edges": [0, MAX_SEEN_ORDERS], "counts": [sum(rows)]},
+    }
+    return ModelMetadata.model_validate(_changed(facts, changes))
+
+
+def metadata_of(orders: pd.DataFrame, **changes: Any) -> ModelMetadata:
+    """Return the facts about a model that was trained on these orders."""
+    placed = orders.groupby(PRODUCT, observed=True)[ORDERS].agg(["size", "min", "max"])
+    counts, edges = np.histogram(orders[ORDERS], bins=20)
+    facts: dict[str, Any] = {
+        "dataset": {"rows": len(orders)},
+        "interval": {"multiple": 1.645, "noise_base_hours": NOISE_HOURS, "noise_growth": 0},
+        "catalogue": {
+            "rows": placed["size"].tolist(),
+            "least_orders": placed["min"].tolist(),
+            "most_orders": placed["max"].tolist(),
+        },
+        "orders_placed": {"edges": edges.tolist(), "counts": counts.tolist()},
+    }
+    return metadata(map(str, placed.index), **_changed(facts, changes))
+
+
+def comparison(**changes: Any) -> ChampionComparison:
+    """Return the comparison of two models that are equally good."""
+    facts: dict[str, Any] = {
+        "champion_version": "time_to_dispatch_champion",
+        "same_dataset": False,
+        "compared_rows": 200,
+        "champion_error_hours": 1.0,
+        "challenger_error_hours": 1.0,
+        "least_excess_hours": -0.01,
+        "champion_recorded_error_hours": 1.0,
+        "shifted_share": 0.0,
+        "median_ratio": 1.0,
+        "shifts": [],
+    }
+    return ChampionComparison.model_validate(facts | changes)
+
+
+def dataset(orders: pd.DataFrame, **changes: Any) -> WeeklyDataset:
+    """Return a week of valid orders without bad rows."""
+    rejected = pd.DataFrame(columns=[*COLUMNS, REASON])
+    key = "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
+    return replace(WeeklyDataset(key, "ab12" * 16, DELIVERED_AT, orders, rejected), **changes)
+
+
+def trained_model(
+    orders: pd.DataFrame, lines: Mapping[str, Line] | None = None, **changes: Any
+) -> TrainedModel:
+    """Return a model of these orders that was not trained: lines, tested on every fifth row.
+
+    Args:
+        orders: of a week.
+        lines: of its products; by default fitted to all orders.
+        changes: of the model.
+    """
+    lines = fit_lines(orders) if lines is None else lines
+    regressor = LineRegressor(lines)
+    test = orders.iloc[::5]
+    distances = (orders[HOURS].to_numpy() - estimate(lines, orders)) / NOISE_HOURS
+    noise = NoiseScale(NOISE_HOURS, 0.0, np.ones(orders[PRODUCT].nunique()))
+    plausible = TrainedModel(
+        regressor=regressor,
+        name="by hand",
+        candidates=(),
+        noise=ModelNoise(noise, np.full(len(orders), NOISE_HOURS), distances),
+        interval=PredictionInterval.model_validate(INTERVAL),
+        grid=estimate_on_grid(regressor, orders),
+        test=OutOfSample(test, estimate(lines, test)),
+        metrics=Metrics.model_validate(METRICS | {"r_squared": 0.99}),
+    )
+    return replace(plausible, **changes)
+
+
+def _changed(facts: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts with changes, where a mapping changes some facts of a part."""
+    changed = dict(facts)
+    for name, change in changes.items():
+        is_part = isinstance(change, Mapping) and isinstance(facts.get(name), Mapping)
+        changed[name] = {**facts[name], **change} if is_part else change
+    return changed
