@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.curves.noise import NoiseScale, measure_noise, settled_noise
+from pipeline.curves.noise import NoiseScale, estimate_noise, refine_noise
 from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
 
@@ -30,7 +30,7 @@ def test_constant_noise_is_found(hours: float) -> None:
     product, estimates, normal = rows(5000, seed=1)
     estimates = estimates * hours
 
-    noise = settled_noise(product, estimates, hours * normal, PRODUCTS)
+    noise = estimate_noise(product, estimates, hours * normal, PRODUCTS)
 
     np.testing.assert_allclose(noise.of(product, estimates), hours, rtol=0.12)
     np.testing.assert_allclose(noise.relative, 1.0, rtol=0.08)
@@ -40,7 +40,7 @@ def test_noise_that_grows_with_the_estimate_is_found() -> None:
     product, estimates, normal = rows(20_000, seed=2)
     truth = 0.3 + 0.1 * estimates
 
-    noise = settled_noise(product, estimates, truth * normal, PRODUCTS)
+    noise = estimate_noise(product, estimates, truth * normal, PRODUCTS)
 
     assert noise.growth == pytest.approx(0.1, rel=0.1)
     np.testing.assert_allclose(noise.of(product, estimates), truth, rtol=0.2)
@@ -49,7 +49,7 @@ def test_noise_that_grows_with_the_estimate_is_found() -> None:
 def test_noise_that_shrinks_with_the_estimate_counts_as_constant() -> None:
     product, estimates, normal = rows(5000, seed=3)
 
-    noise = settled_noise(product, estimates, (4 - 0.1 * estimates) * normal, PRODUCTS)
+    noise = estimate_noise(product, estimates, (4 - 0.1 * estimates) * normal, PRODUCTS)
 
     assert noise.growth == 0.0
 
@@ -58,7 +58,7 @@ def test_products_of_unequal_noise_are_told_apart() -> None:
     product, estimates, normal = rows(8000, seed=4)
     truth = np.geomspace(0.3, 3.0, PRODUCTS)
 
-    noise = settled_noise(product, estimates, truth[product] * normal, PRODUCTS)
+    noise = estimate_noise(product, estimates, truth[product] * normal, PRODUCTS)
 
     np.testing.assert_allclose(noise.base_hours * noise.relative, truth, rtol=0.15)
 
@@ -68,7 +68,7 @@ def test_the_noise_of_a_product_with_few_rows_is_drawn_to_that_of_all() -> None:
     product = np.append(product, PRODUCTS)
     estimates, residuals = np.append(estimates, 10.0), np.append(normal, 4.0)
 
-    noise = settled_noise(product, estimates, residuals, PRODUCTS + 1)
+    noise = estimate_noise(product, estimates, residuals, PRODUCTS + 1)
 
     assert noise.relative[PRODUCTS] < 1.5
 
@@ -76,7 +76,7 @@ def test_the_noise_of_a_product_with_few_rows_is_drawn_to_that_of_all() -> None:
 def test_a_product_without_rows_gets_ordinary_noise() -> None:
     product, estimates, normal = rows(1000, seed=6)
 
-    noise = settled_noise(product, estimates, normal, PRODUCTS + 1)
+    noise = estimate_noise(product, estimates, normal, PRODUCTS + 1)
 
     assert noise.relative[PRODUCTS] == pytest.approx(1.0)
 
@@ -85,9 +85,11 @@ def test_a_product_without_rows_gets_ordinary_noise() -> None:
 def test_three_percent_of_labels_times_ten_hardly_change_the_noise(growth: float) -> None:
     product, estimates, normal = rows(5000, seed=7)
     residuals = (0.8 + growth * estimates) * normal
-    clean = settled_noise(product, estimates, residuals, PRODUCTS)
+    clean = estimate_noise(product, estimates, residuals, PRODUCTS)
 
-    noise = settled_noise(product, estimates, with_outliers(residuals, estimates, seed=8), PRODUCTS)
+    noise = estimate_noise(
+        product, estimates, with_outliers(residuals, estimates, seed=8), PRODUCTS
+    )
 
     plain_share = with_outliers(residuals, estimates, seed=8).std() / residuals.std()
     assert plain_share > 5
@@ -100,7 +102,7 @@ def test_labels_without_noise_still_get_some(estimate: float) -> None:
     product = np.arange(40) % PRODUCTS
     estimates = np.full(40, estimate)
 
-    noise = settled_noise(product, estimates, np.zeros(40), PRODUCTS).of(product, estimates)
+    noise = estimate_noise(product, estimates, np.zeros(40), PRODUCTS).of(product, estimates)
 
     assert (noise > 0).all()
     assert noise.max() < 0.001
@@ -110,7 +112,7 @@ def test_exact_labels_of_one_product_do_not_hide_the_noise_of_others() -> None:
     product, estimates, normal = rows(4000, seed=9)
     residuals = np.where(product == 0, 0.0, normal)
 
-    noise = settled_noise(product, estimates, residuals, PRODUCTS)
+    noise = estimate_noise(product, estimates, residuals, PRODUCTS)
 
     others = noise.of(product, estimates)[product != 0]
     np.testing.assert_allclose(others, 1.0, rtol=0.15)
@@ -121,7 +123,7 @@ def test_exact_labels_of_one_product_do_not_hide_the_noise_of_others() -> None:
 def test_a_few_rows_are_enough_to_measure(count: int) -> None:
     product, estimates, normal = rows(count, seed=10)
 
-    noise = settled_noise(product, estimates, normal, PRODUCTS).of(product, estimates)
+    noise = estimate_noise(product, estimates, normal, PRODUCTS).of(product, estimates)
 
     assert np.isfinite(noise).all() and (noise > 0).all()
 
@@ -130,8 +132,8 @@ def test_the_noise_does_not_depend_on_the_order_of_rows() -> None:
     product, estimates, normal = rows(3000, seed=11)
     shuffled = np.random.default_rng(0).permutation(3000)
 
-    first = settled_noise(product, estimates, normal, PRODUCTS)
-    second = settled_noise(product[shuffled], estimates[shuffled], normal[shuffled], PRODUCTS)
+    first = estimate_noise(product, estimates, normal, PRODUCTS)
+    second = estimate_noise(product[shuffled], estimates[shuffled], normal[shuffled], PRODUCTS)
 
     assert first.base_hours == pytest.approx(second.base_hours, rel=1e-6)
     np.testing.assert_allclose(first.relative, second.relative, rtol=1e-6)
@@ -143,8 +145,8 @@ def test_measuring_again_improves_on_what_is_known_of_products() -> None:
     residuals = truth[product] * normal
     start = NoiseScale(1.0, 0.0, np.ones(PRODUCTS))
 
-    once = measure_noise(product, estimates, residuals, start)
-    twice = measure_noise(product, estimates, residuals, once)
+    once = refine_noise(product, estimates, residuals, start)
+    twice = refine_noise(product, estimates, residuals, once)
 
     def error(noise: NoiseScale) -> float:
         return float(np.abs(noise.base_hours * noise.relative / truth - 1).mean())

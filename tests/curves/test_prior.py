@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from pipeline.curves.prior import Prior, estimate_prior, update, without_falls
-from pipeline.curves.segments import LeastSquaresSums
+from pipeline.curves.prior import Prior, compute_posterior, estimate_prior, make_monotone
+from pipeline.curves.segments import NormalEquations
 from pipeline.model.arrays import Floats
 
 pytestmark = pytest.mark.statistics
@@ -15,14 +15,14 @@ TRUE = Prior(np.array([2.0, 18.0]), np.array([[0.64, 0.5], [0.5, 9.0]]))
 """Level at no orders, and rise up to the busiest day."""
 
 
-def sums_of(coefficients: Floats, rows: int, seed: int) -> LeastSquaresSums:
+def sums_of(coefficients: Floats, rows: int, seed: int) -> NormalEquations:
     """Return the sums of so many rows of each product, at random places on its line."""
     random = np.random.default_rng(seed)
     place = random.uniform(size=(len(coefficients), rows))
     columns = np.stack([np.ones_like(place), place], axis=2)
     hours = np.einsum("prd,pd->pr", columns, coefficients)
     hours += random.normal(scale=NOISE_HOURS, size=hours.shape)
-    return LeastSquaresSums(
+    return NormalEquations(
         np.full(len(coefficients), rows),
         np.einsum("prd,pre->pde", columns, columns) / NOISE_HOURS**2,
         np.einsum("prd,pr->pd", columns, hours) / NOISE_HOURS**2,
@@ -66,16 +66,16 @@ def test_one_product_alone_is_its_own_mean() -> None:
 
     found = estimate_prior(sums, anything())
 
-    by_least_squares = np.linalg.solve(sums.matrices[0], sums.moments[0])
+    by_least_squares = np.linalg.solve(sums.matrices[0], sums.right_sides[0])
     np.testing.assert_allclose(found.mean, by_least_squares)
 
 
 def test_products_without_any_weight_do_not_disturb() -> None:
     sums = sums_of(draw(100, seed=5), rows=10, seed=6)
-    with_empty = LeastSquaresSums(
+    with_empty = NormalEquations(
         np.append(sums.rows, 0),
         np.append(sums.matrices, np.zeros((1, 2, 2)), axis=0),
-        np.append(sums.moments, np.zeros((1, 2)), axis=0),
+        np.append(sums.right_sides, np.zeros((1, 2)), axis=0),
     )
 
     found = estimate_prior(with_empty, anything())
@@ -89,47 +89,52 @@ def test_products_without_any_weight_do_not_disturb() -> None:
 def test_the_coefficients_are_the_posterior_means_of_the_textbook() -> None:
     sums = sums_of(draw(20, seed=7), rows=4, seed=8)
 
-    found = update(sums, TRUE)
+    found = compute_posterior(sums, TRUE)
 
     precision = np.linalg.inv(TRUE.covariance)
     for i in range(20):
         expected = np.linalg.solve(
-            sums.matrices[i] + precision, sums.moments[i] + precision @ TRUE.mean
+            sums.matrices[i] + precision, sums.right_sides[i] + precision @ TRUE.mean
         )
         np.testing.assert_allclose(found.means[i], expected)
         hat = np.linalg.solve(sums.matrices[i] + precision, sums.matrices[i])
-        assert found.freedom[i] == pytest.approx(np.trace(hat))
+        assert found.degrees_of_freedom[i] == pytest.approx(np.trace(hat))
 
 
 def test_a_product_without_rows_is_like_the_mean_of_all() -> None:
-    empty = LeastSquaresSums(np.zeros(1, dtype=np.intp), np.zeros((1, 2, 2)), np.zeros((1, 2)))
+    empty = NormalEquations(np.zeros(1, dtype=np.intp), np.zeros((1, 2, 2)), np.zeros((1, 2)))
 
-    found = update(empty, TRUE)
+    found = compute_posterior(empty, TRUE)
 
     np.testing.assert_allclose(found.means, TRUE.mean[None])
-    assert found.freedom[0] == pytest.approx(0.0)
+    assert found.degrees_of_freedom[0] == pytest.approx(0.0)
 
 
 def test_a_product_with_many_rows_keeps_what_they_say() -> None:
     odd = np.array([[20.0, 3.0]])
 
-    found = update(sums_of(odd, rows=5000, seed=9), TRUE)
+    found = compute_posterior(sums_of(odd, rows=5000, seed=9), TRUE)
 
     np.testing.assert_allclose(found.means, odd, atol=0.1)
-    assert found.freedom[0] == pytest.approx(2.0, abs=0.01)
+    assert found.degrees_of_freedom[0] == pytest.approx(2.0, abs=0.01)
 
 
 def test_the_fewer_rows_the_nearer_to_the_others() -> None:
     odd = np.array([[2.0, 60.0]])
 
-    rises = [update(sums_of(odd, rows, seed=10), TRUE).means[0, 1] for rows in (1, 3, 30, 3000)]
+    rises = [
+        compute_posterior(sums_of(odd, rows, seed=10), TRUE).means[0, 1]
+        for rows in (1, 3, 30, 3000)
+    ]
 
     assert rises == sorted(rises)
     assert rises[0] < 55 and rises[-1] == pytest.approx(60, abs=0.5)
 
 
 def test_a_prior_without_spread_decides_alone() -> None:
-    found = update(sums_of(draw(5, seed=11), rows=50, seed=12), Prior(TRUE.mean, np.zeros((2, 2))))
+    found = compute_posterior(
+        sums_of(draw(5, seed=11), rows=50, seed=12), Prior(TRUE.mean, np.zeros((2, 2)))
+    )
 
     np.testing.assert_allclose(found.means, np.tile(TRUE.mean, (5, 1)))
 
@@ -138,9 +143,9 @@ def test_shrunk_coefficients_of_small_products_beat_least_squares() -> None:
     truth = draw(300, seed=13)
     sums = sums_of(truth, rows=4, seed=14)
 
-    shrunk = update(sums, estimate_prior(sums, anything())).means
+    shrunk = compute_posterior(sums, estimate_prior(sums, anything())).means
 
-    by_least_squares = np.linalg.solve(sums.matrices, sums.moments[:, :, None])[:, :, 0]
+    by_least_squares = np.linalg.solve(sums.matrices, sums.right_sides[:, :, None])[:, :, 0]
     assert np.abs(shrunk - truth).mean() < 0.7 * np.abs(by_least_squares - truth).mean()
 
 
@@ -150,7 +155,7 @@ def test_shrunk_coefficients_of_small_products_beat_least_squares() -> None:
 def test_rising_coefficients_stay_as_they_are() -> None:
     coefficients = np.array([[-1.0, 0.0], [1.0, 5.0]])
 
-    rising = without_falls(coefficients, sums_of(coefficients, rows=5, seed=15), TRUE)
+    rising = make_monotone(coefficients, sums_of(coefficients, rows=5, seed=15), TRUE)
 
     assert rising.tolist() == coefficients.tolist()
 
@@ -162,11 +167,11 @@ def test_no_rise_stays_negative_and_the_rest_is_the_most_likely(seed: int) -> No
     spread = random.normal(size=(4, 4))
     prior = Prior(np.ones(4), spread @ spread.T + 0.1 * np.eye(4))
     hours = random.normal(size=12)
-    sums = LeastSquaresSums(np.array([12]), (columns.T @ columns)[None], (columns.T @ hours)[None])
-    coefficients = update(sums, prior).means
+    sums = NormalEquations(np.array([12]), (columns.T @ columns)[None], (columns.T @ hours)[None])
+    coefficients = compute_posterior(sums, prior).means
     coefficients[0, 1] = -abs(coefficients[0, 1]) - 0.5
 
-    rising = without_falls(coefficients, sums, prior)[0]
+    rising = make_monotone(coefficients, sums, prior)[0]
 
     precision = sums.matrices[0] + np.linalg.inv(prior.covariance)
 

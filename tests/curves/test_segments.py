@@ -6,8 +6,8 @@ import pytest
 from pipeline.curves.segments import (
     Positions,
     evaluate,
-    least_squares_sums,
     locate,
+    normal_equations,
     place_knots,
     sum_by_segment,
 )
@@ -142,7 +142,7 @@ def test_the_sums_are_those_of_the_normal_equations(knots: list[float]) -> None:
     located = locate(np.array(knots), product, orders, n_products=4)
 
     by_segment = sum_by_segment(located, hours, weights)
-    sums = least_squares_sums(by_segment, np.bincount(product, minlength=4), len(knots))
+    sums = normal_equations(by_segment, np.bincount(product, minlength=4), len(knots))
 
     for i in range(4):
         own = product == i
@@ -150,7 +150,7 @@ def test_the_sums_are_those_of_the_normal_equations(knots: list[float]) -> None:
         weighted = columns * weights[own, None]
         assert sums.rows[i] == own.sum()
         np.testing.assert_allclose(sums.matrices[i], weighted.T @ columns, atol=1e-9)
-        np.testing.assert_allclose(sums.moments[i], weighted.T @ hours[own], atol=1e-9)
+        np.testing.assert_allclose(sums.right_sides[i], weighted.T @ hours[own], atol=1e-9)
 
 
 def test_sums_of_parts_add_up_to_those_of_all_rows() -> None:

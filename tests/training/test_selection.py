@@ -127,7 +127,7 @@ def test_every_row_is_judged_once_by_fits_that_had_not_seen_it() -> None:
     odd = orders["orders_placed"].index[17]
     orders.loc[odd, "hours_to_dispatch"] = 5000.0
 
-    judged = choose(orders).judged
+    judged = choose(orders).out_of_fold
 
     assert sorted(judged.rows.index) == list(orders.index)
     assert judged.residuals[judged.rows.index.get_loc(odd)] > 4900
@@ -139,14 +139,14 @@ def test_the_only_row_of_a_product_is_not_judged() -> None:
     orders = simulate_orders(200, seed=9)
     alone = orders.iloc[[0]].assign(product_code="ALONE")
 
-    judged = choose(pd.concat([orders, alone], ignore_index=True)).judged
+    judged = choose(pd.concat([orders, alone], ignore_index=True)).out_of_fold
 
     assert set(judged.rows["product_code"]) == set(orders["product_code"])
     assert len(judged.rows) == 200
 
 
 def test_a_part_of_the_judged_rows_keeps_their_estimates() -> None:
-    judged = choose(simulate_orders(100, seed=10)).judged
+    judged = choose(simulate_orders(100, seed=10)).out_of_fold
 
     part = judged.where(slice(None, None, 7))
 
@@ -176,4 +176,4 @@ def test_more_rows_than_are_needed_give_the_same_choice() -> None:
     choice = choose(orders)
 
     assert choice.candidate.name == CURVE
-    assert len(choice.judged.rows) < 51_000
+    assert len(choice.out_of_fold.rows) < 51_000
