@@ -33,8 +33,8 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A rising piecewise-linear curve of orders placed for each product, never below zero.
 
     The knots are the same for all products. The fit is robust: labels far from the curve lose
-    their influence (see `robust_fit`). The coefficients of a product are drawn to those of all
-    products, the more so the fewer rows it has (see `pooled_prior`).
+    their influence (see `robust_fit`). The coefficients of a product are shrunk to those of all
+    products, the more so the fewer rows it has (see `prior`).
 
     Args:
         segments: most segments of the curve: 0 for the mean, 1 for a straight line.

@@ -53,13 +53,14 @@ def _convert_curve(scope: Any, operator: Any, container: Any) -> None:
 
 def _add_ramps(graph: "_Graph", knots: Floats, orders_placed: str) -> str:
     """Write how far the orders are into each segment; the first and the last have no outer end."""
+    # ramp = clip((orders - kⱼ₋₁) / (kⱼ - kⱼ₋₁), 0, 1)
     segments = len(knots) - 1
-    least, most = np.zeros(segments), np.ones(segments)
-    least[0], most[-1] = -np.inf, np.inf
+    lower, upper = np.zeros(segments), np.ones(segments)
+    lower[0], upper[-1] = -np.inf, np.inf
     from_start = graph.node("Sub", [orders_placed, graph.table(knots[:-1])])
     ramps = graph.node("Div", [from_start, graph.table(np.diff(knots))])
-    at_least = graph.node("Max", [ramps, graph.table(least)])
-    return graph.node("Min", [at_least, graph.table(most)])
+    from_zero = graph.node("Max", [ramps, graph.table(lower)])
+    return graph.node("Min", [from_zero, graph.table(upper)])
 
 
 class _Graph:

@@ -1,9 +1,10 @@
 """Empirical Bayes: what all products together say about the coefficients of each one's curve.
 
-The coefficients of the products are taken as draws from one normal distribution, the prior. Its
-mean and covariance are estimated from the products themselves by the EM algorithm for random
-coefficients (Dempster, Laird and Rubin 1977; Laird and Ware 1982), the mean by generalised least
-squares. A product with many rows keeps what its rows say, one with few is drawn to the mean.
+The coefficients β of a product are taken as a draw from one normal distribution, the prior
+N(μ, Σ). The mean μ and the covariance Σ are estimated from the products themselves by the EM
+algorithm for random coefficients (Dempster, Laird and Rubin 1977; Laird and Ware 1982), μ by
+generalised least squares. A product with many rows keeps what its rows say, one with few is
+shrunk to the mean.
 """
 
 from typing import NamedTuple
@@ -11,23 +12,26 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from pipeline.curves.segments import LeastSquaresSums
+from pipeline.curves.segments import NormalEquations
 from pipeline.model.arrays import Floats
 
-MAX_PRODUCTS_FOR_PRIOR = 300
+MAX_PRIOR_PRODUCTS = 300
 """The products with most rows are enough to estimate the prior."""
-MAX_PRIOR_STEPS = 30
-CHANGE = 0.01
-"""The EM algorithm stops when no standard deviation changes by a larger share of itself."""
-TRACE, TINY = 1e-12, 1e-300
+MAX_EM_STEPS = 30
+EM_TOLERANCE = 0.01
+"""EM has converged when no standard deviation changes by a larger share of itself."""
+MIN_RIDGE_SHARE, MIN_RIDGE = 1e-12, 1e-300
+"""What is added to normal matrices to make them regular: a share of their trace, and a trace."""
+MIN_SINGULAR_SHARE = 1e-12
+"""Singular values below this share of the largest count as zero."""
 
 
 class Prior(NamedTuple):
     """How the coefficients vary among products.
 
     Attributes:
-        mean: in hours, shape (D,).
-        covariance: in hours², shape (D, D).
+        mean: μ in hours, shape (D,).
+        covariance: Σ in hours², shape (D, D).
     """
 
     mean: Floats
@@ -38,124 +42,128 @@ class Posterior(NamedTuple):
     """The coefficients of the products, given their rows and the prior.
 
     Attributes:
-        means: most likely coefficients in hours, shape (n_products, D).
-        freedom: how many coefficients the rows of a product have determined, 0 to D, the rest
-            being the prior's; shape (n_products,).
+        means: of the coefficients in hours, shape (n_products, D).
+        degrees_of_freedom: effective ones, 0 to D: how many coefficients the rows of a product
+            have determined, the rest being the prior's; shape (n_products,).
     """
 
     means: Floats
-    freedom: Floats
+    degrees_of_freedom: Floats
 
 
-class _Evidence(NamedTuple):
-    """The rows of each product as D rows with noise of one: target = rootᵀ · coefficients + noise.
+class _WhitenedRows(NamedTuple):
+    """The rows of each product as D rows with noise of one: t = Lᵀβ + ε, ε from N(0, I).
 
     Attributes:
-        roots: shape (n_products, D, D).
-        targets: shape (n_products, D).
+        factors: L, the Cholesky factor of XᵀWX, in 1/hours, shape (n_products, D, D).
+        labels: t = L⁻¹XᵀWy, without unit, shape (n_products, D).
     """
 
-    roots: Floats
-    targets: Floats
+    factors: Floats
+    labels: Floats
 
 
-def estimate_prior(sums: LeastSquaresSums, start: Prior) -> Prior:
+def estimate_prior(equations: NormalEquations, start: Prior) -> Prior:
     """Return the prior that makes the rows of all products most likely.
 
     Args:
-        sums: of the rows of each product, weighted by one over the variance of their noise.
-        start: where the search begins; its covariance should rather be too large.
+        equations: of each product, its rows weighted by one over the variance of their noise.
+        start: where EM begins; its covariance should rather be too large.
     """
-    largest = np.argsort(-sums.rows, kind="stable")[:MAX_PRODUCTS_FOR_PRIOR]
-    evidence = _evidence(sums.of(largest))
+    largest = np.argsort(-equations.rows, kind="stable")[:MAX_PRIOR_PRODUCTS]
+    whitened = _whiten(equations.of(largest))
     prior = start
-    for _ in range(MAX_PRIOR_STEPS):
-        improved = _improved(evidence, prior)
-        before, after = np.diag(prior.covariance), np.diag(improved.covariance)
-        prior = improved
-        if (np.abs(after - before) <= 2 * CHANGE * before).all():
+    for _ in range(MAX_EM_STEPS):
+        variances = np.diag(prior.covariance)
+        prior = _em_step(whitened, prior)
+        change = np.abs(np.diag(prior.covariance) - variances)
+        # A variance changes by twice the share that its standard deviation does.
+        if (change <= 2 * EM_TOLERANCE * variances).all():
             break
     return prior
 
 
-def update(sums: LeastSquaresSums, prior: Prior) -> Posterior:
+def compute_posterior(equations: NormalEquations, prior: Prior) -> Posterior:
     """Return what the rows of each product make of the prior."""
-    evidence = _evidence(sums)
-    shares = _prior_shares(evidence, prior)
-    deviations = _deviations(evidence, prior, shares)
-    freedom = len(prior.mean) - np.trace(shares, axis1=1, axis2=2)
-    return Posterior(prior.mean + deviations, freedom)
+    whitened = _whiten(equations)
+    precisions = _marginal_precisions(whitened, prior)
+    deviations = _posterior_deviations(whitened, prior, precisions)
+    # tr((XᵀWX + Σ⁻¹)⁻¹XᵀWX) = D - tr(V), V = (I + LᵀΣL)⁻¹ (Hastie and Tibshirani 1990)
+    degrees_of_freedom = len(prior.mean) - np.trace(precisions, axis1=1, axis2=2)
+    return Posterior(prior.mean + deviations, degrees_of_freedom)
 
 
-def without_falls(coefficients: Floats, sums: LeastSquaresSums, prior: Prior) -> Floats:
+def make_monotone(means: Floats, equations: NormalEquations, prior: Prior) -> Floats:
     """Return the most likely coefficients among those whose rises are not negative.
 
     Args:
-        coefficients: the most likely ones without this condition, shape (n_products, D).
-        sums: of the rows of each product.
+        means: of the posterior without this condition in hours, shape (n_products, D).
+        equations: of each product.
         prior: of the coefficients.
     """
-    rising = coefficients.copy()
+    monotone = means.copy()
     prior_precision = np.linalg.pinv(prior.covariance, hermitian=True)
-    for product in np.flatnonzero((coefficients[:, 1:] < 0).any(axis=1)):
-        precision = sums.matrices[product] + prior_precision
-        rising[product] = _nearest_rising(coefficients[product], precision)
-    return rising
+    for product in np.flatnonzero((means[:, 1:] < 0).any(axis=1)):
+        precision = equations.matrices[product] + prior_precision  # XᵀWX + Σ⁻¹
+        monotone[product] = _project_rises(means[product], precision)
+    return monotone
 
 
-def _nearest_rising(coefficients: Floats, precision: Floats) -> Floats:
-    """Minimise the squared distance in this metric; the level is free and follows the rises."""
+def _project_rises(mean: Floats, precision: Floats) -> Floats:
+    """Minimise (β - mean)ᵀ · precision · (β - mean) over β whose rises are not negative."""
+    # The level is free: what is left of P for the rises is P₁₁ - P₁₀P₀₁ / P₀₀ (Schur).
     cross = precision[0, 1:] / precision[0, 0]
     of_rises = precision[1:, 1:] - np.outer(cross, precision[0, 1:])
     values, vectors = np.linalg.eigh(of_rises)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))).T
-    rises, _ = nnls(root, root @ coefficients[1:])
-    level = coefficients[0] - cross @ (rises - coefficients[1:])
+    # Non-negative least squares (Lawson and Hanson 1974).
+    rises, _ = nnls(root, root @ mean[1:])
+    level = mean[0] - cross @ (rises - mean[1:])
     return np.concatenate([[level], rises])
 
 
-def _evidence(sums: LeastSquaresSums) -> _Evidence:
-    """Take the roots of the matrices; a trace of evidence makes those of few rows regular."""
-    trace = np.trace(sums.matrices, axis1=1, axis2=2)
-    regular = (TRACE * trace + TINY)[:, None, None] * np.eye(sums.moments.shape[1])
-    roots = np.linalg.cholesky(sums.matrices + regular).astype(float, copy=False)
-    targets = np.linalg.solve(roots, sums.moments[:, :, None])[:, :, 0]
-    return _Evidence(roots, targets)
+def _whiten(equations: NormalEquations) -> _WhitenedRows:
+    """Take the Cholesky factors; a small ridge makes the matrices of few rows regular."""
+    trace = np.trace(equations.matrices, axis1=1, axis2=2)
+    identity = np.eye(equations.right_sides.shape[1])
+    ridge = (MIN_RIDGE_SHARE * trace + MIN_RIDGE)[:, None, None] * identity
+    # XᵀWX = LLᵀ, t = L⁻¹XᵀWy
+    factors = np.linalg.cholesky(equations.matrices + ridge).astype(float, copy=False)
+    labels = np.linalg.solve(factors, equations.right_sides[:, :, None])[:, :, 0]
+    return _WhitenedRows(factors, labels)
 
 
-def _improved(evidence: _Evidence, prior: Prior) -> Prior:
-    """Make one step of the EM algorithm."""
-    shares = _prior_shares(evidence, prior)
-    gains = evidence.roots @ shares
-    information = gains @ evidence.roots.transpose(0, 2, 1)
-    right = np.einsum("pij,pj->i", gains, evidence.targets)
-    mean = np.linalg.lstsq(information.sum(axis=0), right, rcond=TRACE)[0]
-    deviations = _deviations(evidence, Prior(mean, prior.covariance), shares)
+def _em_step(whitened: _WhitenedRows, prior: Prior) -> Prior:
+    """Return the prior after one step of the EM algorithm (Laird and Ware 1982)."""
+    precisions = _marginal_precisions(whitened, prior)
+    gains = whitened.factors @ precisions  # LV
+    information = gains @ whitened.factors.transpose(0, 2, 1)  # LVLᵀ
+    # Generalised least squares: (Σₚ LVLᵀ) μ = Σₚ LVt, summed over the products p.
+    right_side = np.einsum("pij,pj->i", gains, whitened.labels)
+    mean = np.linalg.lstsq(information.sum(axis=0), right_side, rcond=MIN_SINGULAR_SHARE)[0]
+    deviations = _posterior_deviations(whitened, Prior(mean, prior.covariance), precisions)
+    # Σ ← mean over the products of (β̂ - μ)(β̂ - μ)ᵀ + Σ - Σ · LVLᵀ · Σ
     spread = deviations.T @ deviations / len(deviations)
     known = prior.covariance @ information.mean(axis=0) @ prior.covariance
-    return Prior(mean, _without_negative_variance(spread + prior.covariance - known))
+    return Prior(mean, _nearest_covariance(spread + prior.covariance - known))
 
 
-def _prior_shares(evidence: _Evidence, prior: Prior) -> Floats:
-    """Return (1 + rootᵀ · covariance · root)⁻¹ for each product.
-
-    What the targets differ from the prior's mean is noise to this share, and the rest is the
-    product's own; shape (n_products, D, D).
-    """
-    signal = evidence.roots.transpose(0, 2, 1) @ prior.covariance @ evidence.roots
+def _marginal_precisions(whitened: _WhitenedRows, prior: Prior) -> Floats:
+    """Return V = (I + LᵀΣL)⁻¹, the precision of t, shape (n_products, D, D)."""
+    signal = whitened.factors.transpose(0, 2, 1) @ prior.covariance @ whitened.factors
     return np.linalg.inv(np.eye(len(prior.mean)) + signal).astype(float, copy=False)
 
 
-def _deviations(evidence: _Evidence, prior: Prior, shares: Floats) -> Floats:
-    """Return how far each product's coefficients are from the mean, shape (n_products, D)."""
-    surprise = evidence.targets - prior.mean @ evidence.roots
-    explained = evidence.roots @ (shares @ surprise[:, :, None])
+def _posterior_deviations(whitened: _WhitenedRows, prior: Prior, precisions: Floats) -> Floats:
+    """Return β̂ - μ = ΣLV(t - Lᵀμ) in hours, shape (n_products, D)."""
+    innovations = whitened.labels - prior.mean @ whitened.factors
+    explained = whitened.factors @ (precisions @ innovations[:, :, None])
     deviations: Floats = explained[:, :, 0] @ prior.covariance
     return deviations
 
 
-def _without_negative_variance(covariance: Floats) -> Floats:
-    """Return the nearest covariance matrix, since rounding may have made it something else."""
-    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+def _nearest_covariance(matrix: Floats) -> Floats:
+    """Return the nearest covariance matrix (Higham 1988): rounding may make variances negative."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     nearest: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T
     return nearest

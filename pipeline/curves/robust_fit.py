@@ -1,10 +1,10 @@
-"""Curves through rows of which a few are wrong: iteratively reweighted least squares.
+"""Curves through rows of which a few are wrong: iteratively reweighted least squares (IRLS).
 
-The search starts with Huber's weights and one noise for all rows, which finds the bulk of the rows
-even when a third of the labels is wrong. It settles with Tukey's biweight, which leaves outliers
+It starts with Huber's weights and one noise for all rows, which finds the bulk of the rows even
+when a third of the labels is wrong. It goes on with Tukey's bisquare weights, which leave outliers
 without any influence, and with noise that may grow with the estimate and differ by product, so
 that noisy rows count less (Holland and Welsch 1977 compare the weights). Where there are many
-rows, all this happens on some of them, and one more step on all of them is as good as many
+rows, all this happens on a sample of them, and one more step on all of them is as good as many
 (one-step M-estimates: Bickel 1975).
 """
 
@@ -14,37 +14,35 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.curves.noise import (
-    MEDIAN_OF_NORMAL,
-    MIN_NOISE_SHARE,
-    OUTLIER_DISTANCE,
+    MEDIAN_ABSOLUTE_NORMAL,
+    MIN_NOISE_SHARE_OF_HOURS,
     NoiseScale,
-    measure_noise,
+    refine_noise,
 )
-from pipeline.curves.prior import Prior, estimate_prior, update, without_falls
+from pipeline.curves.prior import Prior, compute_posterior, estimate_prior, make_monotone
 from pipeline.curves.segments import (
-    LeastSquaresSums,
     LocatedRows,
+    NormalEquations,
     Positions,
     evaluate,
-    least_squares_sums,
     locate,
+    normal_equations,
     sum_by_segment,
 )
+from pipeline.curves.weights import bisquare_weights, huber_weights
 from pipeline.model.arrays import Floats
 from pipeline.orders.splits import every_nth
 
-HUBER = 0.5
-"""Distance, in units of the noise, from which Huber's weights fall: nearly least absolute error."""
-MAX_FIT_STEPS = 20
-FOUND, SETTLED = 0.03, 1e-3
-"""Search and settling end when the estimates move less than this on average, in units of the
-noise."""
-MAX_SEARCH_ROWS = 500_000
-ROWS_AT_ONCE = 250_000
+MAX_IRLS_STEPS = 20
+HUBER_TOLERANCE, BISQUARE_TOLERANCE = 0.03, 1e-3
+"""IRLS has converged when the estimates move less than this on average, in units of the noise."""
+MAX_IRLS_ROWS = 500_000
+MAX_CHUNK_ROWS = 250_000
 """So many rows stay in the processor's cache while they are summed."""
-TINY = 1e-9
-MIN_FREE_SHARE = 0.05
-"""A curve that follows its rows nearly all the way has residuals that say nothing."""
+MIN_LEVEL_HOURS = 1e-9
+MIN_RESIDUAL_FREEDOM = 0.05
+"""Smallest residual degrees of freedom by row: a curve that follows its rows nearly all the way
+has residuals that say nothing."""
 
 
 class LabelledRows(NamedTuple):
@@ -60,14 +58,14 @@ class LabelledRows(NamedTuple):
     orders: Floats
     hours: Floats
 
-    def part(self, where: slice) -> "LabelledRows":
+    def sample(self, where: slice) -> "LabelledRows":
         """Return some of the rows."""
         return LabelledRows(self.product[where], self.orders[where], self.hours[where])
 
-    def parts(self) -> Iterator["LabelledRows"]:
+    def chunks(self) -> Iterator["LabelledRows"]:
         """Yield all rows, a few at a time."""
-        for start in range(0, len(self.hours), ROWS_AT_ONCE):
-            yield self.part(slice(start, start + ROWS_AT_ONCE))
+        for start in range(0, len(self.hours), MAX_CHUNK_ROWS):
+            yield self.sample(slice(start, start + MAX_CHUNK_ROWS))
 
 
 class _Rows(NamedTuple):
@@ -78,12 +76,12 @@ class _Rows(NamedTuple):
     located: LocatedRows
 
 
-class _Fit(NamedTuple):
-    """One step of the search.
+class _WeightedFit(NamedTuple):
+    """One step of IRLS.
 
     Attributes:
-        coefficients: of the curves, shape (n_products, D).
-        sums: of the rows that they were fitted on.
+        coefficients: of the curves in hours, shape (n_products, D).
+        equations: of the rows that they were fitted on.
         prior: of the coefficients.
         estimates: for the rows in hours, shape (n_rows,).
         residuals: label minus estimate in hours, shape (n_rows,), made larger where a curve
@@ -91,7 +89,7 @@ class _Fit(NamedTuple):
     """
 
     coefficients: Floats
-    sums: LeastSquaresSums
+    equations: NormalEquations
     prior: Prior
     estimates: Floats
     residuals: Floats
@@ -105,87 +103,83 @@ def fit_robustly(rows: LabelledRows, knots: Floats, n_products: int) -> Floats:
         knots: of the curves, shape (D,).
         n_products: number of products.
     """
-    some = rows.part(every_nth(len(rows.hours), MAX_SEARCH_ROWS))
-    located = locate(knots, some.product, some.orders, n_products)
-    fit, noise = _settle(_Rows(some.product, some.hours, located), len(knots))
-    sums, prior, coefficients = fit.sums, fit.prior, fit.coefficients
-    if len(some.hours) < len(rows.hours):
-        sums = _sum_in_parts(rows, knots, coefficients, noise)
-        prior = estimate_prior(sums, prior)
-        coefficients = update(sums, prior).means
-    return without_falls(coefficients, sums, prior)
+    sample = rows.sample(every_nth(len(rows.hours), MAX_IRLS_ROWS))
+    located = locate(knots, sample.product, sample.orders, n_products)
+    fit, noise = _fit_bisquare(_Rows(sample.product, sample.hours, located), len(knots))
+    equations, prior, coefficients = fit.equations, fit.prior, fit.coefficients
+    if len(sample.hours) < len(rows.hours):
+        equations = _bisquare_equations(rows, knots, coefficients, noise)
+        prior = estimate_prior(equations, prior)
+        coefficients = compute_posterior(equations, prior).means
+    return make_monotone(coefficients, equations, prior)
 
 
-def _settle(rows: _Rows, n_coefficients: int) -> tuple[_Fit, NoiseScale]:
-    """Search for curves, and improve them until their estimates stay where they are."""
-    fit = _search(rows, n_coefficients)
-    noise = NoiseScale.ordinary(rows.located.n_products)
-    for _ in range(MAX_FIT_STEPS):
-        noise = measure_noise(rows.product, fit.estimates, fit.residuals, noise)
+def _fit_bisquare(rows: _Rows, n_coefficients: int) -> tuple[_WeightedFit, NoiseScale]:
+    """Fit with bisquare weights, from Huber's fit on, until convergence."""
+    fit = _fit_huber(rows, n_coefficients)
+    noise = NoiseScale.unit(rows.located.n_products)
+    for _ in range(MAX_IRLS_STEPS):
+        noise = refine_noise(rows.product, fit.estimates, fit.residuals, noise)
         noise_hours = noise.of(rows.product, fit.estimates)
-        weights = _settling_weights(rows.hours - fit.estimates, noise_hours)
-        before = fit.estimates
-        fit = _fit(rows, weights, fit.prior)
-        if np.mean(np.abs(fit.estimates - before) / noise_hours) < SETTLED:
+        weights = bisquare_weights(rows.hours - fit.estimates, noise_hours)
+        previous = fit.estimates
+        fit = _fit_weighted(rows, weights, fit.prior)
+        if np.mean(np.abs(fit.estimates - previous) / noise_hours) < BISQUARE_TOLERANCE:
             break
     return fit, noise
 
 
-def _search(rows: _Rows, n_coefficients: int) -> _Fit:
-    """Find the bulk of the rows, starting from a level curve and a prior that allows anything."""
-    level = np.sqrt(np.mean(rows.hours**2)) + TINY
-    anything = Prior(np.zeros(n_coefficients), level**2 * np.eye(n_coefficients))
+def _fit_huber(rows: _Rows, n_coefficients: int) -> _WeightedFit:
+    """Fit with Huber's weights, from level curves and a flat prior on, until convergence."""
+    level = np.sqrt(np.mean(rows.hours**2)) + MIN_LEVEL_HOURS
+    flat = Prior(np.zeros(n_coefficients), level**2 * np.eye(n_coefficients))
     estimates = np.full(len(rows.hours), np.median(rows.hours))
     residuals = rows.hours - estimates
-    for _ in range(MAX_FIT_STEPS):
-        noise = np.median(np.abs(residuals)) / MEDIAN_OF_NORMAL + MIN_NOISE_SHARE * level
-        distances = np.abs(rows.hours - estimates) / noise
-        fit = _fit(rows, 1 / np.maximum(distances / HUBER, 1) / noise**2, anything)
-        moved = np.mean(np.abs(fit.estimates - estimates)) / noise
+    for _ in range(MAX_IRLS_STEPS):
+        # σ = median |r| / median |Z|, the normalised median absolute deviation
+        noise = np.median(np.abs(residuals)) / MEDIAN_ABSOLUTE_NORMAL
+        noise += MIN_NOISE_SHARE_OF_HOURS * level
+        weights = huber_weights(rows.hours - estimates, noise)
+        fit = _fit_weighted(rows, weights, flat)
+        change = np.mean(np.abs(fit.estimates - estimates)) / noise
         estimates, residuals = fit.estimates, fit.residuals
-        if moved < FOUND:
+        if change < HUBER_TOLERANCE:
             break
     return fit
 
 
-def _settling_weights(residuals: Floats, noise_hours: Floats) -> Floats:
-    """Return Tukey's biweights, divided by the variance of the noise."""
-    distances = residuals / noise_hours
-    biweights = np.maximum(1 - (distances / OUTLIER_DISTANCE) ** 2, 0.0) ** 2
-    weights: Floats = biweights / noise_hours**2
-    return weights
-
-
-def _fit(rows: _Rows, weights: Floats, start: Prior) -> _Fit:
+def _fit_weighted(rows: _Rows, weights: Floats, start: Prior) -> _WeightedFit:
     """Fit the curves to weighted rows, and see where the rows lie around them.
 
     Args:
         rows: to fit.
-        weights: of the rows; one over the variance of the noise where nothing is wrong.
-        start: where the search for the prior begins.
+        weights: of the rows in 1/hours², shape (n_rows,); one over the variance of the noise
+            where nothing is wrong.
+        start: where the estimation of the prior begins.
     """
     by_segment = sum_by_segment(rows.located, rows.hours, weights)
-    sums = least_squares_sums(by_segment, rows.located.rows_of_product, len(start.mean))
-    prior = estimate_prior(sums, start)
-    posterior = update(sums, prior)
+    equations = normal_equations(by_segment, rows.located.rows_of_product, len(start.mean))
+    prior = estimate_prior(equations, start)
+    posterior = compute_posterior(equations, prior)
     estimates = np.maximum(evaluate(posterior.means, rows.located), 0.0)
-    free_share = 1 - posterior.freedom / np.maximum(sums.rows, 1)
-    reduction = np.sqrt(np.maximum(free_share, MIN_FREE_SHARE))
+    # E r² = σ² · (1 - df / n), where df are the effective degrees of freedom of n rows
+    residual_freedom = 1 - posterior.degrees_of_freedom / np.maximum(equations.rows, 1)
+    reduction = np.sqrt(np.maximum(residual_freedom, MIN_RESIDUAL_FREEDOM))
     residuals = (rows.hours - estimates) / reduction[rows.product]
-    return _Fit(posterior.means, sums, prior, estimates, residuals)
+    return _WeightedFit(posterior.means, equations, prior, estimates, residuals)
 
 
-def _sum_in_parts(
+def _bisquare_equations(
     rows: LabelledRows, knots: Floats, coefficients: Floats, noise: NoiseScale
-) -> LeastSquaresSums:
-    """Sum all rows, weighted by how far they are from the curves that some of them gave."""
+) -> NormalEquations:
+    """Return the equations of all rows, with weights from the curves that a sample gave."""
     n_products, n_coefficients = coefficients.shape
     by_segment = np.zeros((5, n_products, max(n_coefficients - 1, 1)))
-    for part in rows.parts():
-        located = locate(knots, part.product, part.orders, n_products)
+    for chunk in rows.chunks():
+        located = locate(knots, chunk.product, chunk.orders, n_products)
         estimates = np.maximum(evaluate(coefficients, located), 0.0)
-        noise_hours = noise.of(part.product, estimates)
-        weights = _settling_weights(part.hours - estimates, noise_hours)
-        by_segment += sum_by_segment(located, part.hours, weights)
+        noise_hours = noise.of(chunk.product, estimates)
+        weights = bisquare_weights(chunk.hours - estimates, noise_hours)
+        by_segment += sum_by_segment(located, chunk.hours, weights)
     rows_of_product = np.bincount(rows.product, minlength=n_products)
-    return least_squares_sums(by_segment, rows_of_product, n_coefficients)
+    return normal_equations(by_segment, rows_of_product, n_coefficients)

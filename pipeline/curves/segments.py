@@ -3,6 +3,8 @@
 A curve of K segments has D = K + 1 coefficients: its level at the first knot, and its rise over
 each segment, in hours. Outside the knots the first and the last segment go on. A curve without
 segments is a level alone; a curve of one segment is a straight line.
+
+    hours(orders) = β₀ + Σⱼ βⱼ · ramp(orders), ramp = clip((orders - kⱼ₋₁) / (kⱼ - kⱼ₋₁), 0, 1)
 """
 
 from typing import NamedTuple
@@ -16,27 +18,27 @@ from pipeline.orders.splits import every_nth
 
 Positions = npt.NDArray[np.intp]
 
-FINE_CELLS = 32
+KNOT_BINS = 32
 MAX_KNOT_ROWS = 100_000
 
 
-class LeastSquaresSums(NamedTuple):
-    """What weighted least squares needs to know of the rows of each product.
+class NormalEquations(NamedTuple):
+    """Weighted least squares of each product: XᵀWX · β = XᵀWy, with weights in 1/hours².
 
     Attributes:
         rows: number of rows, whatever their weight, shape (n_products,).
-        matrices: normal matrices, shape (n_products, D, D).
-        moments: right-hand sides in hours, shape (n_products, D).
+        matrices: XᵀWX in 1/hours², shape (n_products, D, D).
+        right_sides: XᵀWy in 1/hours, shape (n_products, D).
     """
 
     rows: Positions
     matrices: Floats
-    moments: Floats
+    right_sides: Floats
 
-    def of(self, products: Positions) -> "LeastSquaresSums":
-        """Return the sums of some of the products."""
-        return LeastSquaresSums(
-            self.rows[products], self.matrices[products], self.moments[products]
+    def of(self, products: Positions) -> "NormalEquations":
+        """Return the equations of some of the products."""
+        return NormalEquations(
+            self.rows[products], self.matrices[products], self.right_sides[products]
         )
 
 
@@ -59,26 +61,31 @@ def place_knots(product: Positions, orders: Floats, hours: Floats, segments: int
         return ends[:1]
     if segments == 1:
         return ends
-    some = every_nth(len(orders), MAX_KNOT_ROWS)
-    edges, rise = _typical_rise(product[some], orders[some], hours[some])
+    sample = every_nth(len(orders), MAX_KNOT_ROWS)
+    edges, rise = _isotonic_rise(product[sample], orders[sample], hours[sample])
     length = np.linspace(0.0, 1.0, len(edges)) + rise
-    inner = np.interp(np.linspace(0.0, length[-1], segments + 1)[1:-1], length, edges)
-    return np.unique(np.concatenate([ends[:1], inner, ends[1:]]))
+    interior = np.interp(np.linspace(0.0, length[-1], segments + 1)[1:-1], length, edges)
+    return np.unique(np.concatenate([ends[:1], interior, ends[1:]]))
 
 
-def _typical_rise(product: Positions, orders: Floats, hours: Floats) -> tuple[Floats, Floats]:
-    """Return quantiles of the orders placed, and how far the hours have risen there, 0 to 1."""
-    edges = np.quantile(orders, np.linspace(0.0, 1.0, FINE_CELLS + 1))
+def _isotonic_rise(product: Positions, orders: Floats, hours: Floats) -> tuple[Floats, Floats]:
+    """Return quantiles of the orders placed, and how far the hours have risen there, 0 to 1.
+
+    The hours, relative to the mean of their product, are the medians of the bins between the
+    quantiles, made monotone by isotonic regression (Barlow and others 1972).
+
+    Returns:
+        Orders and rises, both of shape (n_bins + 1,).
+    """
+    edges = np.quantile(orders, np.linspace(0.0, 1.0, KNOT_BINS + 1))
     mean_hours = np.bincount(product, hours) / np.maximum(np.bincount(product), 1)
     relative = hours / np.where(mean_hours > 0, mean_hours, 1.0)[product]
-    cell = np.clip(np.searchsorted(edges, orders, side="right") - 1, 0, FINE_CELLS - 1)
-    levels = np.array(
-        [np.median(relative[cell == i]) if (cell == i).any() else np.nan for i in range(FINE_CELLS)]
-    )
-    known = ~np.isnan(levels)
-    levels = isotonic_regression(levels[known])
-    centres = (edges[:-1] + edges[1:])[known] / 2
-    rise = np.interp(edges, centres, levels - levels[0])
+    bins = np.clip(np.searchsorted(edges, orders, side="right") - 1, 0, KNOT_BINS - 1)
+    filled = np.unique(bins)
+    medians = np.array([np.median(relative[bins == i]) for i in filled])
+    monotone = isotonic_regression(medians)
+    centres = (edges[:-1] + edges[1:])[filled] / 2
+    rise = np.interp(edges, centres, monotone - monotone[0])
     return edges, rise / rise[-1] if rise[-1] > 0 else rise
 
 
@@ -122,6 +129,7 @@ def evaluate(coefficients: Floats, rows: LocatedRows) -> Floats:
         coefficients: level and rises of each product in hours, shape (n_products, D).
         rows: where the rows lie.
     """
+    # β₀ + β₁ + … + βⱼ + βⱼ₊₁ · position in segment j
     levels = np.cumsum(coefficients, axis=1)[:, : rows.n_segments].ravel()
     hours: Floats = levels[rows.cell]
     if coefficients.shape[1] > 1:
@@ -153,22 +161,30 @@ def sum_by_segment(rows: LocatedRows, hours: Floats, weights: Floats) -> Floats:
     return np.array([np.bincount(rows.cell, term, cells).reshape(shape) for term in terms])
 
 
-def least_squares_sums(
+def normal_equations(
     by_segment: Floats, rows_of_product: Positions, n_coefficients: int
-) -> LeastSquaresSums:
-    """Return what least squares on the coefficients needs, from the sums by segment.
+) -> NormalEquations:
+    """Return the normal equations of the coefficients, from the sums by segment.
 
-    A row has passed the segments before its own in whole, and its own in part.
+    The row of X of a label in segment j is x = before[j] + position · within[j]: one for the level
+    and for each segment passed, and the position for its own.
+
+    Args:
+        by_segment: as `sum_by_segment` returns them, shape (5, n_products, n_segments).
+        rows_of_product: number of rows of each product, shape (n_products,).
+        n_coefficients: D.
     """
-    weight, position, square, moment, position_moment = by_segment
+    weight, position, square, hours, position_hours = by_segment
     n_segments = by_segment.shape[2]
     before = np.tri(n_segments, n_coefficients)
     within = np.eye(n_segments, n_coefficients, k=1)
     crossed = before[:, :, None] * within[:, None, :]
+    # XᵀWX = Σ w x xᵀ = Σⱼ (Σw · bbᵀ + Σw·p · (bvᵀ + vbᵀ) + Σw·p² · vvᵀ), b = before, v = within
     matrices = (
         np.tensordot(weight, before[:, :, None] * before[:, None, :], 1)
         + np.tensordot(position, crossed + crossed.transpose(0, 2, 1), 1)
         + np.tensordot(square, within[:, :, None] * within[:, None, :], 1)
     )
-    moments = moment @ before + position_moment @ within
-    return LeastSquaresSums(rows_of_product, matrices, moments)
+    # XᵀWy = Σ w y x
+    right_sides = hours @ before + position_hours @ within
+    return NormalEquations(rows_of_product, matrices, right_sides)

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from pipeline.curves.estimator import DispatchCurve
-from pipeline.curves.noise import MEAN_OF_NORMAL
+from pipeline.curves.noise import MEAN_ABSOLUTE_NORMAL
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import Metrics
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
@@ -17,6 +17,7 @@ from pipeline.training.selection import OutOfSample
 
 GRID_POINTS = 41
 ROUNDING_HOURS = 1e-9
+"""Estimates that differ by less, by rounding, are the same."""
 
 
 class GridEstimates(NamedTuple):
@@ -39,7 +40,7 @@ class GridEstimates(NamedTuple):
 
 
 def compute_metrics(test: OutOfSample, noise_hours: Floats, train_rows: int) -> Metrics:
-    """Judge a model on test rows.
+    """Measure how good a model is on test rows.
 
     Args:
         test: rows that the model was not fitted on, without outliers.
@@ -51,7 +52,8 @@ def compute_metrics(test: OutOfSample, noise_hours: Floats, train_rows: int) -> 
     return Metrics(
         r_squared=float(r2_score(truth, test.estimates)) if varies else None,
         mean_absolute_error_hours=float(mean_absolute_error(truth, test.estimates)),
-        noise_floor_hours=float(noise_hours.mean() * MEAN_OF_NORMAL),
+        # σ · E |Z|: the mean absolute error of a perfect model
+        noise_floor_hours=float(noise_hours.mean() * MEAN_ABSOLUTE_NORMAL),
         train_rows=train_rows,
         test_rows=len(truth),
     )

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.curves.estimator import DispatchCurve
-from pipeline.curves.noise import OUTLIER_DISTANCE, NoiseScale, settled_noise
+from pipeline.curves.noise import OUTLIER_DISTANCE, NoiseScale, estimate_noise
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CandidateScore, Metrics, PredictionInterval
-from pipeline.model.order import PRODUCT
+from pipeline.model.order import HOURS, PRODUCT
 from pipeline.orders.features import features_of
 from pipeline.orders.splits import every_nth, split_orders
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
@@ -21,13 +21,14 @@ from pipeline.training.selection import CANDIDATES, Candidate, OutOfSample, choo
 MAX_NOISE_ROWS = 500_000
 """As many are enough to measure the noise of thousands of products, and to calibrate on."""
 MAX_AGREEMENT_ROWS = 100_000
+"""As many test rows are enough to see whether the artifact agrees with the regressor."""
 
 
 class ModelNoise(NamedTuple):
     """How noisy the labels of a week are around a model.
 
     Attributes:
-        scale: of the noise, measured on rows that the fit had not seen.
+        scale: of the noise, estimated from out-of-sample predictions.
         hours: noise of each row of the week, shape (n_rows,).
         distances: of these rows from their estimates, in units of the noise, negative below,
             shape (n_rows,).
@@ -39,7 +40,7 @@ class ModelNoise(NamedTuple):
 
     @property
     def is_outlier(self) -> npt.NDArray[np.bool_]:
-        """Which rows are too far from their estimates to judge a model by, shape (n_rows,)."""
+        """Which rows are too far from their estimates to measure a model by, shape (n_rows,)."""
         return np.abs(self.distances) > OUTLIER_DISTANCE
 
 
@@ -52,9 +53,9 @@ class TrainedModel:
         name: of its candidate.
         candidates: how each candidate did.
         noise: of the labels around the regressor's estimates.
-        interval: calibrated on rows that no fit had seen.
+        interval: calibrated on out-of-sample predictions.
         grid: the regressor's estimates over the orders seen with each product.
-        test: the test rows without outliers, judged by a regressor fitted on the training rows.
+        test: the test rows without outliers, predicted by a regressor fitted on the training rows.
         metrics: of that regressor on these rows.
     """
 
@@ -69,15 +70,15 @@ class TrainedModel:
 
     def points(self) -> pd.DataFrame:
         """Return products and order counts of test rows (at most 100,000) and of the grid."""
-        some = self.test.where(every_nth(len(self.test.rows), MAX_AGREEMENT_ROWS))
-        test = features_of(some.rows)
+        sample = self.test.where(every_nth(len(self.test.rows), MAX_AGREEMENT_ROWS))
+        test = features_of(sample.rows)
         return pd.concat([test.astype({PRODUCT: object}), self.grid.points()])
 
 
 def train_on(
     orders: pd.DataFrame, interval_level: float, candidates: tuple[Candidate, ...] = CANDIDATES
 ) -> TrainedModel:
-    """Choose a candidate, judge it on rows that it has not seen, and fit it on all rows.
+    """Choose a candidate, test it on rows that it has not seen, and fit it on all rows.
 
     Args:
         orders: the valid rows of a week.
@@ -85,20 +86,22 @@ def train_on(
         candidates: the kinds of model to choose from, from the simplest to the most flexible.
 
     Raises:
-        DatasetError: no product has enough rows to be judged on.
+        DatasetError: no product has enough rows to test on.
     """
     split = split_orders(orders)
     choice = choose_candidate(split.train, candidates)
-    judged = choice.candidate.fit(split.train)
-    test = OutOfSample(split.test, judged.predict(features_of(split.test)))
+    fit_on_train = choice.candidate.fit(split.train)
+    test = OutOfSample(split.test, fit_on_train.predict(features_of(split.test)))
     regressor = choice.candidate.fit(orders)
-    some_of_test = test.where(every_nth(len(test.rows), MAX_NOISE_ROWS))
-    unseen = [choice.judged, some_of_test]
-    noise, interval = _measure_noise(regressor, orders, unseen, interval_level)
-    sound = ~noise.is_outlier[split.is_test]
-    if not sound.any():  # the share of outliers refuses the model, and the report needs rows
-        sound = np.ones_like(sound)
-    sound_test = test.where(sound)
+    test_sample = test.where(every_nth(len(test.rows), MAX_NOISE_ROWS))
+    noise, interval = _measure_noise(
+        regressor, orders, [choice.out_of_fold, test_sample], interval_level
+    )
+    is_inlier = ~noise.is_outlier[split.is_test]
+    if not is_inlier.any():  # the share of outliers refuses the model, and the report needs rows
+        is_inlier = np.ones_like(is_inlier)
+    inliers = test.where(is_inlier)
+    inlier_noise = noise.hours[split.is_test][is_inlier]
     return TrainedModel(
         regressor=regressor,
         name=choice.candidate.name,
@@ -106,22 +109,23 @@ def train_on(
         noise=noise,
         interval=interval,
         grid=estimate_on_grid(regressor, orders),
-        test=sound_test,
-        metrics=compute_metrics(sound_test, noise.hours[split.is_test][sound], len(split.train)),
+        test=inliers,
+        metrics=compute_metrics(inliers, inlier_noise, len(split.train)),
     )
 
 
 def _measure_noise(
-    regressor: DispatchCurve, orders: pd.DataFrame, unseen: list[OutOfSample], level: float
+    regressor: DispatchCurve, orders: pd.DataFrame, parts: list[OutOfSample], level: float
 ) -> tuple[ModelNoise, PredictionInterval]:
-    """Measure the noise and calibrate the interval on rows that the fits had not seen."""
+    """Estimate the noise and calibrate the interval on rows that the fits had not seen."""
     product, products = pd.factorize(orders[PRODUCT], sort=True)
-    rows = pd.concat([judged.rows[PRODUCT] for judged in unseen])
-    unseen_product = pd.Index(products).get_indexer(pd.Index(rows))
-    estimates = np.concatenate([judged.estimates for judged in unseen])
-    residuals = np.concatenate([judged.residuals for judged in unseen])
-    scale = settled_noise(unseen_product, estimates, residuals, len(products))
-    interval = calibrate_interval(unseen_product, estimates, residuals, scale, level)
-    of_week = OutOfSample(orders, regressor.predict(features_of(orders)))
-    hours = scale.of(product, of_week.estimates)
-    return ModelNoise(scale, hours, of_week.residuals / hours), interval
+    codes = pd.concat([part.rows[PRODUCT] for part in parts])
+    product_out_of_sample = pd.Index(products).get_indexer(pd.Index(codes))
+    estimates = np.concatenate([part.estimates for part in parts])
+    residuals = np.concatenate([part.residuals for part in parts])
+    scale = estimate_noise(product_out_of_sample, estimates, residuals, len(products))
+    interval = calibrate_interval(product_out_of_sample, estimates, residuals, scale, level)
+    in_sample = regressor.predict(features_of(orders))
+    hours = scale.of(product, in_sample)
+    distances = (orders[HOURS].to_numpy() - in_sample) / hours
+    return ModelNoise(scale, hours, distances), interval

@@ -9,7 +9,7 @@ from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import PredictionInterval
 
-ROUNDING = 1e-9
+MAX_ROUNDING_ERROR = 1e-9
 
 
 def calibrate_interval(
@@ -28,10 +28,15 @@ def calibrate_interval(
         residuals: label minus estimate in hours, shape (n_rows,).
         noise: the scale of the scores.
         level: share of orders, between 0 and 1.
+
+    Returns:
+        The interval, whose `multiple` is in units of the noise.
     """
+    # |y - ŷ| / σ
     scores = np.abs(residuals) / noise.of(product, estimates)
     n = len(scores)
-    rank = min(math.ceil((n + 1) * level - ROUNDING), n)
+    # min(⌈(n + 1) · level⌉, n)
+    rank = min(math.ceil((n + 1) * level - MAX_ROUNDING_ERROR), n)
     multiple = np.partition(scores, rank - 1)[rank - 1]
     return PredictionInterval(
         level=level,

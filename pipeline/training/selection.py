@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from pipeline.curves.estimator import DispatchCurve, PerProductCurve
-from pipeline.curves.noise import OUTLIER_DISTANCE, settled_noise
+from pipeline.curves.noise import OUTLIER_DISTANCE, estimate_noise
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CandidateScore
 from pipeline.model.order import HOURS, PRODUCT
@@ -17,7 +17,7 @@ from pipeline.orders.splits import FOLDS, assign_folds, subsample
 
 MAX_SELECTION_ROWS = 50_000
 MAX_SELECTION_ROWS_OF_PRODUCT = 500
-NEGLIGIBLE_DIFFERENCE_HOURS = 1e-4
+MAX_NEGLIGIBLE_EXCESS_HOURS = 1e-4
 """Candidates whose errors differ by less are equally good, however sure the difference is."""
 
 
@@ -74,12 +74,12 @@ class Choice(NamedTuple):
     Attributes:
         candidate: the chosen one.
         scores: how each candidate did, in their order.
-        judged: what the chosen one said of rows that it had not seen.
+        out_of_fold: predictions of the chosen one, each by the fit without the row's fold.
     """
 
     candidate: Candidate
     scores: tuple[CandidateScore, ...]
-    judged: OutOfSample
+    out_of_fold: OutOfSample
 
 
 def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) -> Choice:
@@ -90,55 +90,62 @@ def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) ->
     all candidates are left out. Where there are many rows, some of the products are enough.
 
     Args:
-        orders: rows to fit and to judge by cross-validation.
+        orders: rows to cross-validate on.
         candidates: from the simplest to the most flexible.
     """
-    some = subsample(orders, MAX_SELECTION_ROWS, MAX_SELECTION_ROWS_OF_PRODUCT)
-    judged, estimates = _cross_validate(some, candidates)
-    scores = _scores(judged, estimates, candidates)
+    sample = subsample(orders, MAX_SELECTION_ROWS, MAX_SELECTION_ROWS_OF_PRODUCT)
+    rows, estimates = _cross_validate(sample, candidates)
+    scores = _compare(_errors_without_outliers(rows, estimates), candidates)
     chosen = next(i for i, score in enumerate(scores) if score.chosen)
-    return Choice(candidates[chosen], scores, OutOfSample(judged, estimates[chosen]))
+    return Choice(candidates[chosen], scores, OutOfSample(rows, estimates[chosen]))
 
 
 def _cross_validate(
     orders: pd.DataFrame, candidates: tuple[Candidate, ...]
 ) -> tuple[pd.DataFrame, Floats]:
-    """Return the rows that could be judged, and estimates of shape (n_candidates, n_rows).
+    """Return rows, and their out-of-fold predictions in hours, shape (n_candidates, n_rows).
 
-    The only row of a product cannot: the fit without it does not know the product.
+    The only row of a product is left out: the fit without it does not know the product.
     """
     folds = assign_folds(orders)
-    judged, estimates = [], []
+    rows, estimates = [], []
     for fold in range(FOLDS):
-        fitted = orders[folds != fold]
+        train = orders[folds != fold]
         held_out = orders[folds == fold]
-        held_out = held_out[held_out[PRODUCT].isin(fitted[PRODUCT].unique())]
+        held_out = held_out[held_out[PRODUCT].isin(train[PRODUCT].unique())]
         if held_out.empty:
             continue
-        judged.append(held_out)
-        fits = [candidate.fit(fitted) for candidate in candidates]
-        features = features_of(held_out)
-        estimates.append(np.array([fit.predict(features) for fit in fits]))
-    return pd.concat(judged), np.concatenate(estimates, axis=1)
+        rows.append(held_out)
+        fits = [candidate.fit(train) for candidate in candidates]
+        estimates.append(np.array([fit.predict(features_of(held_out)) for fit in fits]))
+    return pd.concat(rows), np.concatenate(estimates, axis=1)
 
 
-def _scores(
-    judged: pd.DataFrame, estimates: Floats, candidates: tuple[Candidate, ...]
-) -> tuple[CandidateScore, ...]:
-    """Compare the candidates' errors on the same rows."""
-    hours = judged[HOURS].to_numpy()
+def _errors_without_outliers(rows: pd.DataFrame, estimates: Floats) -> Floats:
+    """Return absolute errors in hours, shape (n_candidates, n_inliers).
+
+    Args:
+        rows: n_rows orders.
+        estimates: out-of-fold predictions in hours, shape (n_candidates, n_rows).
+    """
+    hours = rows[HOURS].to_numpy()
     errors = np.abs(hours - estimates)
-    product, codes = pd.factorize(judged[PRODUCT])
+    product, codes = pd.factorize(rows[PRODUCT])
     noise = [
-        settled_noise(product, own, hours - own, len(codes)).of(product, own) for own in estimates
+        estimate_noise(product, own, hours - own, len(codes)).of(product, own) for own in estimates
     ]
     is_outlier = (errors > OUTLIER_DISTANCE * np.array(noise)).all(axis=0)
-    errors = errors[:, ~is_outlier]
+    return errors[:, ~is_outlier]
+
+
+def _compare(errors: Floats, candidates: tuple[Candidate, ...]) -> tuple[CandidateScore, ...]:
+    """Apply the one-standard-error rule to errors in hours, shape (n_candidates, n_rows)."""
     mean_errors = errors.mean(axis=1)
     best = int(np.argmin(mean_errors))
     excess = mean_errors - mean_errors[best]
+    # sd(eᵢ - e_best) / √n, over the same n rows
     standard_errors = (errors - errors[best]).std(axis=1) / np.sqrt(errors.shape[1])
-    chosen = int(np.argmax(excess <= np.maximum(standard_errors, NEGLIGIBLE_DIFFERENCE_HOURS)))
+    chosen = int(np.argmax(excess <= np.maximum(standard_errors, MAX_NEGLIGIBLE_EXCESS_HOURS)))
     return tuple(
         CandidateScore(
             name=candidate.name,

@@ -6,17 +6,17 @@ import pytest
 from pipeline.curves.segments import (
     Positions,
     evaluate,
-    least_squares_sums,
     locate,
+    normal_equations,
     place_knots,
     sum_by_segment,
 )
 from pipeline.model.arrays import Floats
 
 
-def ones(rows: int) -> Positions:
-    """Return the positions of rows that are all of the only product."""
-    return np.zeros(rows, dtype=np.intp)
+def knots_of(orders: Floats, hours: Floats, segments: int = 8) -> Floats:
+    """Return the knots for rows that are all of one product."""
+    return place_knots(np.zeros(len(orders), dtype=np.intp), orders, hours, segments)
 
 
 def design(knots: Floats, orders: Floats) -> Floats:
@@ -39,18 +39,12 @@ def congestion(orders: Floats) -> Floats:
 def test_a_mean_has_one_knot_and_a_line_has_the_ends() -> None:
     orders = np.array([30.0, 10.0, 20.0])
 
-    assert place_knots(ones(3), orders, orders, segments=0).tolist() == [10.0]
-    assert place_knots(ones(3), orders, orders, segments=1).tolist() == [10.0, 30.0]
+    assert knots_of(orders, orders, segments=0).tolist() == [10.0]
+    assert knots_of(orders, orders, segments=1).tolist() == [10.0, 30.0]
+    assert knots_of(np.full(10, 7.0), np.arange(10.0), segments=8).tolist() == [7.0]
 
 
-@pytest.mark.parametrize("segments", [0, 1, 8])
-def test_a_single_order_count_gives_no_segment(segments: int) -> None:
-    orders = np.full(10, 7.0)
-
-    assert place_knots(ones(10), orders, np.arange(10.0), segments).tolist() == [7.0]
-
-
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_knots_rise_from_the_fewest_orders_to_the_most(seed: int) -> None:
     random = np.random.default_rng(seed)
     rows = int(random.integers(2, 300))
@@ -65,27 +59,20 @@ def test_knots_rise_from_the_fewest_orders_to_the_most(seed: int) -> None:
     assert (knots[0], knots[-1]) == (orders.min(), orders.max())
 
 
-def test_segments_are_short_where_hours_are_steep() -> None:
+def test_segments_are_short_where_hours_are_steep_and_equally_long_on_a_line() -> None:
     orders = np.linspace(0, 380, 2000)
 
-    widths = np.diff(place_knots(ones(2000), orders, congestion(orders), segments=8))
+    widths = np.diff(knots_of(orders, congestion(orders)))
 
     assert len(widths) == 8
     assert widths[-1] < widths[0] / 3
-
-
-def test_segments_of_evenly_spread_orders_on_a_line_are_equally_long() -> None:
-    orders = np.linspace(0, 320, 5000)
-
-    knots = place_knots(ones(5000), orders, 0.1 * orders, segments=8)
-
-    np.testing.assert_allclose(knots, np.linspace(0, 320, 9), atol=5)
+    np.testing.assert_allclose(knots_of(orders, 0.1 * orders), np.linspace(0, 380, 9), atol=7)
 
 
 def test_slow_products_count_as_much_as_quick_ones_where_knots_are_placed() -> None:
     orders = np.tile(np.linspace(0, 380, 1000), 2)
     product = np.repeat(np.array([0, 1]), 1000)
-    equal = np.concatenate([congestion(orders[:1000])] * 2)
+    equal = np.where(product == 0, congestion(orders), 0.1 * orders)
     unequal = equal * np.where(product == 0, 1.0, 100.0)
 
     knots = place_knots(product, orders, unequal, segments=8)
@@ -99,68 +86,30 @@ def test_a_few_labels_ten_times_too_large_hardly_move_the_knots() -> None:
     hours = congestion(orders)
     wrong = np.where(random.random(4000) < 0.03, 10 * hours, hours)
 
-    knots = place_knots(ones(4000), orders, wrong, segments=8)
-
-    np.testing.assert_allclose(knots, place_knots(ones(4000), orders, hours, 8), atol=8)
+    np.testing.assert_allclose(knots_of(orders, wrong), knots_of(orders, hours), atol=8)
 
 
-# What the curves say
+# What the curves say, and least squares
 
 
 @pytest.mark.parametrize("knots", [[3.0], [0.0, 10.0], [0.0, 1.0, 4.0, 10.0]])
-def test_curves_go_through_their_knots_and_on_beyond_the_ends(knots: list[float]) -> None:
+def test_estimates_and_normal_equations_are_those_of_the_design_matrix(knots: list[float]) -> None:
     random = np.random.default_rng(2)
-    coefficients = random.uniform(0, 5, (3, len(knots)))
-    product = random.integers(0, 3, 500)
-    orders = random.uniform(-5, 20, 500)
+    coefficients = random.uniform(0, 5, (4, len(knots)))
+    product: Positions = random.choice([0, 1, 3], 500)
+    orders, hours = random.uniform(-5, 20, 500), random.uniform(0, 30, 500)
+    weights = random.uniform(0, 2, 500)
+    rows = locate(np.array(knots), product, orders, n_products=4)
 
-    hours = evaluate(coefficients, locate(np.array(knots), product, orders, n_products=3))
+    estimates = evaluate(coefficients, rows)
+    by_segment = sum_by_segment(rows, hours, weights)
+    equations = normal_equations(by_segment, rows.rows_of_product, len(knots))
 
-    expected = (design(np.array(knots), orders) * coefficients[product]).sum(axis=1)
-    np.testing.assert_allclose(hours, expected)
-
-
-def test_the_coefficients_are_the_level_and_the_rises() -> None:
-    knots = np.array([0.0, 100.0, 150.0])
-    coefficients = np.array([[1.0, 2.0, 10.0]])
-    orders = np.array([0.0, 50.0, 100.0, 125.0, 150.0, 200.0])
-
-    hours = evaluate(coefficients, locate(knots, ones(6), orders, n_products=1))
-
-    assert hours.tolist() == pytest.approx([1.0, 2.0, 3.0, 8.0, 13.0, 23.0])
-
-
-# Least squares
-
-
-@pytest.mark.parametrize("knots", [[3.0], [0.0, 10.0], [0.0, 1.0, 4.0, 10.0]])
-def test_the_sums_are_those_of_the_normal_equations(knots: list[float]) -> None:
-    random = np.random.default_rng(3)
-    product = random.choice([0, 1, 3], 400)
-    orders, hours = random.uniform(0, 10, 400), random.uniform(0, 30, 400)
-    weights = random.uniform(0, 2, 400)
-    located = locate(np.array(knots), product, orders, n_products=4)
-
-    by_segment = sum_by_segment(located, hours, weights)
-    sums = least_squares_sums(by_segment, np.bincount(product, minlength=4), len(knots))
-
+    X = design(np.array(knots), orders)
+    np.testing.assert_allclose(estimates, (X * coefficients[product]).sum(axis=1))
+    assert equations.rows.tolist() == np.bincount(product, minlength=4).tolist()
     for i in range(4):
         own = product == i
-        columns = design(np.array(knots), orders[own])
-        weighted = columns * weights[own, None]
-        assert sums.rows[i] == own.sum()
-        np.testing.assert_allclose(sums.matrices[i], weighted.T @ columns, atol=1e-9)
-        np.testing.assert_allclose(sums.moments[i], weighted.T @ hours[own], atol=1e-9)
-
-
-def test_sums_of_parts_add_up_to_those_of_all_rows() -> None:
-    random = np.random.default_rng(4)
-    knots = np.array([0.0, 2.0, 10.0])
-    product = random.integers(0, 3, 100)
-    orders, hours, weights = random.uniform(0, 10, (3, 100))
-
-    def sums(rows: slice) -> Floats:
-        located = locate(knots, product[rows], orders[rows], n_products=3)
-        return sum_by_segment(located, hours[rows], weights[rows])
-
-    np.testing.assert_allclose(sums(slice(0, 37)) + sums(slice(37, 100)), sums(slice(None)))
+        weighted = (X * weights[:, None])[own]
+        np.testing.assert_allclose(equations.matrices[i], weighted.T @ X[own], atol=1e-9)
+        np.testing.assert_allclose(equations.right_sides[i], weighted.T @ hours[own], atol=1e-9)

@@ -16,7 +16,7 @@ from mapie.regression import (  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from pipeline.curves.estimator import PerProductCurve
-from pipeline.curves.noise import NoiseScale, settled_noise
+from pipeline.curves.noise import NoiseScale, estimate_noise
 from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import PredictionInterval
@@ -69,7 +69,7 @@ def interval_of(
     residuals: list[float] | Floats, level: float, noise: NoiseScale | None = None
 ) -> PredictionInterval:
     """Calibrate on rows of one product with an estimate of 10 h."""
-    noise = noise or NoiseScale.ordinary(1)
+    noise = noise or NoiseScale.unit(1)
     product, estimates = only_product(len(residuals)), np.full(len(residuals), 10.0)
     return calibrate_interval(product, estimates, np.array(residuals), noise, level)
 
@@ -155,7 +155,7 @@ def test_constant_noise_gives_the_half_width_of_mapie(level: float, rows: int) -
     product = only_product(rows)
     constant = NoiseScale(0.8, 0.0, np.ones(1))
     exact = calibrate_interval(product, estimates, residuals, constant, level)
-    measured = settled_noise(product, estimates, residuals, n_products=1)
+    measured = estimate_noise(product, estimates, residuals, n_products=1)
     found = calibrate_interval(product, estimates, residuals, measured, level)
 
     middle = np.array([15.0])
