@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.s3_server import bucket_store
-from benchmarks.server_processes import Server, running
-from benchmarks.serving_load import Requests, bodies_file, send
-from benchmarks.serving_targets import (
+from benchmarks.measuring.server_processes import Server, running
+from benchmarks.serving.load import Requests, bodies_file, send
+from benchmarks.serving.s3_store import bucket_store
+from benchmarks.serving.single_predictions import BODIES, question
+from benchmarks.serving.targets import (
     OUR_HEADERS,
     V1,
     V1_PATH,
@@ -18,8 +19,7 @@ from benchmarks.serving_targets import (
     our_target,
     request_body,
 )
-from benchmarks.serving_world import ServingWorld
-from benchmarks.single_predictions import BODIES, question
+from benchmarks.serving.world import ServingWorld
 
 FOLDER, S3 = "folder", "S3"
 MEMORY_REQUESTS = 100_000

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("TTD_")}
 """Without settings: the benchmarks say themselves what differs from the defaults."""
 KIB_PER_MIB = 1024
@@ -35,7 +35,7 @@ class ProcessCost(NamedTuple):
 
 def run_measured(command: Sequence[str]) -> ProcessCost:
     """Run a command in the project's folder to its end; what it prints goes to standard error."""
-    launcher = [sys.executable, "-m", "benchmarks.measured_process", *command]
+    launcher = [sys.executable, "-m", "benchmarks.measuring.measured_process", *command]
     finished = subprocess.run(
         launcher, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, check=True
     )

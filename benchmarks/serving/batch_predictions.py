@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.server_processes import Question, RunningServer, ServerFailure, running
-from benchmarks.serving_load import (
+from benchmarks.measuring.server_processes import Question, RunningServer, ServerFailure, running
+from benchmarks.serving.load import (
     CONNECTIONS,
     Load,
     Requests,
@@ -17,9 +17,9 @@ from benchmarks.serving_load import (
     send,
     wrk_command,
 )
-from benchmarks.serving_targets import OUR_HEADERS, V1_PATH, hours_of, our_server, request_body
-from benchmarks.serving_world import Order, ServingWorld, batch_body
-from benchmarks.single_predictions import BODIES, MOST_DIFFERENCE_HOURS, WARM_UP_SECONDS
+from benchmarks.serving.single_predictions import BODIES, MOST_DIFFERENCE_HOURS, WARM_UP_SECONDS
+from benchmarks.serving.targets import OUR_HEADERS, V1_PATH, hours_of, our_server, request_body
+from benchmarks.serving.world import Order, ServingWorld, batch_body
 
 BATCH_PATH = "/api/v0.2/time_to_dispatch/batch"
 BATCH_SIZES = (1_000, 10_000)

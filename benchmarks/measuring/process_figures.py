@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from benchmarks.measured_process import KIB_PER_MIB
+from benchmarks.measuring.measured_process import KIB_PER_MIB
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 

@@ -1,6 +1,6 @@
 """Our service beside other model servers, each in an environment of its own.
 
-`python -m benchmarks.peer_servers ENVIRONMENTS [--seconds N] [--rounds N]`
+`python -m benchmarks.peers ENVIRONMENTS [--seconds N] [--rounds N]`
 """
 
 import argparse
@@ -9,21 +9,21 @@ from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
-from benchmarks.peer_targets import PEER_SERVERS
-from benchmarks.result_tables import write_results
-from benchmarks.server_processes import ServerFailure
-from benchmarks.serving_load import CONNECTIONS, HOW_TO_INSTALL, wrk_is_missing
-from benchmarks.serving_targets import CEILING, PLAIN, V1, V2, answer_of_v1, servers, targets
-from benchmarks.serving_world import ServingWorld, serving_world
-from benchmarks.single_predictions import Measurement, measure_targets
-from benchmarks.single_tables import print_single, single_as_json
+from benchmarks.measuring.result_tables import write_results
+from benchmarks.measuring.server_processes import ServerFailure
+from benchmarks.peers.peer_targets import PEER_SERVERS
+from benchmarks.serving.load import CONNECTIONS, HOW_TO_INSTALL, wrk_is_missing
+from benchmarks.serving.single_predictions import Measurement, measure_targets
+from benchmarks.serving.single_tables import print_single, single_as_json
+from benchmarks.serving.targets import CEILING, PLAIN, V1, V2, answer_of_v1, servers, targets
+from benchmarks.serving.world import ServingWorld, serving_world
 
 BESIDE = (CEILING, PLAIN, V1, V2)
 
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Measure, print the tables, write the JSON; return 0, or 1 if nothing can be measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peer_servers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     folder = "folder with the environments mlserver, bentoml, litserve and mlflow"
     parser.add_argument("environments", type=Path, help=folder)
     parser.add_argument("--seconds", type=int, default=5, help="of load on a server in a round")

@@ -1,6 +1,6 @@
 """How close the published models come to the best that is possible, in worlds with a known truth.
 
-`python -m benchmarks.quality [--seeds N] [--skip-tree | --tree-seeds N]`
+`python -m benchmarks.quality.seeds [--seeds N] [--skip-tree | --tree-seeds N]`
 """
 
 import argparse
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from benchmarks.order_worlds import WORLDS, Floats, World, dirty_csv
-from benchmarks.quality_summary import (
+from benchmarks.measuring.result_tables import write_results
+from benchmarks.measuring.worker_processes import map_over_processes
+from benchmarks.quality.summary import (
     Judgement,
     SeedResult,
     Summary,
@@ -20,10 +21,9 @@ from benchmarks.quality_summary import (
     print_summaries,
     summarise,
 )
-from benchmarks.reference_models import best_possible_hours, least_squares_hours, tree_hours
-from benchmarks.result_tables import write_results
-from benchmarks.weekly_stores import run_training, temporary_store, week_path
-from benchmarks.worker_processes import map_over_processes
+from benchmarks.worlds.order_worlds import WORLDS, Floats, World, dirty_csv
+from benchmarks.worlds.reference_models import best_possible_hours, least_squares_hours, tree_hours
+from benchmarks.worlds.weekly_stores import run_training, temporary_store, week_path
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.orders.csv_rows import HOURS, PRODUCT
 from pipeline.stores.base import open_store
@@ -36,7 +36,7 @@ Case = tuple[str, int]
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Measure all worlds, print the table, write the JSON and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.seeds", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="of each world")
     parser.add_argument("--tree-seeds", type=int, default=20, help="for the decision tree")
     parser.add_argument("--skip-tree", action="store_true", help="leave the decision tree out")

@@ -6,10 +6,16 @@ from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.server_processes import Question, RunningServer, Server, ServerFailure, running
-from benchmarks.serving_load import Load, Requests, bodies_file, send
-from benchmarks.serving_targets import Target
-from benchmarks.serving_world import Order, ServingWorld
+from benchmarks.measuring.server_processes import (
+    Question,
+    RunningServer,
+    Server,
+    ServerFailure,
+    running,
+)
+from benchmarks.serving.load import Load, Requests, bodies_file, send
+from benchmarks.serving.targets import Target
+from benchmarks.serving.world import Order, ServingWorld
 
 BODIES = 4_000
 WARM_UP_SECONDS = 1

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
-from benchmarks.result_tables import UNKNOWN, number, print_table
-from benchmarks.serving_goals import (
+from benchmarks.measuring.result_tables import UNKNOWN, number, print_table
+from benchmarks.serving.goals import (
     P99_OF_CEILING,
     RATE_OF_CEILING,
     RATE_OF_PLAIN,
     goal_cells,
     goal_met,
 )
-from benchmarks.serving_load import Load
-from benchmarks.serving_targets import CEILING, PLAIN
-from benchmarks.single_predictions import Measurement, compare
+from benchmarks.serving.load import Load
+from benchmarks.serving.single_predictions import Measurement, compare
+from benchmarks.serving.targets import CEILING, PLAIN
 
 RATE_HEADER = ["server", "requests/s", "of ceiling", "goal", "", "of plain", "goal", ""]
 RATE_HEADER += ["CPU µs", "of ceiling", "busy", "faults"]

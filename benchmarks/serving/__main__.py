@@ -8,15 +8,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks.batch_predictions import (
+from benchmarks.measuring.result_tables import write_results
+from benchmarks.measuring.server_processes import ServerFailure
+from benchmarks.serving.batch_predictions import (
     BESIDE_CONNECTIONS,
     measure_batches,
     measure_interference,
 )
-from benchmarks.result_tables import write_results
-from benchmarks.server_processes import ServerFailure
-from benchmarks.service_costs import measure_memory, measure_starts
-from benchmarks.service_tables import (
+from benchmarks.serving.load import CONNECTIONS, HOW_TO_INSTALL, wrk_is_missing
+from benchmarks.serving.service_costs import measure_memory, measure_starts
+from benchmarks.serving.service_tables import (
     batches_as_json,
     interference_as_json,
     memory_as_json,
@@ -26,11 +27,10 @@ from benchmarks.service_tables import (
     print_starts,
     starts_as_json,
 )
-from benchmarks.serving_load import CONNECTIONS, HOW_TO_INSTALL, wrk_is_missing
-from benchmarks.serving_targets import answer_of_v1, servers, targets
-from benchmarks.serving_world import ServingWorld, serving_world
-from benchmarks.single_predictions import measure_targets
-from benchmarks.single_tables import print_single, single_as_json
+from benchmarks.serving.single_predictions import measure_targets
+from benchmarks.serving.single_tables import print_single, single_as_json
+from benchmarks.serving.targets import answer_of_v1, servers, targets
+from benchmarks.serving.world import ServingWorld, serving_world
 
 
 class Options(NamedTuple):

@@ -1,4 +1,4 @@
-"""What `benchmarks.quality` measures, its means over the seeds of a world, and its goals."""
+"""What `benchmarks.quality.seeds` measures, its means over the seeds of a world, and its goals."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks.result_tables import UNKNOWN, number, print_table, verdict
+from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict
 
 LARGEST_RATIO: Mapping[str, float] = {
     "straight": 1.03,

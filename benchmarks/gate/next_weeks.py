@@ -3,7 +3,7 @@
 A champion is trained on one week. The next week is sound or damaged, and the training stage says
 what it does with it.
 
-`python -m benchmarks.gate [--seeds N]`
+`python -m benchmarks.gate.next_weeks [--seeds N]`
 """
 
 import argparse
@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks.order_worlds import Floats, straight, week_csv
-from benchmarks.result_tables import UNKNOWN, number, print_table, verdict, write_results
-from benchmarks.week_damages import ANY_SWAP, DAMAGES
-from benchmarks.weekly_stores import newest_refusal, run_training, temporary_store, week_path
-from benchmarks.worker_processes import map_over_processes
+from benchmarks.gate.damages import ANY_SWAP, DAMAGES
+from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict, write_results
+from benchmarks.measuring.worker_processes import map_over_processes
+from benchmarks.worlds.order_worlds import Floats, straight, week_csv
+from benchmarks.worlds.weekly_stores import newest_refusal, run_training, temporary_store, week_path
 from pipeline.orders.simulator import HOURS_PER_ORDER
 
 WANDER = 0.1
@@ -81,7 +81,9 @@ class Tally(NamedTuple):
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Measure the gate, print two tables, write the JSON and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gate.next_weeks", description=__doc__
+    )
     parser.add_argument("--seeds", type=int, default=40, help="champions, each with 11 next weeks")
     options = parser.parse_args(arguments)
     by_champion = map_over_processes(run_champion, range(options.seeds), "champions")

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from benchmarks.measured_process import ENVIRONMENT, ROOT
-from benchmarks.process_figures import family, processor_seconds, resident_mib
+from benchmarks.measuring.measured_process import ENVIRONMENT, ROOT
+from benchmarks.measuring.process_figures import family, processor_seconds, resident_mib
 
 HOST = "127.0.0.1"
 PORT = "{port}"

@@ -4,8 +4,15 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from benchmarks.server_processes import PORT, Question, Server, ServerFailure, ask, running
-from benchmarks.serving_world import Order, ServingWorld, compact_json
+from benchmarks.measuring.server_processes import (
+    PORT,
+    Question,
+    Server,
+    ServerFailure,
+    ask,
+    running,
+)
+from benchmarks.serving.world import Order, ServingWorld, compact_json
 
 CEILING, PLAIN = "bare ASGI function", "plain FastAPI handler"
 V1, V2 = "v0.1", "v0.2"
@@ -125,6 +132,6 @@ def hours_of(answer: Any) -> float:
 
 
 def _under_uvicorn(module: str, environment: Mapping[str, str]) -> Server:
-    app = f"benchmarks.reference_servers.{module}:app"
+    app = f"benchmarks.serving.{module}:app"
     command = [sys.executable, "-m", "uvicorn", app, "--port", PORT, *UVICORN_OPTIONS]
     return Server(command, environment)

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from benchmarks.batch_predictions import LARGEST_BATCH, BatchCost, Interference
-from benchmarks.result_tables import UNKNOWN, number, print_table
-from benchmarks.service_costs import MemoryCost, StartCost
-from benchmarks.serving_goals import (
+from benchmarks.measuring.result_tables import UNKNOWN, number, print_table
+from benchmarks.serving.batch_predictions import LARGEST_BATCH, BatchCost, Interference
+from benchmarks.serving.goals import (
     BATCH_RATE,
     GROWTH_MIB,
     MEMORY_MIB,
@@ -15,7 +14,8 @@ from benchmarks.serving_goals import (
     goal_cells,
     goal_met,
 )
-from benchmarks.serving_load import Load
+from benchmarks.serving.load import Load
+from benchmarks.serving.service_costs import MemoryCost, StartCost
 
 BATCH_HEADER = ["orders in a batch", "predictions/s", "goal", "", "predictions/CPU s"]
 BATCH_HEADER += ["p50 ms", "p99 ms", "faults"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import boto3
 
-from benchmarks.server_processes import HOST, PORT, Server, running
+from benchmarks.measuring.server_processes import HOST, PORT, Server, running
 from pipeline.model.artifact import MODELS
 
 BUCKET = "orders"

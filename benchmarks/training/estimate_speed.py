@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.order_worlds import Floats, Products, World, drawn_products
+from benchmarks.worlds.order_worlds import Floats, Products, World, drawn_products
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.csv_rows import ORDERS, PRODUCT
 

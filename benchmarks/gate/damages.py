@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from benchmarks.order_worlds import Floats, with_mis_keyed_labels
+from benchmarks.worlds.order_worlds import Floats, with_mis_keyed_labels
 from pipeline.orders.csv_rows import HOURS, PRODUCT
 from pipeline.orders.simulator import HOURS_PER_ORDER
 

@@ -1,6 +1,6 @@
 """Time and memory of the training stage, and size and speed of what it publishes.
 
-`python -m benchmarks.training [--repeats N] [--largest EXPONENT]`
+`python -m benchmarks.training.stage_costs [--repeats N] [--largest EXPONENT]`
 """
 
 import argparse
@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.estimate_speed import ServingCost, measure_estimates, seconds_of
-from benchmarks.measured_process import ENVIRONMENT, ROOT, ProcessCost, run_measured
-from benchmarks.order_worlds import World, drawn_products, straight, week_csv
-from benchmarks.reference_models import fit_tree
-from benchmarks.result_tables import UNKNOWN, number, print_table, verdict, write_results
-from benchmarks.weekly_stores import temporary_store, week_path
+from benchmarks.measuring.measured_process import ENVIRONMENT, ROOT, ProcessCost, run_measured
+from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict, write_results
+from benchmarks.training.estimate_speed import ServingCost, measure_estimates, seconds_of
+from benchmarks.worlds.order_worlds import World, drawn_products, straight, week_csv
+from benchmarks.worlds.reference_models import fit_tree
+from benchmarks.worlds.weekly_stores import temporary_store, week_path
 from pipeline.model.artifact import MODELS
 from pipeline.model.reader import load_model
 from pipeline.stores.base import open_store
@@ -100,7 +100,9 @@ class CurvePoint(NamedTuple):
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Measure, print three tables, write the JSON and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training.stage_costs", description=__doc__
+    )
     parser.add_argument("--repeats", type=int, default=5, help="of each measurement of training")
     exponent = "power of ten of the rows of the largest dataset"
     parser.add_argument(

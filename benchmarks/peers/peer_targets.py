@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.measured_process import ENVIRONMENT
-from benchmarks.server_processes import HOST, PORT, Server, ServerFailure, free_port
-from benchmarks.serving_targets import JSON_HEADERS, Target, hours_of, request_body
-from benchmarks.serving_world import Order, ServingWorld, compact_json
+from benchmarks.measuring.measured_process import ENVIRONMENT
+from benchmarks.measuring.server_processes import HOST, PORT, Server, ServerFailure, free_port
+from benchmarks.serving.targets import JSON_HEADERS, Target, hours_of, request_body
+from benchmarks.serving.world import Order, ServingWorld, compact_json
 
-PEERS = Path(__file__).with_name("peers")
+PEERS = Path(__file__).parent
 MODEL_NAME = "tree"
 
 

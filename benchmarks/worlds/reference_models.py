@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeRegressor
 
-from benchmarks.order_worlds import Floats, LinePrior, World, floored_mean
+from benchmarks.worlds.order_worlds import Floats, LinePrior, World, floored_mean
 from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
 
 TREE_SETTINGS = {

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from benchmarks.result_tables import UNKNOWN, verdict
-from benchmarks.service_costs import FOLDER, S3
-from benchmarks.serving_targets import V1, V2
+from benchmarks.measuring.result_tables import UNKNOWN, verdict
+from benchmarks.serving.service_costs import FOLDER, S3
+from benchmarks.serving.targets import V1, V2
 
 
 class Goal(NamedTuple):
