@@ -1,44 +1,49 @@
-"""What Linux tells of running processes, in `/proc`."""
+"""Processor time and memory of running processes and all that they have started."""
 
-import os
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import suppress
 
-from benchmarks.measuring.measured_process import KIB_PER_MIB
+import psutil
 
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+LAUNCHER = "uv"
+"""Name of a process that only waits for the server that it has started, and counts for nothing."""
+BYTES_PER_MIB = 2**20
 
 
-def family(process_id: int) -> list[int]:
-    """Return a process and all its descendants that are alive."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        if fields := _stat_fields(int(folder.name)):
-            children.setdefault(int(fields[1]), []).append(int(folder.name))
-    found = [process_id]
-    for member in found:
-        found += children.get(member, [])
-    return found
+def descendants(process_id: int) -> list[psutil.Process]:
+    """Return all processes that a process has started, and those that these have; if alive."""
+    try:
+        return psutil.Process(process_id).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def processor_seconds(process_id: int) -> float:
-    """Return the processor time that a process has taken; none if it has ended."""
-    fields = _stat_fields(process_id)
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND if fields else 0.0
+    """Return the processor time that a process and its descendants have taken so far."""
+    total = 0.0
+    for process in _family(process_id):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def resident_mib(process_id: int) -> float:
-    """Return the resident memory of a process; none if it has ended."""
-    try:
-        lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    kib = [int(line.split()[1]) for line in lines if line.startswith("VmRSS:")]
-    return sum(kib) / KIB_PER_MIB
+    """Return the resident memory of a process and its descendants.
+
+    Memory that they share counts once for each of them.
+    """
+    total = 0
+    for process in _family(process_id):
+        with suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total / BYTES_PER_MIB
 
 
-def _stat_fields(process_id: int) -> list[str]:
-    """Return what /proc tells of a process behind its name; nothing if it has ended."""
-    try:
-        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
+def _family(process_id: int) -> Iterator[psutil.Process]:
+    """Yield a process and its descendants, but for a launcher."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(process_id)
+        if process.name() != LAUNCHER:
+            yield process
+    yield from descendants(process_id)

@@ -1,11 +1,15 @@
 """What all benchmarks do with their results: print them as a table, and keep them as JSON."""
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+
+import psutil
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 LIBRARIES = (
@@ -22,19 +26,24 @@ LIBRARIES = (
     "uvloop",
 )
 UNKNOWN = "-"
+MAX_LINE_WIDTH = 1_000
+"""A row is one line, however narrow the terminal is."""
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of text below a header: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if position else cell.ljust(width)
-            for position, (cell, width) in enumerate(zip(cells, widths))
-        )
-        for cells in (header, ["-" * width for width in widths], *rows)
-    ]
-    print(f"\n{title}\n", *lines, sep="\n", flush=True)
+    """Print rows of text below a header, as a table of Markdown.
+
+    The first column is on the left, the others are on the right.
+    """
+    table = Table(box=box.MARKDOWN)
+    for position, name in enumerate(header):
+        table.add_column(name, justify="right" if position else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(width=MAX_LINE_WIDTH, markup=False, highlight=False, emoji=False)
+    with console.capture() as captured:
+        console.print(table)
+    print(f"\n{title}\n\n{captured.get().strip()}", flush=True)
 
 
 def write_results(name: str, results: Mapping[str, object]) -> None:
@@ -48,10 +57,9 @@ def write_results(name: str, results: Mapping[str, object]) -> None:
 
 def describe_machine() -> dict[str, object]:
     """Return what the numbers depend on besides the code."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "processors": os.cpu_count(),
-        "memory_gib": round(memory / 2**30, 1),
+        "processors": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "libraries": {library: version(library) for library in LIBRARIES},

@@ -2,8 +2,6 @@
 
 import http.client
 import json
-import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -13,17 +11,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import psutil
+
 from benchmarks.measuring.measured_process import ENVIRONMENT, ROOT
-from benchmarks.measuring.process_figures import family, processor_seconds, resident_mib
+from benchmarks.measuring.process_figures import descendants, processor_seconds, resident_mib
 
 HOST = "127.0.0.1"
 PORT = "{port}"
 """Stands for the port in a command and in the environment."""
 PORTS = iter(range(20_000, 30_000))
 POLL_SECONDS = 0.003
-START_SECONDS = 120.0
-STOP_SECONDS = 15.0
-LOG_LINES = 5
+MAX_START_SECONDS = 120.0
+MAX_STOP_SECONDS = 15.0
+MAX_LOG_LINES = 5
 
 
 class ServerFailure(Exception):
@@ -83,7 +83,7 @@ class RunningServer:
         """Return the URL of a path."""
         return f"http://{HOST}:{self.port}{path}"
 
-    def first_answer(self, question: Question, seconds: float = START_SECONDS) -> Any:
+    def first_answer(self, question: Question, seconds: float = MAX_START_SECONDS) -> Any:
         """Ask every few milliseconds until there is an answer with status 200; return its JSON.
 
         Raises:
@@ -106,7 +106,7 @@ class RunningServer:
             time.sleep(POLL_SECONDS)
         raise ServerFailure(f"No prediction within {seconds:.0f} s. {last} {self.last_words()}")
 
-    def wait_for_port(self, seconds: float = START_SECONDS) -> None:
+    def wait_for_port(self, seconds: float = MAX_START_SECONDS) -> None:
         """Wait until the port is open.
 
         Raises:
@@ -123,18 +123,15 @@ class RunningServer:
         """Return the last lines that the server wrote."""
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return " | ".join(lines[-LOG_LINES:])
+        return " | ".join(lines[-MAX_LOG_LINES:])
 
     def processor_seconds(self) -> float:
         """Return the processor time that the process and its descendants have taken so far."""
-        return sum(map(processor_seconds, family(self.process.pid)))
+        return processor_seconds(self.process.pid)
 
     def resident_mib(self) -> float:
-        """Return the resident memory of the process and its descendants.
-
-        Memory that they share counts once for each of them.
-        """
-        return sum(map(resident_mib, family(self.process.pid)))
+        """Return the resident memory of the process and its descendants."""
+        return resident_mib(self.process.pid)
 
 
 @contextmanager
@@ -150,7 +147,7 @@ def running(server: Server) -> Iterator[RunningServer]:
             command, cwd=server.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         if server.on_one_core:
-            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+            psutil.Process(process.pid).cpu_affinity([min(psutil.Process().cpu_affinity())])
         try:
             yield RunningServer(process, port, started_at, log)
         finally:
@@ -163,7 +160,7 @@ def ask(port: int, question: Question) -> tuple[int, bytes]:
     Raises:
         OSError, http.client.HTTPException: nobody answers.
     """
-    connection = http.client.HTTPConnection(HOST, port, timeout=START_SECONDS)
+    connection = http.client.HTTPConnection(HOST, port, timeout=MAX_START_SECONDS)
     try:
         headers = {"Content-Type": "application/json", **question.headers}
         connection.request("POST", question.path, question.body, headers)
@@ -192,13 +189,13 @@ def free_port() -> int:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a process as its users would, and whatever it leaves behind without mercy."""
-    members = family(process.pid)
+    left_behind = descendants(process.pid)
     process.terminate()
     try:
-        process.wait(STOP_SECONDS)
+        process.wait(MAX_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for member in members[1:]:
-        with suppress(ProcessLookupError):
-            os.kill(member, signal.SIGKILL)
+    for member in left_behind:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
