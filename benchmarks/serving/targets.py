@@ -62,8 +62,12 @@ def our_server(store: str, *options: str, environment: Mapping[str, str] = {}) -
 
 def plain_server(world: ServingWorld) -> Server:
     """Return the plain FastAPI handler with the tree."""
-    environment = {"MODEL_FILE": str(world.tree_path), "PRODUCT_CODES": ",".join(world.codes)}
-    return _under_uvicorn("plain_handler", environment)
+    return _under_uvicorn("plain_handler", tree_variables(world))
+
+
+def tree_variables(world: ServingWorld) -> dict[str, str]:
+    """Return the environment variables in which a server finds the tree and its products."""
+    return {"MODEL_FILE": str(world.tree_path), "PRODUCT_CODES": ",".join(world.codes)}
 
 
 def bare_server(answer: str) -> Server:
