@@ -1,1 +1,1 @@
-"""What runs inside the environments of the other model servers, and their exact requirements."""
+"""Our service beside other model servers."""

@@ -1,11 +1,23 @@
-"""The tree behind LitServe: `python litserve_server.py PORT`.
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#     "litserve==0.2.19",
+#     "joblib==1.6.0",
+#     "numpy==2.4.6",
+#     "pyzmq==27.3.0",     # the fast queue
+#     "scikit-learn==1.9.1",
+#     "httptools==0.9.0",  # uvicorn finds this and the next
+#     "uvloop==0.23.0",
+# ]
+# ///
+"""The tree behind LitServe, with one process for requests and one for the model.
 
-`MODEL_FILE` and `PRODUCT_CODES` are those of the plain handler. LitServe's documentation asks for
-its fast queue where there are more than a hundred requests each second.
+`MODEL_FILE` and `PRODUCT_CODES` are those of the plain handler; `PORT` is where it listens.
+LitServe's documentation asks for its fast queue where there are more than a hundred requests each
+second.
 """
 
 import os
-import sys
 from typing import Any
 
 import joblib
@@ -42,7 +54,7 @@ if __name__ == "__main__":
         TimeToDispatch(), accelerator="cpu", devices=1, workers_per_device=1, fast_queue=True
     )
     server.run(
-        port=int(sys.argv[1]),
+        port=int(os.environ["PORT"]),
         host="127.0.0.1",
         num_api_servers=1,
         log_level="error",

@@ -26,15 +26,12 @@ SECRETS = {
     "AWS_ENDPOINT_URL_S3": "aws-credentials",
 }
 """Which secret holds a variable; docs/deploy.md creates them."""
-PEERS = ["mlserver", "bentoml", "litserve", "mlflow"]
+PEERS = sorted(path.name for path in (ROOT / "benchmarks" / "peers").glob("*_server.py"))
 PINNED = {
     "requirements_pipe.txt": PROJECT["project"]["dependencies"],
     "requirements_cicd.txt": PROJECT["dependency-groups"]["cicd"],
     "requirements_bodywork.txt": PROJECT["dependency-groups"]["bodywork"],
     "notebooks/requirements_nb.txt": PROJECT["dependency-groups"]["notebook"],
-} | {
-    f"benchmarks/peers/requirements_{peer}.txt": PROJECT["dependency-groups"][f"peer-{peer}"]
-    for peer in PEERS
 }
 
 
@@ -42,6 +39,12 @@ def pins(name: str) -> dict[str, str]:
     lines = (ROOT / name).read_text().splitlines()
     requirements = [line.split(";")[0].strip() for line in lines if re.match(r"\w", line)]
     return dict(requirement.split("==") for requirement in requirements)
+
+
+def script_pins(name: str) -> dict[str, str]:
+    """Return the requirements inside a script, which are all exact."""
+    inside = re.findall(r"^# (.*)$", (ROOT / name).read_text().split("# ///")[1], re.MULTILINE)
+    return dict(pin.split("==") for pin in tomllib.loads("\n".join(inside[1:]))["dependencies"])
 
 
 def uncommented(path: Path) -> list[str]:
@@ -66,9 +69,9 @@ def test_pins_that_are_installed_together_agree(name: str) -> None:
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_peer_can_read_the_tree_that_the_benchmark_writes(peer: str) -> None:
-    ours, theirs = pins("requirements_pipe.txt"), pins(f"benchmarks/peers/requirements_{peer}.txt")
+    ours, theirs = pins("requirements_pipe.txt"), script_pins(f"benchmarks/peers/{peer}")
 
-    for package in ("numpy", "scikit-learn"):
+    for package in ("joblib", "numpy", "scikit-learn"):
         assert theirs[package] == ours[package]
 
 

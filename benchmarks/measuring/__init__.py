@@ -1,0 +1,1 @@
+"""What all benchmarks measure with: processes, servers, and tables of results."""

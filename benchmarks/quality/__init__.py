@@ -1,0 +1,1 @@
+"""How close the published models come to the best that is possible."""

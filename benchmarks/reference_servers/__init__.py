@@ -1,1 +1,0 @@
-"""What our service is compared with in the same run: the least and the usual."""

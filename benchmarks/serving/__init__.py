@@ -1,0 +1,1 @@
+"""Speed and size of the prediction service, beside the least and the usual that could answer."""

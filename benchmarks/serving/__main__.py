@@ -1,0 +1,135 @@
+"""Speed and size of the prediction service, beside the least and the usual that could answer.
+
+`python -m benchmarks.serving [--seconds N] [--rounds N] [--starts N] [--soak] [--only PART …]`
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from benchmarks.measuring.result_tables import write_results
+from benchmarks.measuring.server_processes import ServerFailure
+from benchmarks.serving.batch_predictions import (
+    BESIDE_CONNECTIONS,
+    measure_batches,
+    measure_interference,
+)
+from benchmarks.serving.load import CONNECTIONS, HOW_TO_INSTALL, wrk_is_missing
+from benchmarks.serving.service_costs import measure_memory, measure_starts
+from benchmarks.serving.service_tables import (
+    batches_as_json,
+    interference_as_json,
+    memory_as_json,
+    print_batches,
+    print_interference,
+    print_memory,
+    print_starts,
+    starts_as_json,
+)
+from benchmarks.serving.single_predictions import measure_targets
+from benchmarks.serving.single_tables import print_single, single_as_json
+from benchmarks.serving.targets import answer_of_v1, servers, targets
+from benchmarks.serving.world import ServingWorld, serving_world
+
+
+class Options(NamedTuple):
+    """How long to measure.
+
+    Attributes:
+        seconds: of load on a server in a round.
+        rounds: over all servers.
+        starts: of the service from each kind of store.
+        soak: whether to send another million requests.
+    """
+
+    seconds: int
+    rounds: int
+    starts: int
+    soak: bool
+
+    def conditions(self) -> str:
+        """Return what the tables say about the load."""
+        return f"medians of {self.rounds} rounds of {self.seconds} s"
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Measure, print the tables, write the JSON; return 0, or 1 if nothing can be measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=5, help="of load on a server in a round")
+    parser.add_argument("--rounds", type=int, default=5, help="over all servers")
+    parser.add_argument("--starts", type=int, default=11, help="from each kind of store")
+    soak = "send another million requests in the part memory"
+    parser.add_argument("--soak", action="store_true", help=soak)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts")
+    given = parser.parse_args(arguments)
+    if wrk_is_missing():
+        print(HOW_TO_INSTALL, file=sys.stderr)
+        return 1
+    options = Options(given.seconds, given.rounds, given.starts, given.soak)
+    results: dict[str, object] = {"options": options._asdict()}
+    with serving_world() as world:
+        for part in given.only:
+            results[part] = _measure(part, world, options)
+    write_results("serving", results)
+    return 0
+
+
+def measure_single(world: ServingWorld, options: Options) -> object:
+    """Measure single predictions of our service and of the references in one run."""
+    started = servers(world, answer_of_v1(world))
+    measured = measure_targets(world, started, targets(world), options.seconds, options.rounds)
+    print_single(measured, f"{options.conditions()}, {CONNECTIONS} connections")
+    return single_as_json(measured)
+
+
+def measure_batch(world: ServingWorld, options: Options) -> object:
+    """Measure batches, and single predictions beside them."""
+    costs = [
+        cost
+        for remembers in (True, False)
+        for cost in measure_batches(world, options.seconds, options.rounds, remembers)
+    ]
+    print_batches(costs, options.conditions())
+    beside = [
+        measure_interference(world, options.seconds, options.rounds, connections)
+        for connections in BESIDE_CONNECTIONS
+    ]
+    print_interference(beside, options.conditions())
+    return {"batches": batches_as_json(costs), "beside": interference_as_json(beside)}
+
+
+def measure_start(world: ServingWorld, options: Options) -> object:
+    """Measure how long the service takes to start."""
+    costs = measure_starts(world, options.starts)
+    print_starts(costs)
+    return starts_as_json(costs)
+
+
+def measure_resident(world: ServingWorld, options: Options) -> object:
+    """Measure how much memory the service holds."""
+    costs = measure_memory(world, options.soak)
+    print_memory(costs)
+    return memory_as_json(costs)
+
+
+PARTS: Mapping[str, Callable[[ServingWorld, Options], object]] = {
+    "single": measure_single,
+    "batch": measure_batch,
+    "start": measure_start,
+    "memory": measure_resident,
+}
+"""What can be measured: each prints its tables and returns its JSON."""
+
+
+def _measure(part: str, world: ServingWorld, options: Options) -> object:
+    """Measure one part; if a server fails, say so and return the reason."""
+    try:
+        return PARTS[part](world, options)
+    except ServerFailure as error:
+        print(f"\nMISSED: the part {part} was not measured. {error}")
+        return {"failure": str(error)}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

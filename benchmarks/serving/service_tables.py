@@ -1,0 +1,178 @@
+"""The tables of batches, starts and memory, and what of them belongs into the JSON."""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from benchmarks.measuring.result_tables import UNKNOWN, number, print_table
+from benchmarks.serving.batch_predictions import LARGEST_BATCH, BatchCost, Interference
+from benchmarks.serving.goals import (
+    BATCH_RATE,
+    GROWTH_MIB,
+    MEMORY_MIB,
+    START_SECONDS,
+    Goal,
+    goal_cells,
+    goal_met,
+)
+from benchmarks.serving.load import Load
+from benchmarks.serving.service_costs import MemoryCost, StartCost
+
+BATCH_HEADER = ["orders in a batch", "predictions/s", "goal", "", "predictions/CPU s"]
+BATCH_HEADER += ["p50 ms", "p99 ms", "faults"]
+BESIDE_HEADER = ["single predictions", "connections", "requests/s", "p50 ms", "p99 ms", "max ms"]
+BESIDE_HEADER += ["batches/s", "faults"]
+MEMORY_HEADER = ["store", "first answer MiB", "requests", "MiB", "goal", ""]
+MEMORY_HEADER += ["more requests", "growth MiB", "goal", "", "faults"]
+
+
+def print_batches(costs: Sequence[BatchCost], conditions: str) -> None:
+    """Print one row for each size of batch."""
+    rows = [
+        [
+            f"{cost.orders:,}" + ("" if cost.remembers else ", cache off"),
+            f"{cost.rate():,.0f}",
+            *goal_cells(_goal(cost), _valid_rate(cost)),
+            f"{cost.processor_rate():,.0f}",
+            _middle(cost.loads, lambda load: load.p50_ms),
+            _middle(cost.loads, lambda load: load.p99_ms),
+            _faults(cost.faults()),
+        ]
+        for cost in costs
+    ]
+    title = f"Batches, the service on one core: {conditions}"
+    print_table(title, BATCH_HEADER, rows)
+
+
+def _goal(cost: BatchCost) -> Goal | None:
+    """Return the goal of a size of batch; without the cache there is none."""
+    return BATCH_RATE.get(cost.orders) if cost.remembers else None
+
+
+def print_interference(found: Sequence[Interference], conditions: str) -> None:
+    """Print two rows for each number of connections: alone, and beside batches."""
+    rows = []
+    for one in found:
+        rows.append(_beside_row("alone", one.connections, one.alone, ()))
+        rows.append(_beside_row("beside batches", one.connections, one.beside, one.batches))
+    title = f"v0.1 beside a client that sends batches of {LARGEST_BATCH:,} without pause"
+    print_table(f"{title}: {conditions}", BESIDE_HEADER, rows)
+
+
+def print_starts(costs: Sequence[StartCost]) -> None:
+    """Print one row for each kind of store."""
+    rows = [
+        [
+            cost.store,
+            f"{cost.median():.2f}",
+            *goal_cells(START_SECONDS[cost.store], cost.median()),
+            f"{min(cost.seconds):.2f}",
+            f"{max(cost.seconds):.2f}",
+        ]
+        for cost in costs
+    ]
+    title = f"Start of the process to the first prediction: {len(costs[0].seconds)} starts"
+    print_table(title, ["store", "median s", "goal", "", "least s", "most s"], rows)
+
+
+def print_memory(costs: Sequence[MemoryCost]) -> None:
+    """Print one row for each kind of store."""
+    rows = [
+        [
+            cost.store,
+            f"{cost.first_mib:,.1f}",
+            f"{cost.requests:,}",
+            f"{cost.mib:,.1f}",
+            *goal_cells(MEMORY_MIB[cost.store], _valid_mib(cost)),
+            f"{cost.soak_requests:,}" if cost.soak_requests else UNKNOWN,
+            number(cost.growth_mib(), ",.2f"),
+            *(goal_cells(GROWTH_MIB, cost.growth_mib()) if cost.soak_requests else [UNKNOWN] * 2),
+            _faults(cost.faults),
+        ]
+        for cost in costs
+    ]
+    print_table("Resident memory after single predictions on v0.1", MEMORY_HEADER, rows)
+
+
+def batches_as_json(costs: Sequence[BatchCost]) -> list[dict[str, object]]:
+    """Return all details, and whether the goal was met; None where there is none."""
+    return [
+        {
+            **cost._asdict(),
+            "loads": _loads(cost.loads),
+            "rate": cost.rate(),
+            "processor_rate": cost.processor_rate(),
+            "goals": {"rate": goal_met(_goal(cost), _valid_rate(cost))},
+        }
+        for cost in costs
+    ]
+
+
+def interference_as_json(found: Sequence[Interference]) -> list[dict[str, object]]:
+    """Return all details."""
+    return [
+        {
+            "connections": one.connections,
+            "alone": _loads(one.alone),
+            "beside": _loads(one.beside),
+            "batches": _loads(one.batches),
+        }
+        for one in found
+    ]
+
+
+def starts_as_json(costs: Sequence[StartCost]) -> list[dict[str, object]]:
+    """Return all details, and whether the goal was met."""
+    return [
+        {**cost._asdict(), "goals": {"start": START_SECONDS[cost.store].is_met(cost.median())}}
+        for cost in costs
+    ]
+
+
+def memory_as_json(costs: Sequence[MemoryCost]) -> list[dict[str, object]]:
+    """Return all details, and whether the goals were met; None without a soak."""
+    return [
+        {
+            **cost._asdict(),
+            "goals": {
+                "memory": MEMORY_MIB[cost.store].is_met(_valid_mib(cost)),
+                "growth": GROWTH_MIB.is_met(cost.growth_mib()) if cost.soak_requests else None,
+            },
+        }
+        for cost in costs
+    ]
+
+
+def _beside_row(
+    name: str, connections: int, loads: Sequence[Load], batches: Sequence[Load]
+) -> list[str]:
+    faults = sum(sum(load.faults().values()) for load in [*loads, *batches])
+    return [
+        name,
+        f"{connections}",
+        _middle(loads, lambda load: load.rate, ",.0f"),
+        _middle(loads, lambda load: load.p50_ms),
+        _middle(loads, lambda load: load.p99_ms),
+        _middle(loads, lambda load: load.max_ms),
+        _middle(batches, lambda load: load.rate, ",.1f") if batches else UNKNOWN,
+        _faults(faults),
+    ]
+
+
+def _middle(loads: Sequence[Load], value: Callable[[Load], float], form: str = ",.2f") -> str:
+    return format(median(map(value, loads)), form)
+
+
+def _faults(count: int) -> str:
+    return f"INVALID: {count:,}" if count else UNKNOWN
+
+
+def _valid_rate(cost: BatchCost) -> float | None:
+    return None if cost.faults() else cost.rate()
+
+
+def _valid_mib(cost: MemoryCost) -> float | None:
+    return None if cost.faults else cost.mib
+
+
+def _loads(loads: Sequence[Load]) -> list[dict[str, object]]:
+    return [load._asdict() for load in loads]

@@ -1,0 +1,97 @@
+"""How long a published model takes for estimates, beside a plain table of lines in NumPy."""
+
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.worlds.order_worlds import Floats, Products, World, drawn_products
+from pipeline.model.reader import DispatchModel
+from pipeline.orders.csv_rows import ORDERS, PRODUCT
+
+MOST_ROW_MICROSECONDS = 25
+BATCH_ROWS = 10_000
+MOST_BATCH_MILLISECONDS = 5
+ROW_CALLS = 5_000
+BATCH_CALLS = 50
+
+Estimate = Callable[[Sequence[str], Sequence[float] | Floats], Floats]
+"""Takes product codes and orders placed, and returns hours."""
+
+
+class ServingCost(NamedTuple):
+    """One measure of a published model.
+
+    Attributes:
+        measure: in words, with its unit.
+        value: of the model.
+        most: the goal.
+        reference: the same measure of a plain table, or None.
+    """
+
+    measure: str
+    value: float
+    most: float
+    reference: float | None
+
+
+def measure_estimates(model: DispatchModel) -> list[ServingCost]:
+    """Time the estimates of one row and of 10,000 rows of all products that a model knows."""
+    random = np.random.default_rng(0)
+    of_each = np.ones(len(model.products), dtype=int)
+    products = drawn_products(of_each, random)._replace(
+        codes=np.array(model.metadata.catalogue.product_code, dtype=object)
+    )
+    week = World(products, seed=0).draw_week(BATCH_ROWS, random, of_each)
+    codes, orders = week[PRODUCT].tolist(), week[ORDERS].to_numpy(dtype=float)
+    table = _plain_table(products)
+
+    def estimate(codes: Sequence[str], orders: Sequence[float] | Floats) -> Floats:
+        return model.estimate({PRODUCT: codes, ORDERS: orders})
+
+    return [
+        ServingCost(
+            "one row, µs",
+            _row_microseconds(estimate, codes, orders),
+            MOST_ROW_MICROSECONDS,
+            _row_microseconds(table, codes, orders),
+        ),
+        ServingCost(
+            f"{BATCH_ROWS:,} rows, ms",
+            _batch_milliseconds(estimate, codes, orders),
+            MOST_BATCH_MILLISECONDS,
+            _batch_milliseconds(table, codes, orders),
+        ),
+    ]
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _plain_table(products: Products) -> Estimate:
+    """Return the least that estimates take: a dictionary, two look-ups and a multiply-add."""
+    position = {code: i for i, code in enumerate(products.codes)}
+
+    def estimate(codes: Sequence[str], orders: Sequence[float] | Floats) -> Floats:
+        rows = [position[code] for code in codes]
+        hours: Floats = products.intercepts[rows] + products.slopes[rows] * np.asarray(orders)
+        return hours
+
+    return estimate
+
+
+def _row_microseconds(estimate: Estimate, codes: Sequence[str], orders: Floats) -> float:
+    """Return the median time of an estimate for one row; every call has another row."""
+    rows = list(zip(codes, orders.tolist()))[:ROW_CALLS]
+    return 1e6 * median(seconds_of(lambda: estimate([code], [x])) for code, x in rows)
+
+
+def _batch_milliseconds(estimate: Estimate, codes: Sequence[str], orders: Floats) -> float:
+    """Return the median time of the estimates for all rows at once."""
+    return 1e3 * median(seconds_of(lambda: estimate(codes, orders)) for _ in range(BATCH_CALLS))

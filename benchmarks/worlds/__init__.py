@@ -1,0 +1,1 @@
+"""What all benchmarks measure on: simulated orders, stores with weeks of them, other models."""
