@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.gate.damages import DAMAGES
-from benchmarks.worlds.order_worlds import Floats, straight, week_csv
+from benchmarks.worlds.order_worlds import straight, week_csv
 from benchmarks.worlds.weekly_stores import newest_refusal, run_training, temporary_store, week_path
+from pipeline.model.arrays import Floats
 from pipeline.orders.simulator import HOURS_PER_ORDER
 
 WANDER = 0.1

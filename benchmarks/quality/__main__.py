@@ -44,7 +44,7 @@ def _as_json(
     summary: Summary, results: Sequence[SeedResult], trees: Sequence[TreeResult]
 ) -> dict[str, object]:
     seeds = [
-        {**result._asdict(), "judgement": result.judgement and result.judgement._asdict()}
+        {**result._asdict(), "evaluation": result.evaluation and result.evaluation._asdict()}
         for result in results
     ]
     return {

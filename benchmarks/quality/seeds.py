@@ -6,25 +6,26 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.quality.summary import (
-    Judgement,
+    Evaluation,
     SeedResult,
     TreeResult,
 )
-from benchmarks.worlds.order_worlds import WORLDS, Floats, World, dirty_csv
+from benchmarks.worlds.order_worlds import WORLDS, World, dirty_csv
 from benchmarks.worlds.reference_models import best_possible_hours, least_squares_hours, tree_hours
 from benchmarks.worlds.weekly_stores import run_training, temporary_store, week_path
+from pipeline.model.arrays import Floats
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.orders.csv_rows import HOURS, PRODUCT
 from pipeline.stores.base import open_store
 
-ROWS_FOR_PRODUCT_COVERAGE = 100
+MIN_ROWS_FOR_PRODUCT_COVERAGE = 100
 
 Case = tuple[str, int]
 """The name of a world and a seed."""
 
 
 def run_seed(case: Case) -> SeedResult:
-    """Train on the dirty week of a world, and judge what is published on a fresh one."""
+    """Train on the dirty week of a world, and evaluate what is published on a fresh one."""
     world = _world(case)
     training, fresh = world.training_week(), world.fresh_week()
     best = best_possible_hours(world, training, fresh)
@@ -37,12 +38,12 @@ def run_seed(case: Case) -> SeedResult:
         if run.exit_code != 0:
             return SeedResult(case[1], seconds, run.log, None, line_ratio)
         model = load_model(open_store(str(store)))
-    judgement = judge(model, training, fresh, best)
-    return SeedResult(case[1], seconds, "", judgement, line_ratio)
+    evaluation = evaluate(model, training, fresh, best)
+    return SeedResult(case[1], seconds, "", evaluation, line_ratio)
 
 
 def run_tree(case: Case) -> TreeResult:
-    """Fit the decision tree on the valid rows of a world and judge it on a fresh week."""
+    """Fit the decision tree on the valid rows of a world and evaluate it on a fresh week."""
     world = _world(case)
     training, fresh = world.training_week(), world.fresh_week()
     start = time.perf_counter()
@@ -52,9 +53,9 @@ def run_tree(case: Case) -> TreeResult:
     return TreeResult(case[1], seconds, _error(hours, fresh) / _error(best, fresh))
 
 
-def judge(
+def evaluate(
     model: DispatchModel, training: pd.DataFrame, fresh: pd.DataFrame, best: Floats
-) -> Judgement:
+) -> Evaluation:
     """Compare a model's estimates and intervals with a fresh week.
 
     Args:
@@ -68,9 +69,9 @@ def judge(
     lower, upper = model.bounds(codes, estimates)
     inside = fresh[HOURS].between(lower, upper)
     rows = training[PRODUCT].value_counts()
-    large = rows.index[rows >= ROWS_FOR_PRODUCT_COVERAGE]
+    large = rows.index[rows >= MIN_ROWS_FOR_PRODUCT_COVERAGE]
     by_product = inside.groupby(fresh[PRODUCT]).mean().reindex(large).dropna()
-    return Judgement(
+    return Evaluation(
         ratio=_error(estimates, fresh) / _error(best, fresh),
         coverage=float(inside.mean()),
         product_coverage={str(code): float(share) for code, share in by_product.items()},

@@ -8,8 +8,10 @@ import numpy as np
 
 from benchmarks.measuring.measured_process import seconds_of
 from benchmarks.training.stage_costs import artifact_kb, run_stage, write_orders
-from benchmarks.worlds.order_worlds import Floats, Products, World, drawn_products
+from benchmarks.worlds.order_worlds import World
+from benchmarks.worlds.products import Products, drawn_products
 from benchmarks.worlds.weekly_stores import temporary_store, week_path
+from pipeline.model.arrays import Floats
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.orders.csv_rows import ORDERS, PRODUCT
 from pipeline.stores.base import open_store
@@ -20,7 +22,7 @@ MAX_BATCH_MILLISECONDS = 5
 MAX_ARTIFACT_KB = 1_000
 CATALOGUE_PRODUCTS = 10_000
 CATALOGUE_ROWS = 1_000_000
-CAPACITY = 400.0
+CAPACITY_ORDERS = 400.0
 ROW_CALLS = 5_000
 BATCH_CALLS = 50
 
@@ -51,7 +53,7 @@ def measure_catalogue() -> list[EstimateCost]:
     """
     with temporary_store() as store:
         path = week_path(store, week=0)
-        write_orders(path, CATALOGUE_ROWS, CATALOGUE_PRODUCTS, capacity=CAPACITY)
+        write_orders(path, CATALOGUE_ROWS, CATALOGUE_PRODUCTS, capacity=CAPACITY_ORDERS)
         if run_stage(store).exit_code != 0:
             return []
         model = load_model(open_store(str(store)))

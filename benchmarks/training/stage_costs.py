@@ -17,7 +17,8 @@ from benchmarks.measuring.measured_process import (
     run_measured,
     seconds_of,
 )
-from benchmarks.worlds.order_worlds import World, drawn_products, straight, week_csv
+from benchmarks.worlds.order_worlds import World, straight, week_csv
+from benchmarks.worlds.products import drawn_products
 from benchmarks.worlds.reference_models import fit_tree
 from benchmarks.worlds.weekly_stores import temporary_store, week_path
 from pipeline.model.artifact import MODELS
