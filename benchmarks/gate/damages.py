@@ -6,14 +6,15 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from benchmarks.worlds.order_worlds import Floats, with_mis_keyed_labels
+from benchmarks.worlds.order_worlds import with_mis_keyed_labels
+from pipeline.model.arrays import Floats
 from pipeline.orders.csv_rows import HOURS, PRODUCT
 from pipeline.orders.simulator import HOURS_PER_ORDER
 
 MINUTES_PER_HOUR = 60
 LATE_HOURS = 8
 OUTLIER_SHARE = 0.3
-FAR_APART = 2.5
+MIN_UNLIKE_SLOPES_RATIO = 2.5
 ANY_SWAP = "any two products swapped (no goal)"
 
 Damage = Callable[[pd.DataFrame, Floats, np.random.Generator], pd.DataFrame | None]
@@ -42,7 +43,7 @@ def unlike_products_swapped(
     pairs = [
         pair
         for pair in combinations(range(len(slopes)), 2)
-        if max(slopes[list(pair)]) >= FAR_APART * min(slopes[list(pair)])
+        if max(slopes[list(pair)]) >= MIN_UNLIKE_SLOPES_RATIO * min(slopes[list(pair)])
     ]
     return _swapped(week, pairs[random.integers(len(pairs))]) if pairs else None
 

@@ -1,35 +1,21 @@
-"""How many sound weeks the gate refuses by mistake, and how many bad ones it lets through.
+"""A champion, the sound and damaged weeks after it, and what the training stage does with them."""
 
-A champion is trained on one week. The next week is sound or damaged, and the training stage says
-what it does with it.
-
-`python -m benchmarks.gate.next_weeks [--seeds N]`
-"""
-
-import argparse
-import re
 import shutil
-import sys
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.gate.damages import ANY_SWAP, DAMAGES
-from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict, write_results
-from benchmarks.measuring.worker_processes import map_over_processes
-from benchmarks.worlds.order_worlds import Floats, straight, week_csv
+from benchmarks.gate.damages import DAMAGES
+from benchmarks.worlds.order_worlds import straight, week_csv
 from benchmarks.worlds.weekly_stores import newest_refusal, run_training, temporary_store, week_path
+from pipeline.model.arrays import Floats
 from pipeline.orders.simulator import HOURS_PER_ORDER
 
 WANDER = 0.1
 """Standard deviation of the logarithm of a slope's change from one week to the next."""
 SOUND_WEEKS_PER_CHAMPION = 5
-MOST_SOUND_REFUSED = 0.01
-LEAST_BAD_REFUSED = 0.99
 WEEKS_PER_SEED = 100
 """Seeds of weeks are this number times the seed of their champion, plus a running number."""
 CHAMPION_WEEK, NEXT_WEEK = 0, 1
@@ -52,56 +38,6 @@ class Outcome(NamedTuple):
     refused: bool
     crashed: bool
     reasons: tuple[str, ...]
-
-
-class Tally(NamedTuple):
-    """Weeks of one kind, or of several.
-
-    Attributes:
-        kind: in words.
-        weeks: how many there were.
-        refused: how many were refused.
-        crashed: in how many the stage failed without a reason.
-        goal: in words; empty if there is none.
-        met: whether the goal was met; None if there is none.
-    """
-
-    kind: str
-    weeks: int
-    refused: int
-    crashed: int
-    goal: str = ""
-    met: bool | None = None
-
-    @property
-    def share(self) -> float | None:
-        """Share of the weeks that was refused; None without weeks."""
-        return self.refused / self.weeks if self.weeks else None
-
-
-def main(arguments: Sequence[str] = ()) -> int:
-    """Measure the gate, print two tables, write the JSON and return 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gate.next_weeks", description=__doc__
-    )
-    parser.add_argument("--seeds", type=int, default=40, help="champions, each with 11 next weeks")
-    options = parser.parse_args(arguments)
-    by_champion = map_over_processes(run_champion, range(options.seeds), "champions")
-    outcomes = [outcome for champion in by_champion for outcome in champion]
-    tallies = [*tally_kinds(outcomes), *tally_goals(outcomes)]
-    _print_tallies(tallies)
-    _print_rules(outcomes)
-    champions_refused = sum(not champion for champion in by_champion)
-    if champions_refused:
-        print(f"\n{champions_refused} champions were refused themselves; they have no next weeks.")
-    results = {
-        "champions": options.seeds,
-        "champions_refused": champions_refused,
-        "tallies": [tally._asdict() for tally in tallies],
-        "weeks": [outcome._asdict() for outcome in outcomes],
-    }
-    write_results("gate", results)
-    return 0
 
 
 def run_champion(seed: int) -> list[Outcome]:
@@ -154,81 +90,9 @@ def draw_next_week(kind: str, slopes: Floats, seed: int) -> pd.DataFrame:
             return damaged
 
 
-def tally_kinds(outcomes: Sequence[Outcome]) -> list[Tally]:
-    """Count the weeks of each kind, without goals."""
-    return [
-        _tally(kind, [outcome for outcome in outcomes if outcome.kind == kind])
-        for kind in (SOUND, *DAMAGES)
-    ]
-
-
-def tally_goals(outcomes: Sequence[Outcome]) -> list[Tally]:
-    """Count what there are goals for: the sound weeks, and all bad ones together."""
-    sound = _tally("all sound weeks", [week for week in outcomes if week.kind == SOUND])
-    bad = _tally("all bad weeks", [week for week in outcomes if week.kind not in (SOUND, ANY_SWAP)])
-    sound_met = None if sound.share is None else sound.share <= MOST_SOUND_REFUSED
-    bad_met = None if bad.share is None else bad.share >= LEAST_BAD_REFUSED
-    return [
-        sound._replace(goal=f"<= {MOST_SOUND_REFUSED:.0%}", met=sound_met),
-        bad._replace(goal=f">= {LEAST_BAD_REFUSED:.0%}", met=bad_met),
-    ]
-
-
-def rule_of(reason: str) -> str:
-    """Return the rule that a reason is about: its option, or its words without the numbers.
-
-    What follows a semicolon is advice, which may name another option.
-    """
-    fault = reason.partition(";")[0]
-    option = re.search(r"--[a-z][a-z0-9-]+", fault)
-    if option:
-        return option[0]
-    words = re.sub(r" for '.*| \([^()]*\)", "", fault)
-    return re.sub(r"-?\d[\d.,]*", "#", words)[:80]
-
-
-def _tally(kind: str, outcomes: Sequence[Outcome]) -> Tally:
-    refused = sum(outcome.refused for outcome in outcomes)
-    return Tally(kind, len(outcomes), refused, sum(outcome.crashed for outcome in outcomes))
-
-
 def _wandered(slopes: Floats, random: np.random.Generator) -> Floats:
     return slopes * np.exp(random.normal(scale=WANDER, size=len(slopes)))
 
 
 def _write(store: Path, week: int, orders: pd.DataFrame) -> None:
     week_path(store, week).write_bytes(week_csv(orders))
-
-
-def _print_tallies(tallies: Sequence[Tally]) -> None:
-    rows = [
-        [
-            tally.kind,
-            str(tally.weeks),
-            str(tally.refused),
-            number(tally.share, ".1%"),
-            str(tally.crashed),
-            tally.goal or UNKNOWN,
-            verdict(tally.met),
-        ]
-        for tally in tallies
-    ]
-    header = ["next week", "weeks", "refused", "share", "crashed", "goal", ""]
-    print_table("What the gate does with the week after a champion's", header, rows)
-
-
-def _print_rules(outcomes: Sequence[Outcome]) -> None:
-    """Print how many weeks of each kind broke which rule; one week may break several."""
-    counts = Counter(
-        (outcome.kind, rule)
-        for outcome in outcomes
-        for rule in sorted(set(map(rule_of, outcome.reasons)))
-    )
-    order = [SOUND, *DAMAGES]
-    ranked = sorted(counts.items(), key=lambda entry: (order.index(entry[0][0]), -entry[1]))
-    rows = [[f"{kind}: {rule}", str(count)] for (kind, rule), count in ranked]
-    print_table("Rules that were broken", ["next week: rule", "weeks"], rows)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,13 @@ def run_measured(command: Sequence[str]) -> ProcessCost:
         launcher, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, check=True
     )
     return ProcessCost(**json.loads(finished.stdout))
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def main(command: Sequence[str]) -> int:

@@ -21,8 +21,8 @@ PORT = "{port}"
 """Stands for the port in a command and in the environment."""
 PORTS = iter(range(20_000, 30_000))
 POLL_SECONDS = 0.003
-MAX_START_SECONDS = 120.0
-MAX_STOP_SECONDS = 15.0
+START_TIMEOUT_SECONDS = 120.0
+STOP_TIMEOUT_SECONDS = 15.0
 MAX_LOG_LINES = 5
 
 
@@ -83,7 +83,7 @@ class RunningServer:
         """Return the URL of a path."""
         return f"http://{HOST}:{self.port}{path}"
 
-    def first_answer(self, question: Question, seconds: float = MAX_START_SECONDS) -> Any:
+    def first_answer(self, question: Question, seconds: float = START_TIMEOUT_SECONDS) -> Any:
         """Ask every few milliseconds until there is an answer with status 200; return its JSON.
 
         Raises:
@@ -105,19 +105,6 @@ class RunningServer:
             last = f"It answers {status}: {answer[:200].decode(errors='replace')}"
             time.sleep(POLL_SECONDS)
         raise ServerFailure(f"No prediction within {seconds:.0f} s. {last} {self.last_words()}")
-
-    def wait_for_port(self, seconds: float = MAX_START_SECONDS) -> None:
-        """Wait until the port is open.
-
-        Raises:
-            ServerFailure: it does not open in time.
-        """
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self.process.poll() is None:
-            with suppress(OSError), socket.create_connection((HOST, self.port)):
-                return
-            time.sleep(POLL_SECONDS)
-        raise ServerFailure(f"It did not open its port. {self.last_words()}")
 
     def last_words(self) -> str:
         """Return the last lines that the server wrote."""
@@ -160,7 +147,7 @@ def ask(port: int, question: Question) -> tuple[int, bytes]:
     Raises:
         OSError, http.client.HTTPException: nobody answers.
     """
-    connection = http.client.HTTPConnection(HOST, port, timeout=MAX_START_SECONDS)
+    connection = http.client.HTTPConnection(HOST, port, timeout=START_TIMEOUT_SECONDS)
     try:
         headers = {"Content-Type": "application/json", **question.headers}
         connection.request("POST", question.path, question.body, headers)
@@ -192,7 +179,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     left_behind = descendants(process.pid)
     process.terminate()
     try:
-        process.wait(MAX_STOP_SECONDS)
+        process.wait(STOP_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

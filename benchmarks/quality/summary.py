@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict
 
-LARGEST_RATIO: Mapping[str, float] = {
+MAX_ERROR_RATIO: Mapping[str, float] = {
     "straight": 1.03,
     "congestion": 1.06,
     "growing noise": 1.06,
@@ -16,15 +16,15 @@ LARGEST_RATIO: Mapping[str, float] = {
     "many small products": 1.02,
     "the same, judged evenly": 1.02,
 }
-LEAST_COVERAGE = 0.88
-MOST_COVERAGE = 0.92
-MOST_COVERAGE_MIS_KEYED = 0.95
+MIN_COVERAGE = 0.88
+MAX_COVERAGE = 0.92
+MAX_MIS_KEYED_COVERAGE = 0.95
 WITHOUT_COVERAGE_GOAL = "the same, judged evenly"
 """Intervals hold for orders like those of the training week, not for other shares of products."""
-LEAST_PRODUCT_COVERAGE = 0.85
+MIN_PRODUCT_COVERAGE = 0.85
 
 
-class Judgement(NamedTuple):
+class Evaluation(NamedTuple):
     """A published model on the fresh week.
 
     Attributes:
@@ -45,14 +45,14 @@ class SeedResult(NamedTuple):
         seed: of the world.
         seconds: that the training stage took, in a process that had imported everything.
         refusal: what the stage said if it published nothing, else the empty string.
-        judgement: of the published model.
-        least_squares_ratio: as `Judgement.ratio`, for a line per product by least squares.
+        evaluation: of the published model.
+        least_squares_ratio: as `Evaluation.ratio`, for a line per product by least squares.
     """
 
     seed: int
     seconds: float
     refusal: str
-    judgement: Judgement | None
+    evaluation: Evaluation | None
     least_squares_ratio: float
 
 
@@ -62,7 +62,7 @@ class TreeResult(NamedTuple):
     Attributes:
         seed: of the world.
         seconds: that the grid search took on one processor.
-        ratio: as `Judgement.ratio`.
+        ratio: as `Evaluation.ratio`.
     """
 
     seed: int
@@ -77,10 +77,10 @@ class Summary(NamedTuple):
         world: its name.
         seeds: how many there were.
         refused: how many trainings published nothing.
-        ratio: mean of `Judgement.ratio`.
+        ratio: mean of `Evaluation.ratio`.
         worst_ratio: its largest value.
-        coverage: mean of `Judgement.coverage`.
-        least_product_coverage: lowest mean coverage of any product.
+        coverage: mean of `Evaluation.coverage`.
+        min_product_coverage: lowest mean coverage of any product.
         tree_ratio: mean of `TreeResult.ratio`.
         least_squares_ratio: mean of `SeedResult.least_squares_ratio`.
     """
@@ -91,7 +91,7 @@ class Summary(NamedTuple):
     ratio: float | None
     worst_ratio: float | None
     coverage: float | None
-    least_product_coverage: float | None
+    min_product_coverage: float | None
     tree_ratio: float | None
     least_squares_ratio: float
 
@@ -103,34 +103,38 @@ class Summary(NamedTuple):
         """
         if self.ratio is None or self.coverage is None:
             return dict.fromkeys(["ratio", "coverage", "product coverage"], False)
-        most = MOST_COVERAGE_MIS_KEYED if self.world == "mis-keyed" else MOST_COVERAGE
-        of_products = self.least_product_coverage
+        of_products = self.min_product_coverage
         return {
-            "ratio": self.ratio <= LARGEST_RATIO[self.world],
+            "ratio": self.ratio <= MAX_ERROR_RATIO[self.world],
             "coverage": (
                 None
                 if self.world == WITHOUT_COVERAGE_GOAL
-                else LEAST_COVERAGE <= self.coverage <= most
+                else MIN_COVERAGE <= self.coverage <= max_coverage(self.world)
             ),
             "product coverage": (
-                None if of_products is None else of_products >= LEAST_PRODUCT_COVERAGE
+                None if of_products is None else of_products >= MIN_PRODUCT_COVERAGE
             ),
         }
 
 
+def max_coverage(world: str) -> float:
+    """Return the largest coverage that a world's intervals should have."""
+    return MAX_MIS_KEYED_COVERAGE if world == "mis-keyed" else MAX_COVERAGE
+
+
 def summarise(world: str, results: Sequence[SeedResult], trees: Sequence[TreeResult]) -> Summary:
     """Take the means over the seeds of a world."""
-    judgements = [result.judgement for result in results if result.judgement is not None]
-    ratios = [judgement.ratio for judgement in judgements]
-    by_product = pd.DataFrame([judgement.product_coverage for judgement in judgements]).mean()
+    evaluations = [result.evaluation for result in results if result.evaluation is not None]
+    ratios = [evaluation.ratio for evaluation in evaluations]
+    by_product = pd.DataFrame([evaluation.product_coverage for evaluation in evaluations]).mean()
     return Summary(
         world=world,
         seeds=len(results),
-        refused=len(results) - len(judgements),
+        refused=len(results) - len(evaluations),
         ratio=_mean(ratios),
         worst_ratio=max(ratios, default=None),
-        coverage=_mean([judgement.coverage for judgement in judgements]),
-        least_product_coverage=float(by_product.min()) if len(by_product) else None,
+        coverage=_mean([evaluation.coverage for evaluation in evaluations]),
+        min_product_coverage=float(by_product.min()) if len(by_product) else None,
         tree_ratio=_mean([tree.ratio for tree in trees]),
         least_squares_ratio=float(np.mean([result.least_squares_ratio for result in results])),
     )
@@ -149,19 +153,18 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
 
 def _cells(summary: Summary) -> list[str]:
     goals = {name: verdict(met) for name, met in summary.goals().items()}
-    most = MOST_COVERAGE_MIS_KEYED if summary.world == "mis-keyed" else MOST_COVERAGE
     return [
         summary.world,
         f"{summary.refused}/{summary.seeds}",
         number(summary.ratio, ".3f"),
         number(summary.worst_ratio, ".3f"),
-        f"<= {LARGEST_RATIO[summary.world]:g}",
+        f"<= {MAX_ERROR_RATIO[summary.world]:g}",
         goals["ratio"],
         number(summary.coverage, ".1%"),
-        f"{LEAST_COVERAGE:.0%} to {most:.0%}",
+        f"{MIN_COVERAGE:.0%} to {max_coverage(summary.world):.0%}",
         goals["coverage"],
-        number(summary.least_product_coverage, ".1%"),
-        UNKNOWN if summary.least_product_coverage is None else f">= {LEAST_PRODUCT_COVERAGE:.0%}",
+        number(summary.min_product_coverage, ".1%"),
+        UNKNOWN if summary.min_product_coverage is None else f">= {MIN_PRODUCT_COVERAGE:.0%}",
         goals["product coverage"],
         number(summary.tree_ratio, ".3f"),
         number(summary.least_squares_ratio, ".3f"),

@@ -17,14 +17,14 @@ from benchmarks.serving.load import (
     send,
     wrk_command,
 )
-from benchmarks.serving.single_predictions import BODIES, MOST_DIFFERENCE_HOURS, WARM_UP_SECONDS
+from benchmarks.serving.single_predictions import BODIES, MAX_DIFFERENCE_HOURS, WARM_UP_SECONDS
 from benchmarks.serving.targets import OUR_HEADERS, V1_PATH, hours_of, our_server, request_body
 from benchmarks.serving.world import Order, ServingWorld, batch_body
 
 BATCH_PATH = "/api/v0.2/time_to_dispatch/batch"
 BATCH_SIZES = (1_000, 10_000)
 ORDERS_PREPARED = 100_000
-LARGEST_BATCH = max(BATCH_SIZES)
+MAX_BATCH_ORDERS = max(BATCH_SIZES)
 BESIDE_CONNECTIONS = (1, CONNECTIONS)
 """On how many connections single predictions are sent beside batches."""
 HEAD_START_SECONDS = 1
@@ -114,7 +114,7 @@ def measure_interference(
     alone, beside, batches = [], [], []
     with ExitStack() as stack:
         server = stack.enter_context(running(our_server(str(world.store))))
-        large = stack.enter_context(batch_requests(world, server, LARGEST_BATCH))
+        large = stack.enter_context(batch_requests(world, server, MAX_BATCH_ORDERS))
         bodies = [request_body(order) for order in world.draw_orders(BODIES, seed=1)]
         path = stack.enter_context(bodies_file(bodies))
         single = Requests(server.url(V1_PATH), OUR_HEADERS, path)
@@ -165,5 +165,5 @@ def _check_batch(
         raise ServerFailure(f"{len(predictions):,} predictions for {len(batch):,} orders.")
     for order, hours, prediction in zip(batch, expected, predictions):
         wrong = "errors" in prediction
-        if wrong or abs(hours_of(prediction) - hours) > MOST_DIFFERENCE_HOURS:
+        if wrong or abs(hours_of(prediction) - hours) > MAX_DIFFERENCE_HOURS:
             raise ServerFailure(f"It answers {prediction} to {order} instead of {hours} h.")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 SCRIPT = Path(__file__).with_name("wrk_predictions.lua")
 CONNECTIONS = 16
 HOW_TO_INSTALL = "There is no wrk, which sends the requests. Install it: apt-get install wrk"
-TIMEOUT_SECONDS = 10
+ANSWER_TIMEOUT_SECONDS = 10
 
 
 class Load(NamedTuple):
@@ -28,7 +28,7 @@ class Load(NamedTuple):
         unconnected: connections that could not be opened.
         unread: answers that broke off.
         unwritten: requests that could not be sent.
-        timed_out: answers that took longer than `TIMEOUT_SECONDS`.
+        timed_out: answers that took longer than `ANSWER_TIMEOUT_SECONDS`.
     """
 
     requests: int
@@ -103,7 +103,7 @@ def read_load(output: str) -> Load:
 def wrk_command(requests: Requests, seconds: int, connections: int, seed: int) -> list[str]:
     """Return the command line for one thread of wrk."""
     options = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
-    options += ["--timeout", f"{TIMEOUT_SECONDS}s", "--script", str(SCRIPT)]
+    options += ["--timeout", f"{ANSWER_TIMEOUT_SECONDS}s", "--script", str(SCRIPT)]
     for name, value in requests.headers.items():
         options += ["--header", f"{name}: {value}"]
     return ["wrk", *options, requests.url, "--", str(requests.bodies), str(seed)]

@@ -1,6 +1,5 @@
 """An S3 server in a process of its own, with a store in it."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import NamedTuple
 
 import boto3
 
-from benchmarks.measuring.server_processes import HOST, PORT, Server, running
 from pipeline.model.artifact import MODELS
+from tests.support.local_servers import s3_server
 
 BUCKET = "orders"
 CREDENTIALS = {
@@ -17,7 +16,6 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "a-secret-key",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-MOTO = Server([sys.executable, "-m", "moto.server", "-H", HOST, "-p", PORT])
 
 
 class BucketStore(NamedTuple):
@@ -34,14 +32,8 @@ class BucketStore(NamedTuple):
 
 @contextmanager
 def bucket_store(folder: Path) -> Iterator[BucketStore]:
-    """Copy the models of a store in a folder to a bucket of an S3 server, which ends with this.
-
-    Raises:
-        ServerFailure: the server does not start.
-    """
-    with running(MOTO) as server:
-        server.wait_for_port()
-        endpoint = server.url("")
+    """Copy the models of a store in a folder to a bucket of an S3 server, which ends with this."""
+    with s3_server() as endpoint:
         client = boto3.client(
             "s3",
             endpoint_url=endpoint,

@@ -72,11 +72,7 @@ class MemoryCost(NamedTuple):
 
 @contextmanager
 def service_of_each_store(world: ServingWorld) -> Iterator[Mapping[str, Server]]:
-    """Return our service on a folder and on S3, by kind of store.
-
-    Raises:
-        ServerFailure: the S3 server does not start.
-    """
+    """Return our service on a folder and on S3, by kind of store."""
     with bucket_store(world.store) as bucket:
         yield {
             FOLDER: our_server(str(world.store)),
@@ -137,10 +133,10 @@ def _memory(world: ServingWorld, store: str, service: Server, with_soak: bool) -
     return MemoryCost(store, first, sent, mib, soaked, soak_mib, faults + more)
 
 
-def _send_many(requests: Requests, least: int) -> tuple[int, int]:
+def _send_many(requests: Requests, min_requests: int) -> tuple[int, int]:
     """Send requests until so many have been answered; return how many, and how many faults."""
     answered, faults = 0, 0
-    while answered < least:
+    while answered < min_requests:
         load = send(requests, SLICE_SECONDS, seed=answered)
         answered += load.requests
         faults += sum(load.faults().values())

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from benchmarks.measuring.result_tables import UNKNOWN, number, print_table
-from benchmarks.serving.batch_predictions import LARGEST_BATCH, BatchCost, Interference
+from benchmarks.serving.batch_predictions import MAX_BATCH_ORDERS, BatchCost, Interference
 from benchmarks.serving.goals import (
-    BATCH_RATE,
-    GROWTH_MIB,
-    MEMORY_MIB,
-    START_SECONDS,
+    MAX_GROWTH_MIB,
+    MAX_MEMORY_MIB,
+    MAX_START_SECONDS,
+    MIN_BATCH_RATE,
     Goal,
     goal_cells,
     goal_met,
@@ -45,7 +45,7 @@ def print_batches(costs: Sequence[BatchCost], conditions: str) -> None:
 
 def _goal(cost: BatchCost) -> Goal | None:
     """Return the goal of a size of batch; without the cache there is none."""
-    return BATCH_RATE.get(cost.orders) if cost.remembers else None
+    return MIN_BATCH_RATE.get(cost.orders) if cost.remembers else None
 
 
 def print_interference(found: Sequence[Interference], conditions: str) -> None:
@@ -54,7 +54,7 @@ def print_interference(found: Sequence[Interference], conditions: str) -> None:
     for one in found:
         rows.append(_beside_row("alone", one.connections, one.alone, ()))
         rows.append(_beside_row("beside batches", one.connections, one.beside, one.batches))
-    title = f"v0.1 beside a client that sends batches of {LARGEST_BATCH:,} without pause"
+    title = f"v0.1 beside a client that sends batches of {MAX_BATCH_ORDERS:,} without pause"
     print_table(f"{title}: {conditions}", BESIDE_HEADER, rows)
 
 
@@ -64,14 +64,14 @@ def print_starts(costs: Sequence[StartCost]) -> None:
         [
             cost.store,
             f"{cost.median():.2f}",
-            *goal_cells(START_SECONDS[cost.store], cost.median()),
+            *goal_cells(MAX_START_SECONDS[cost.store], cost.median()),
             f"{min(cost.seconds):.2f}",
             f"{max(cost.seconds):.2f}",
         ]
         for cost in costs
     ]
     title = f"Start of the process to the first prediction: {len(costs[0].seconds)} starts"
-    print_table(title, ["store", "median s", "goal", "", "least s", "most s"], rows)
+    print_table(title, ["store", "median s", "goal", "", "min s", "max s"], rows)
 
 
 def print_memory(costs: Sequence[MemoryCost]) -> None:
@@ -82,10 +82,14 @@ def print_memory(costs: Sequence[MemoryCost]) -> None:
             f"{cost.first_mib:,.1f}",
             f"{cost.requests:,}",
             f"{cost.mib:,.1f}",
-            *goal_cells(MEMORY_MIB[cost.store], _valid_mib(cost)),
+            *goal_cells(MAX_MEMORY_MIB[cost.store], _valid_mib(cost)),
             f"{cost.soak_requests:,}" if cost.soak_requests else UNKNOWN,
             number(cost.growth_mib(), ",.2f"),
-            *(goal_cells(GROWTH_MIB, cost.growth_mib()) if cost.soak_requests else [UNKNOWN] * 2),
+            *(
+                goal_cells(MAX_GROWTH_MIB, cost.growth_mib())
+                if cost.soak_requests
+                else [UNKNOWN] * 2
+            ),
             _faults(cost.faults),
         ]
         for cost in costs
@@ -123,7 +127,7 @@ def interference_as_json(found: Sequence[Interference]) -> list[dict[str, object
 def starts_as_json(costs: Sequence[StartCost]) -> list[dict[str, object]]:
     """Return all details, and whether the goal was met."""
     return [
-        {**cost._asdict(), "goals": {"start": START_SECONDS[cost.store].is_met(cost.median())}}
+        {**cost._asdict(), "goals": {"start": MAX_START_SECONDS[cost.store].is_met(cost.median())}}
         for cost in costs
     ]
 
@@ -134,8 +138,8 @@ def memory_as_json(costs: Sequence[MemoryCost]) -> list[dict[str, object]]:
         {
             **cost._asdict(),
             "goals": {
-                "memory": MEMORY_MIB[cost.store].is_met(_valid_mib(cost)),
-                "growth": GROWTH_MIB.is_met(cost.growth_mib()) if cost.soak_requests else None,
+                "memory": MAX_MEMORY_MIB[cost.store].is_met(_valid_mib(cost)),
+                "growth": MAX_GROWTH_MIB.is_met(cost.growth_mib()) if cost.soak_requests else None,
             },
         }
         for cost in costs

@@ -19,7 +19,7 @@ from benchmarks.serving.world import Order, ServingWorld
 
 BODIES = 4_000
 WARM_UP_SECONDS = 1
-MOST_DIFFERENCE_HOURS = 0.0051
+MAX_DIFFERENCE_HOURS = 0.0051
 """Answers are rounded to two decimals."""
 
 
@@ -133,7 +133,7 @@ def check_answer(world: ServingWorld, target: Target, server: RunningServer) -> 
         except (ValueError, LookupError, TypeError) as error:
             raise ServerFailure(f"Its answer has no hours: {answer[:200]!r}.") from error
         expected = target.expected_hours(order)
-        if abs(hours - expected) > MOST_DIFFERENCE_HOURS:
+        if abs(hours - expected) > MAX_DIFFERENCE_HOURS:
             raise ServerFailure(f"It answers {hours} h to {order} instead of {expected} h.")
 
 

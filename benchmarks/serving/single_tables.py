@@ -5,9 +5,9 @@ from statistics import median
 
 from benchmarks.measuring.result_tables import UNKNOWN, number, print_table
 from benchmarks.serving.goals import (
-    P99_OF_CEILING,
-    RATE_OF_CEILING,
-    RATE_OF_PLAIN,
+    MAX_P99_OF_CEILING,
+    MIN_RATE_OF_CEILING,
+    MIN_RATE_OF_PLAIN,
     goal_cells,
     goal_met,
 )
@@ -17,7 +17,7 @@ from benchmarks.serving.targets import CEILING, PLAIN
 
 RATE_HEADER = ["server", "requests/s", "of ceiling", "goal", "", "of plain", "goal", ""]
 RATE_HEADER += ["CPU µs", "of ceiling", "busy", "faults"]
-LEAST_BUSY = 0.9
+MIN_CEILING_BUSY = 0.9
 """Below this, the ceiling was held up by something else than itself."""
 TIME_HEADER = ["server", "p50 ms", "p99 ms", "of ceiling", "goal", "", "max ms", "MiB"]
 
@@ -38,7 +38,7 @@ def print_single(measurements: Sequence[Measurement], conditions: str) -> None:
         if one.failure:
             print(f"\n{one.name} was not measured. {one.failure}")
     busy = found[CEILING].busy()
-    if busy is not None and busy < LEAST_BUSY:
+    if busy is not None and busy < MIN_CEILING_BUSY:
         print(
             f"\nThe ceiling was busy for only {busy:.0%} of the time, so something else held it "
             "up. Ratios to its rate are not reliable, and probably flatter: repeat this on a quiet "
@@ -55,9 +55,11 @@ def single_as_json(measurements: Sequence[Measurement]) -> list[dict[str, object
             "loads": [load._asdict() for load in one.loads],
             "busy": one.busy(),
             "goals": {
-                "rate of ceiling": goal_met(RATE_OF_CEILING.get(one.name), _rate(one, found)),
-                "rate of plain": goal_met(RATE_OF_PLAIN.get(one.name), _rate(one, found, PLAIN)),
-                "p99 of ceiling": goal_met(P99_OF_CEILING.get(one.name), _p99(one, found)),
+                "rate of ceiling": goal_met(MIN_RATE_OF_CEILING.get(one.name), _rate(one, found)),
+                "rate of plain": goal_met(
+                    MIN_RATE_OF_PLAIN.get(one.name), _rate(one, found, PLAIN)
+                ),
+                "p99 of ceiling": goal_met(MAX_P99_OF_CEILING.get(one.name), _p99(one, found)),
             },
         }
         for one in measurements
@@ -72,9 +74,9 @@ def _rate_row(one: Measurement, found: Mapping[str, Measurement]) -> list[str]:
         one.name,
         number(_median(one, lambda load: load.rate), ",.0f"),
         number(to_ceiling, ".3f"),
-        *goal_cells(RATE_OF_CEILING.get(one.name), to_ceiling),
+        *goal_cells(MIN_RATE_OF_CEILING.get(one.name), to_ceiling),
         number(to_plain, ".2f"),
-        *goal_cells(RATE_OF_PLAIN.get(one.name), to_plain),
+        *goal_cells(MIN_RATE_OF_PLAIN.get(one.name), to_plain),
         number(processor, ",.1f"),
         number(comparison.processor if comparison else None, ",.2f"),
         number(one.busy(), ".0%"),
@@ -89,7 +91,7 @@ def _time_row(one: Measurement, found: Mapping[str, Measurement]) -> list[str]:
         number(_median(one, lambda load: load.p50_ms), ",.2f"),
         number(_median(one, lambda load: load.p99_ms), ",.2f"),
         number(to_ceiling, ",.2f"),
-        *goal_cells(P99_OF_CEILING.get(one.name), to_ceiling),
+        *goal_cells(MAX_P99_OF_CEILING.get(one.name), to_ceiling),
         number(_median(one, lambda load: load.max_ms), ",.1f"),
         number(one.resident_mib, ",.0f"),
     ]

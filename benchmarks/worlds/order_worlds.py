@@ -8,59 +8,30 @@ Everything follows from the world's seed.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtr
 
+from benchmarks.worlds.products import (
+    MANY_PRODUCTS_PRIOR,
+    Integers,
+    LinePrior,
+    Products,
+    drawn_products,
+    sample_products,
+)
+from pipeline.model.arrays import Floats
 from pipeline.orders.csv_rows import COLUMNS, HOURS, ORDERS, PRODUCT
-from pipeline.orders.simulator import BUSIEST_DAY, HOURS_PER_ORDER, NOISE_HOURS
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.object_]
+from pipeline.orders.simulator import BUSIEST_DAY, NOISE_HOURS
 
 FRESH_ROWS = 5_000
 BAD_SHARE = 0.005
 PRODUCT_STREAM, TRAINING_STREAM, FRESH_STREAM, DIRT_STREAM = range(4)
 """Second part of the seeds, so that no two draws of a world share their random numbers."""
 
-LEAST_SLOPE = 0.005
-FEWEST_ROWS, MANY_ROWS = 2, 8
+MIN_PRODUCT_ROWS, MANY_PRODUCT_ROWS = 2, 8
 """Of the many small products, half have rows from the first up to, but without, the second."""
-
-
-class LinePrior(NamedTuple):
-    """How intercepts (hours) and slopes (hours per order) of products are drawn.
-
-    Attributes:
-        means: of intercept and slope, shape (2,).
-        deviations: their standard deviations, shape (2,).
-    """
-
-    means: Floats
-    deviations: Floats
-
-
-MANY_PRODUCTS_PRIOR = LinePrior(np.array([2.0, 0.06]), np.array([0.8, 0.02]))
-
-
-class Products(NamedTuple):
-    """The products of a world, as columns of equal length.
-
-    Attributes:
-        codes: the product codes.
-        intercepts: hours when no orders were placed before.
-        slopes: hours per order placed.
-        rows: of each product in the training week.
-    """
-
-    codes: Codes
-    intercepts: Floats
-    slopes: Floats
-    rows: Integers
 
 
 @dataclass(frozen=True)
@@ -176,31 +147,6 @@ def week_csv(week: pd.DataFrame) -> bytes:
     return week.to_csv(index=False, lineterminator="\n").encode()
 
 
-def sample_products(
-    rows: int, random: np.random.Generator, slopes: Floats | None = None
-) -> Products:
-    """Return the five products of the sample data.
-
-    Args:
-        rows: of all products together.
-        random: shares the rows out.
-        slopes: instead of those of the sample data, shape (5,).
-    """
-    codes = np.array(list(HOURS_PER_ORDER), dtype=object)
-    if slopes is None:
-        slopes = np.array(list(HOURS_PER_ORDER.values()))
-    shares = np.full(len(codes), 1 / len(codes))
-    return Products(codes, np.zeros(len(codes)), slopes, random.multinomial(rows, shares))
-
-
-def drawn_products(rows: Integers, random: np.random.Generator) -> Products:
-    """Draw the lines of products that have these numbers of rows."""
-    means, deviations = MANY_PRODUCTS_PRIOR
-    lines = random.normal(means, deviations, size=(len(rows), 2))
-    codes = np.array([f"SKU{number:05d}" for number in range(len(rows))], dtype=object)
-    return Products(codes, lines[:, 0], np.maximum(lines[:, 1], LEAST_SLOPE), rows)
-
-
 def straight(seed: int, slopes: Floats | None = None) -> World:
     """Return the world of the sample data, or the same with other slopes."""
     return World(sample_products(1_000, _product_random(seed), slopes), seed)
@@ -227,9 +173,9 @@ def mis_keyed(seed: int) -> World:
 def many_small_products(seed: int, fresh_is_even: bool = False) -> World:
     """Return a world of 300 products, half of which have too few rows for a line of their own."""
     random = _product_random(seed)
-    few = random.integers(FEWEST_ROWS, MANY_ROWS, size=150)
-    remaining = 3_000 - int(few.sum()) - 150 * MANY_ROWS
-    more = MANY_ROWS + random.multinomial(remaining, np.full(150, 1 / 150))
+    few = random.integers(MIN_PRODUCT_ROWS, MANY_PRODUCT_ROWS, size=150)
+    remaining = 3_000 - int(few.sum()) - 150 * MANY_PRODUCT_ROWS
+    more = MANY_PRODUCT_ROWS + random.multinomial(remaining, np.full(150, 1 / 150))
     products = drawn_products(np.concatenate([few, more]), random)
     return World(products, seed, prior=MANY_PRODUCTS_PRIOR, fresh_is_even=fresh_is_even)
 

@@ -8,7 +8,9 @@ import pandas as pd
 from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeRegressor
 
-from benchmarks.worlds.order_worlds import Floats, LinePrior, World, floored_mean
+from benchmarks.worlds.order_worlds import World, floored_mean
+from benchmarks.worlds.products import LinePrior
+from pipeline.model.arrays import Floats
 from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
 
 TREE_SETTINGS = {

@@ -1,0 +1,43 @@
+"""How many sound weeks the gate refuses by mistake, and how many bad ones it lets through.
+
+A champion is trained on one week. The next week is sound or damaged, and the training stage says
+what it does with it.
+
+`python -m benchmarks.gate [--seeds N]`
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from benchmarks.gate.next_weeks import run_champion
+from benchmarks.gate.tallies import print_rules, print_tallies, tally_goals, tally_kinds
+from benchmarks.measuring.result_tables import write_results
+from benchmarks.measuring.worker_processes import map_over_processes
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Measure the gate, print two tables, write the JSON and return 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=40, help="champions, each with 11 next weeks")
+    options = parser.parse_args(arguments)
+    by_champion = map_over_processes(run_champion, range(options.seeds), "champions")
+    outcomes = [outcome for champion in by_champion for outcome in champion]
+    tallies = [*tally_kinds(outcomes), *tally_goals(outcomes)]
+    print_tallies(tallies)
+    print_rules(outcomes)
+    champions_refused = sum(not champion for champion in by_champion)
+    if champions_refused:
+        print(f"\n{champions_refused} champions were refused themselves; they have no next weeks.")
+    results = {
+        "champions": options.seeds,
+        "champions_refused": champions_refused,
+        "tallies": [tally._asdict() for tally in tallies],
+        "weeks": [outcome._asdict() for outcome in outcomes],
+    }
+    write_results("gate", results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

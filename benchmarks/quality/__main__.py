@@ -1,0 +1,59 @@
+"""How close the published models come to the best that is possible, in worlds with a known truth.
+
+`python -m benchmarks.quality [--seeds N] [--skip-tree | --tree-seeds N]`
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from benchmarks.measuring.result_tables import write_results
+from benchmarks.measuring.worker_processes import map_over_processes
+from benchmarks.quality.seeds import run_seed, run_tree
+from benchmarks.quality.summary import (
+    SeedResult,
+    Summary,
+    TreeResult,
+    print_summaries,
+    summarise,
+)
+from benchmarks.worlds.order_worlds import WORLDS
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Measure all worlds, print the table, write the JSON and return 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20, help="of each world")
+    parser.add_argument("--tree-seeds", type=int, default=20, help="for the decision tree")
+    parser.add_argument("--skip-tree", action="store_true", help="leave the decision tree out")
+    options = parser.parse_args(arguments)
+    tree_seeds = 0 if options.skip_tree else min(options.tree_seeds, options.seeds)
+    summaries, details = [], {}
+    for world in WORLDS:
+        cases = [(world, seed) for seed in range(options.seeds)]
+        results = map_over_processes(run_seed, cases, world)
+        trees = map_over_processes(run_tree, cases[:tree_seeds], f"{world}, decision tree")
+        summaries.append(summarise(world, results, trees))
+        details[world] = _as_json(summaries[-1], results, trees)
+    print_summaries(summaries)
+    write_results("quality", {"worlds": details})
+    return 0
+
+
+def _as_json(
+    summary: Summary, results: Sequence[SeedResult], trees: Sequence[TreeResult]
+) -> dict[str, object]:
+    seeds = [
+        {**result._asdict(), "evaluation": result.evaluation and result.evaluation._asdict()}
+        for result in results
+    ]
+    return {
+        "summary": summary._asdict(),
+        "goals": summary.goals(),
+        "seeds": seeds,
+        "trees": [tree._asdict() for tree in trees],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,84 @@
+"""The tables of the training stage and of what it publishes."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict
+from benchmarks.training.estimate_costs import CATALOGUE_PRODUCTS, EstimateCost
+from benchmarks.training.stage_costs import (
+    MAX_PEAK_MIB,
+    MAX_READ_TIMES,
+    DatasetCost,
+    TreeComparison,
+)
+
+
+def print_comparison(comparison: TreeComparison) -> None:
+    """Print one row: the stage beside the grid search on one processor and on all."""
+    stage = median(comparison.stage_seconds)
+    search = median(comparison.search_seconds)
+    parallel = median(comparison.parallel_seconds)
+    print_table(
+        f"1,000 rows: median seconds of {len(comparison.stage_seconds)} runs",
+        ["whole stage", "grid search", "ratio", "goal", "", "on all processors", "ratio"],
+        [
+            [
+                f"{stage:.2f}",
+                f"{search:.2f}",
+                f"{stage / search:.2f}",
+                "<= 1",
+                verdict(stage <= search),
+                f"{parallel:.2f}",
+                f"{stage / parallel:.2f}",
+            ]
+        ],
+    )
+
+
+def print_datasets(costs: Sequence[DatasetCost]) -> None:
+    """Print one row for each dataset; times above 1,000 rows are in units of `read_csv`."""
+    header = ["rows", "products", "CSV MB", "exit", "seconds", "read_csv s", "ratio"]
+    header += ["beyond 1,000 rows", "goal", "", "peak MiB", "goal", "", "artifact kB"]
+    rows = [_dataset_cells(cost, costs[0]) for cost in costs]
+    print_table("Training stage as a process, and pandas.read_csv on the same file", header, rows)
+
+
+def print_estimates(costs: Sequence[EstimateCost]) -> None:
+    """Print one row for each measure of a published model."""
+    rows = [
+        [
+            cost.measure,
+            f"{cost.value:,.1f}",
+            f"<= {cost.max_value:,.0f}",
+            verdict(cost.value <= cost.max_value),
+            number(cost.reference, ",.2f"),
+            number(cost.value / cost.reference if cost.reference else None, ".1f"),
+        ]
+        for cost in costs
+    ]
+    print_table(
+        f"A published model with {CATALOGUE_PRODUCTS:,} curves, beside a plain table in NumPy",
+        ["measure", "model", "goal", "", "plain table", "ratio"],
+        rows,
+    )
+
+
+def _dataset_cells(cost: DatasetCost, smallest: DatasetCost) -> list[str]:
+    goals = cost.goals(smallest)
+    has_goals = goals["time"] is not None
+    return [
+        f"{cost.rows:,}",
+        f"{cost.products:,}",
+        f"{cost.csv_mb:.1f}",
+        str(cost.exit_code),
+        f"{cost.seconds:.2f}",
+        f"{cost.read_seconds:.4f}",
+        f"{cost.seconds / cost.read_seconds:.1f}",
+        f"{cost.read_times_above(smallest):.1f}",
+        f"<= {MAX_READ_TIMES}" if has_goals else UNKNOWN,
+        verdict(goals["time"]),
+        f"{cost.peak_mib:,.0f}",
+        f"<= {MAX_PEAK_MIB:,}" if has_goals else UNKNOWN,
+        verdict(goals["memory"]),
+        number(cost.artifact_kb, ",.0f"),
+    ]
