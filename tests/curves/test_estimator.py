@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 from pipeline.curves.estimator import PerProductCurve
 from pipeline.model.arrays import Floats
+from pipeline.model.order import FEATURES
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 
 pytestmark = pytest.mark.statistics
@@ -248,5 +249,5 @@ def test_the_contract_of_scikit_learn_estimators_is_kept() -> None:
     assert clone(curve).get_params() == {"segments": 4}
     assert curve.set_params(segments=1).fit(TWO_PRODUCTS, TWO_LINES).knots_.tolist() == [0, 40]
     assert 0.9 < curve.score(TWO_PRODUCTS, TWO_LINES) <= 1.0
-    assert curve.feature_names_in_.tolist() == ["product_code", "orders_placed"]
-    assert curve.n_features_in_ == 2
+    assert curve.feature_names_in_.tolist() == FEATURES
+    assert curve.n_features_in_ == len(FEATURES)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.model.metadata import ModelMetadata
+from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.training.facts import gather_metadata
@@ -108,7 +109,7 @@ def test_the_farthest_hundred_outliers_are_listed_and_all_are_counted() -> None:
     distances = [abs(row.distance) for row in outliers.farthest]
     assert distances == pytest.approx(np.sort(np.abs(model.noise.distances))[:-101:-1])
     listed = pd.DataFrame([row.model_dump() for row in outliers.farthest])
-    estimates = model.regressor.predict(listed)
+    estimates = model.regressor.predict(features_of(listed))
     np.testing.assert_allclose(listed["est_hours_to_dispatch"], estimates)
     key = ["product_code", "orders_placed", "hours_to_dispatch"]
     assert len(listed[key].merge(orders.loc[busy, key].drop_duplicates())) == 100

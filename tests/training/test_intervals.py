@@ -13,6 +13,7 @@ from sklearn.linear_model import LinearRegression
 
 from pipeline.curves.noise import NoiseScale
 from pipeline.model.arrays import Floats
+from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.intervals import calibrate_interval
@@ -119,7 +120,7 @@ def draw_week(rows: int, seed: int, base: Floats, growth: float, wrong: float) -
 
 def is_inside(model: TrainedModel, orders: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which rows are within the intervals of a model."""
-    estimates = model.regressor.predict(orders)
+    estimates = model.regressor.predict(features_of(orders))
     product = pd.Index(model.grid.products).get_indexer(pd.Index(orders["product_code"]))
     widths = model.interval.half_width(estimates, model.noise.scale.relative[product])
     inside: npt.NDArray[np.bool_] = (
@@ -148,7 +149,7 @@ def test_the_level_is_the_share_of_fresh_orders_inside(
     assert inside.mean() == pytest.approx(level, abs=0.025)
     of_product = pd.Series(inside).groupby(fresh["product_code"]).mean()
     assert of_product.to_numpy() == pytest.approx(np.full(PRODUCTS, level), abs=0.06)
-    hours = model.regressor.predict(fresh)
+    hours = model.regressor.predict(features_of(fresh))
     for half in (hours < np.median(hours), hours >= np.median(hours)):
         assert inside[half].mean() == pytest.approx(level, abs=0.06)
 
