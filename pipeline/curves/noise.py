@@ -13,7 +13,7 @@ from scipy.stats import theilslopes
 
 from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
-from pipeline.orders.splits import every_nth
+from pipeline.orders.splits import systematic_sample
 
 OUTLIER_DISTANCE = 6.0
 """Rows farther than this from the estimate, in units of the noise, are outliers."""
@@ -93,7 +93,7 @@ def refine_noise(
         residuals: label minus estimate in hours, shape (n_rows,).
         start: an earlier estimate of the noise, of which the relative noise is used.
     """
-    sample = every_nth(len(product), MAX_TREND_ROWS)
+    sample = systematic_sample(len(product), MAX_TREND_ROWS)
     in_sample = np.abs(residuals[sample]) / start.relative[product[sample]]
     smallest = MIN_NOISE_SHARE_OF_HOURS * (1 + estimates[sample].max())
     base_hours, growth = _fit_trend(estimates[sample], in_sample)

@@ -31,7 +31,7 @@ from pipeline.curves.segments import (
 )
 from pipeline.curves.weights import bisquare_weights, huber_weights
 from pipeline.model.arrays import Floats
-from pipeline.orders.splits import every_nth
+from pipeline.orders.splits import systematic_sample
 
 MAX_IRLS_STEPS = 20
 HUBER_TOLERANCE, BISQUARE_TOLERANCE = 0.03, 1e-3
@@ -103,7 +103,7 @@ def fit_robustly(rows: LabelledRows, knots: Floats, n_products: int) -> Floats:
         knots: of the curves, shape (D,).
         n_products: number of products.
     """
-    sample = rows.sample(every_nth(len(rows.hours), MAX_IRLS_ROWS))
+    sample = rows.sample(systematic_sample(len(rows.hours), MAX_IRLS_ROWS))
     located = locate(knots, sample.product, sample.orders, n_products)
     fit, noise = _fit_bisquare(_Rows(sample.product, sample.hours, located), len(knots))
     equations, prior, coefficients = fit.equations, fit.prior, fit.coefficients

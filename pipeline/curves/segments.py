@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.isotonic import isotonic_regression
 
 from pipeline.model.arrays import Floats
-from pipeline.orders.splits import every_nth
+from pipeline.orders.splits import systematic_sample
 
 Positions = npt.NDArray[np.intp]
 
@@ -61,7 +61,7 @@ def place_knots(product: Positions, orders: Floats, hours: Floats, segments: int
         return ends[:1]
     if segments == 1:
         return ends
-    sample = every_nth(len(orders), MAX_KNOT_ROWS)
+    sample = systematic_sample(len(orders), MAX_KNOT_ROWS)
     edges, rise = _isotonic_rise(product[sample], orders[sample], hours[sample])
     length = np.linspace(0.0, 1.0, len(edges)) + rise
     interior = np.interp(np.linspace(0.0, length[-1], segments + 1)[1:-1], length, edges)

@@ -1,4 +1,4 @@
-"""Which rows are fitted and which are judged: splits by product, the same way every time."""
+"""Which rows train and which test: folds and samples, the same way every time."""
 
 from typing import NamedTuple
 
@@ -10,18 +10,18 @@ from pipeline.model.order import PRODUCT
 from pipeline.stages.errors import DatasetError
 
 FOLDS = 5
-"""One fifth of the rows is judged by a fit on the others."""
+"""One fifth of the rows tests a fit on the others."""
 MIN_ROWS_OF_PRODUCT = FOLDS
 """A product with fewer rows in a dataset only trains."""
 SEED = 20210705
 
 
 class Split(NamedTuple):
-    """Disjoint rows for fitting and for judging; together they are all rows of the dataset.
+    """Disjoint rows for training and testing; together they are all rows of the dataset.
 
     Attributes:
         train: rows to fit.
-        test: rows to judge the fit on.
+        test: rows to test the fit on.
         is_test: which rows of the dataset these are, shape (n_rows,).
     """
 
@@ -36,7 +36,7 @@ def split_orders(orders: pd.DataFrame) -> Split:
     Products with fewer than 5 rows only train.
 
     Raises:
-        DatasetError: no product has enough rows to be judged on.
+        DatasetError: no product has enough rows to test on.
     """
     is_test = assign_folds(orders) == FOLDS - 1
     if not is_test.any():
@@ -48,7 +48,7 @@ def split_orders(orders: pd.DataFrame) -> Split:
 
 
 def assign_folds(orders: pd.DataFrame) -> npt.NDArray[np.int8]:
-    """Deal the rows of each product out to five folds, in random order; return each row's fold.
+    """Assign the rows of each product to five folds at random; return each row's fold.
 
     A product with fewer than five rows has none in the last folds.
     """
@@ -64,9 +64,9 @@ def assign_folds(orders: pd.DataFrame) -> npt.NDArray[np.int8]:
     return folds
 
 
-def every_nth(rows: int, most: int) -> slice:
-    """Return the slice that takes every n-th of so many rows, so that at most `most` are left."""
-    return slice(None, None, max(1, -(-rows // most)))
+def systematic_sample(n_rows: int, max_rows: int) -> slice:
+    """Return the slice of every k-th of so many rows, of which it takes at most `max_rows`."""
+    return slice(None, None, max(1, -(-n_rows // max_rows)))
 
 
 def subsample(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.model.metadata import ChampionComparison, DriftMeasure
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.splits import every_nth
+from pipeline.orders.splits import systematic_sample
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.champion import Challenger, compare_with_champion
 from pipeline.release.champion_rules import comparison_failures, shift_failures
@@ -79,7 +79,7 @@ def judge(
     failures += comparison_failures(comparison, limits.champion_tolerance)
     if not limits.accept_shift:
         failures += shift_failures(comparison, limits.max_shift)
-    some = dataset.orders[every_nth(len(dataset.orders), MAX_COMPARED_ROWS)]
+    some = dataset.orders[systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)]
     drift = measure_drift(champion, dataset.orders, some, comparison)
     return Verdict(tuple(failures), comparison, drift)
 
@@ -87,7 +87,7 @@ def judge(
 def _challenger(model: TrainedModel, dataset: WeeklyDataset) -> Challenger:
     rows = dataset.orders[PRODUCT].value_counts()
     return Challenger(
-        test=model.test.where(every_nth(len(model.test.rows), MAX_COMPARED_ROWS)),
+        test=model.test.where(systematic_sample(len(model.test.rows), MAX_COMPARED_ROWS)),
         grid=model.grid,
         rows=rows.reindex(model.grid.products).to_numpy().astype(np.int64),
     )

@@ -13,7 +13,7 @@ from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CandidateScore, Metrics, PredictionInterval
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.orders.features import features_of
-from pipeline.orders.splits import every_nth, split_orders
+from pipeline.orders.splits import split_orders, systematic_sample
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
 from pipeline.training.intervals import calibrate_interval
 from pipeline.training.selection import CANDIDATES, Candidate, OutOfSample, choose_candidate
@@ -70,7 +70,7 @@ class TrainedModel:
 
     def points(self) -> pd.DataFrame:
         """Return products and order counts of test rows (at most 100,000) and of the grid."""
-        sample = self.test.where(every_nth(len(self.test.rows), MAX_AGREEMENT_ROWS))
+        sample = self.test.where(systematic_sample(len(self.test.rows), MAX_AGREEMENT_ROWS))
         test = features_of(sample.rows)
         return pd.concat([test.astype({PRODUCT: object}), self.grid.points()])
 
@@ -93,7 +93,7 @@ def train_on(
     fit_on_train = choice.candidate.fit(split.train)
     test = OutOfSample(split.test, fit_on_train.predict(features_of(split.test)))
     regressor = choice.candidate.fit(orders)
-    test_sample = test.where(every_nth(len(test.rows), MAX_NOISE_ROWS))
+    test_sample = test.where(systematic_sample(len(test.rows), MAX_NOISE_ROWS))
     noise, interval = _measure_noise(
         regressor, orders, [choice.out_of_fold, test_sample], interval_level
     )

@@ -100,12 +100,3 @@ def test_exact_labels_of_one_product_do_not_hide_the_noise_of_others() -> None:
     others = noise.of(product, estimates)[product != 0]
     np.testing.assert_allclose(others, 1.0, rtol=0.15)
     assert 0 < noise.relative[0] < 0.2
-
-
-@pytest.mark.parametrize("count", [1, 2, 11])
-def test_a_few_rows_are_enough(count: int) -> None:
-    product, estimates, normal = rows(count, seed=10)
-
-    noise = estimate_noise(product, estimates, normal, PRODUCTS).of(product, estimates)
-
-    assert np.isfinite(noise).all() and (noise > 0).all()

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pipeline.curves.robust_fit import LabelledRows, fit_robustly
-from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
 
 pytestmark = pytest.mark.statistics
@@ -90,25 +89,6 @@ def test_of_more_rows_than_iterations_use_all_count_but_the_wrong_ones() -> None
     clean = week(1_200_000, seed=8, noise_hours=3.0)
 
     assert error(fit(mistyped(clean, share=0.03)), by_least_squares(clean)) < 0.006
-
-
-@pytest.mark.parametrize("hours", [0.0, 1e5])
-def test_constant_labels_give_a_level(hours: float) -> None:
-    rows = week(100, seed=10)._replace(hours=np.full(100, hours))
-
-    coefficients = fit(rows)
-
-    np.testing.assert_allclose(coefficients[:, 0], hours, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(coefficients[:, 1], 0.0, atol=1e-6 * (1 + hours))
-
-
-def test_a_product_without_rows_is_like_the_others() -> None:
-    rows = week(500, seed=11)
-    product: Positions = np.where(rows.product == 4, 3, rows.product)
-
-    coefficients = fit(rows._replace(product=product))
-
-    assert coefficients[:4, 1].min() < coefficients[4, 1] < coefficients[:4, 1].max()
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
