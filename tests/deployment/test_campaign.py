@@ -31,8 +31,8 @@ from deploy.campaign.weekly_bucket import WeeklyBucket
 from pipeline.model.artifact import MODELS
 from pipeline.stores.base import open_store
 from pipeline.train_model import main as train_model
-from tests.support.cluster_front import write_kubeconfig
 from tests.support.helpers import ROOT, Webhook, free_port
+from tests.support.recording_cluster import write_kubeconfig
 
 KUBERNETES = "1.32"
 ENVIRONMENT = {

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.campaign.git_repositories import commit_working_tree
-from tests.support.cluster_front import write_kubeconfig
 from tests.support.deploy_objects import Object, the
 from tests.support.helpers import ROOT
-from tests.support.recording_cluster import ApiRequest, RecordingCluster
+from tests.support.recording_cluster import ApiRequest, RecordingCluster, write_kubeconfig
 
 NAMESPACE = "time-to-dispatch"
 CONTROLLERS = "bodywork-deployment-jobs"
