@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ESTIMATE = "/api/v0.1/time_to_dispatch"
-MOST_ORDERS = 320
+MAX_ORDERS_PLACED = 320
 KEPT_CONNECTIONS = 16
 PATIENCE_SECONDS = 60.0
 """Upper bound for whatever should happen soon; long, since the machine may be busy."""
@@ -36,13 +36,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--until", type=Path, required=True, help="file whose arrival ends it")
     parser.add_argument("--product-codes", type=lambda text: text.split(","), required=True)
     parser.add_argument("--per-second", type=float, required=True)
-    parser.add_argument("--most-seconds", type=float, required=True, help="end it then anyhow")
+    parser.add_argument("--max-seconds", type=float, required=True, help="end it then anyhow")
     options = parser.parse_args(arguments)
     headers = [f"X-API-Key: {os.environ['TTD_API_KEY']}"] if "TTD_API_KEY" in os.environ else []
     load = SteadyLoad(
         options.port, options.product_codes, options.per_second, options.host, headers
     )
-    end = time.monotonic() + options.most_seconds
+    end = time.monotonic() + options.max_seconds
     asked = asyncio.run(load.run(lambda: options.until.exists() or time.monotonic() > end))
     print(json.dumps(summary(asked)))
     return 0
@@ -162,7 +162,7 @@ class SteadyLoad:
     async def _ask(self, number: int) -> Asked:
         """Ask for a prediction, which is another one for each number."""
         product_code = self._product_codes[number % len(self._product_codes)]
-        orders_placed = number % MOST_ORDERS
+        orders_placed = number % MAX_ORDERS_PLACED
         body = json.dumps({"product_code": product_code, "orders_placed": orders_placed})
         request = request_bytes("POST", ESTIMATE, body.encode(), self._headers)
         kept_alive = number % 2 == 0

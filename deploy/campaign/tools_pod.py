@@ -25,7 +25,7 @@ FILES = (
 )
 FOLDER = "/tools"
 END_OF_LOAD = "/tmp/end-of-load"
-MOST_LOAD_SECONDS = 600.0
+MAX_LOAD_SECONDS = 600.0
 
 
 def tools_objects(image: str, api_key: str) -> list[KubernetesObject]:
@@ -119,7 +119,7 @@ class ToolsPod:
         """
         kubectl("exec", f"--namespace={NAMESPACE}", POD, "--", "rm", "-f", END_OF_LOAD)
         options = ["--until", END_OF_LOAD, "--product-codes", ",".join(HOURS_PER_ORDER)]
-        options += ["--per-second", str(per_second), "--most-seconds", str(MOST_LOAD_SECONDS)]
+        options += ["--per-second", str(per_second), "--max-seconds", str(MAX_LOAD_SECONDS)]
         command = exec_command("steady_load.py", host, str(port), *options)
         result: dict[str, Any] = {}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -7,9 +7,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
@@ -35,50 +35,29 @@ ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 FROM_THE_OPERATOR = {"namespace": "time-to-dispatch", "job": "serve-model"}
 """Labels that the Prometheus operator gives to what it scrapes of the Kubernetes service."""
 
-Samples = dict[str, list[dict[str, str]]]
-"""The labels of all samples of a metric, by its name."""
+Series = dict[str, str]
+"""The labels of a series."""
 
 
-class Selector(NamedTuple):
-    """A choice of series in an expression.
-
-    Attributes:
-        metric: its name.
-        matchers: operator and value, by label.
-    """
-
-    metric: str
-    matchers: dict[str, tuple[str, str]]
-
-    def takes(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether it chooses a series of its metric with these labels."""
-        return all(
-            labels.get(label, "") == value
-            if operator == "="
-            else re.fullmatch(value, labels.get(label, "")) is not None
-            for label, (operator, value) in self.matchers.items()
-        )
-
-
-def selectors(rule: Mapping[str, str]) -> list[Selector]:
-    """Return all selectors of the service's metrics in a rule."""
-    found = re.findall(r"(ttd_\w+)\{([^}]*)\}", rule["expr"])
-    assert len(found) == len(re.findall(r"ttd_\w+", rule["expr"]))
+def chosen(rule: Mapping[str, str], exposed: Mapping[str, list[Series]]) -> list[list[Series]]:
+    """Return the series that each selector in a rule chooses among those of the service."""
+    selectors = re.findall(r"(ttd_\w+)\{([^}]*)\}", rule["expr"])
+    assert len(selectors) == len(re.findall(r"ttd_\w+", rule["expr"]))
+    matchers = [dict(re.findall(r'(\w+)=~?"([^"]*)"', text)) for _, text in selectors]
+    assert [one for one in matchers if not one.keys() >= FROM_THE_OPERATOR.keys()] == []
     return [
-        Selector(
-            metric,
-            {
-                label: (operator, value)
-                for label, operator, value in re.findall(r'(\w+)(=~|=)"([^"]*)"', matchers)
-            },
-        )
-        for metric, matchers in found
+        [
+            labels
+            for labels in exposed[metric]
+            if all(re.fullmatch(value, labels.get(name, "")) for name, value in wanted.items())
+        ]
+        for (metric, _), wanted in zip(selectors, matchers, strict=True)
     ]
 
 
 @pytest.fixture(scope="module")
-def exposed() -> Samples:
-    """Return what a service exposes after requests of all kinds, one of which has failed."""
+def exposed() -> dict[str, list[Series]]:
+    """Return the series of a service by metric, after requests of all kinds; one has failed."""
     service = hand_made_service()
     client = TestClient(create_app(service), raise_server_exceptions=False)
     for path in (V0_1, V0_2):
@@ -88,7 +67,7 @@ def exposed() -> Samples:
         client.get(path)
     service.serve(BrokenModel())
     client.post(V0_1, json=EXAMPLE)
-    samples: Samples = {}
+    samples: dict[str, list[Series]] = {}
     for family in text_string_to_metric_families(service.metrics.exposition().decode()):
         for sample in family.samples:
             samples.setdefault(sample.name, []).append(sample.labels | FROM_THE_OPERATOR)
@@ -97,16 +76,14 @@ def exposed() -> Samples:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert", "record"))
 def test_every_series_in_a_rule_is_one_that_the_service_exposes(
-    rule: dict[str, Any], exposed: Samples
+    rule: dict[str, Any], exposed: dict[str, list[Series]]
 ) -> None:
     records = {rule["record"] for rule in RULES if "record" in rule}
-    assert set(re.findall(r"\w+(?::\w+)+", rule["expr"])) <= records
+    grouped = ", ".join(re.findall(r"by \(([^)]*)\)", rule["expr"]))
 
-    for selector in selectors(rule):
-        assert [labels for labels in exposed[selector.metric] if selector.takes(labels)], selector
-        assert FROM_THE_OPERATOR.keys() <= selector.matchers.keys()
-        for aggregation in re.findall(r"by \(([^)]*)\)", rule["expr"]):
-            assert set(aggregation.split(", ")) <= exposed[selector.metric][0].keys()
+    assert set(re.findall(r"\w+(?::\w+)+", rule["expr"])) <= records
+    for series in chosen(rule, exposed):
+        assert set(re.findall(r"\w+", grouped)) <= series[0].keys()
 
 
 @pytest.mark.parametrize(
@@ -114,13 +91,9 @@ def test_every_series_in_a_rule_is_one_that_the_service_exposes(
     [("TtdErrors", {V0_1, V0_2, BATCH, PRODUCTS}), ("TtdSlow", {V0_1, V0_2})],
 )
 def test_an_alert_is_about_the_routes_that_clients_use(
-    alert: str, routes: set[str], exposed: Samples
+    alert: str, routes: set[str], exposed: dict[str, list[Series]]
 ) -> None:
-    *_, selector = selectors(ALERTS[alert])
-
-    assert {
-        labels["route"] for labels in exposed[selector.metric] if selector.takes(labels)
-    } == routes
+    assert {labels["route"] for labels in chosen(ALERTS[alert], exposed)[-1]} == routes
 
 
 @pytest.mark.parametrize("alert", ALERTS)
@@ -148,29 +121,26 @@ def test_promtool_finds_nothing_wrong_with_the_rules(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_alerts_fire_when_they_should_and_only_then(name: str, tmp_path: Path) -> None:
     case = CASES[name]
-    _rules_in(tmp_path)
-    tests = {
-        "rule_files": ["rules.yaml"],
-        "evaluation_interval": f"{case.minutes}m",
-        "tests": [
+    series = [{"series": one, "values": values} for one, values in (QUIET | case.series).items()]
+    expected = [
+        {
+            "eval_time": f"{case.at * case.minutes}m",
+            "alertname": alert,
+            "exp_alerts": [_expected(alert, case)] if alert in case.firing else [],
+        }
+        for alert in ALERTS
+    ]
+    step = f"{case.minutes}m"
+    test = {"interval": step, "input_series": series, "alert_rule_test": expected}
+    (tmp_path / "tests.yaml").write_text(
+        yaml.safe_dump(
             {
-                "interval": f"{case.minutes}m",
-                "input_series": [
-                    {"series": series, "values": values}
-                    for series, values in (QUIET | case.series).items()
-                ],
-                "alert_rule_test": [
-                    {
-                        "eval_time": f"{case.at * case.minutes}m",
-                        "alertname": alert,
-                        "exp_alerts": [_expected(alert, case)] if alert in case.firing else [],
-                    }
-                    for alert in ALERTS
-                ],
+                "rule_files": [_rules_in(tmp_path).name],
+                "evaluation_interval": step,
+                "tests": [test],
             }
-        ],
-    }
-    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(tests))
+        )
+    )
 
     _promtool("test", "rules", str(tmp_path / "tests.yaml"))
 
@@ -193,8 +163,8 @@ def _rules_in(folder: Path) -> Path:
 
 
 def _promtool(*arguments: str) -> None:
-    places: Sequence[str] = (os.environ["PATH"], str(ROOT / ".tools" / "usr" / "bin"))
-    promtool = shutil.which("promtool", path=os.pathsep.join(places))
+    path = f"{os.environ['PATH']}{os.pathsep}{ROOT}/.tools/usr/bin"
+    promtool = shutil.which("promtool", path=path)
     if promtool is None:
         pytest.fail("There is no promtool, neither on PATH nor in .tools: run `make promtool`.")
     check = subprocess.run([promtool, *arguments], capture_output=True, text=True)

@@ -13,7 +13,6 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 import boto3
 import pytest
 
-from deploy.campaign.git_repositories import git
 from deploy.campaign.stand_ins import main, stand_ins
 from tests.support.helpers import ROOT
 from tests.support.local_servers import serving
@@ -67,11 +66,8 @@ def test_docker_hub_knows_what_the_registry_has(
     assert status_of(f"{TAGS}/{tag}", variables) == status
 
 
-def test_a_tunnel_to_another_host_leads_there(variables: Mapping[str, str]) -> None:
+def test_a_tunnel_to_another_host_leads_there_or_is_closed(variables: Mapping[str, str]) -> None:
     assert status_of(variables["GIT_URL"] + "/HEAD", variables) == 200
-
-
-def test_a_tunnel_to_nowhere_is_closed(variables: Mapping[str, str]) -> None:
     with pytest.raises((URLError, ConnectionError)):
         status_of("https://localhost:1/", variables)
 
@@ -80,43 +76,24 @@ def test_git_clones_the_working_tree_as_bodywork_does(
     variables: Mapping[str, str], tmp_path: Path
 ) -> None:
     command = ["git", "clone", "--quiet", "--branch", "master", "--single-branch"]
-    command += [variables["GIT_URL"], str(tmp_path / "clone")]
+    command += [variables["GIT_URL"], str(tmp_path)]
+    # Nobody else trusts the certificate.
+    distrusting = {**os.environ, **variables, "GIT_SSL_CAINFO": ""}
+    distrusting.pop("SSL_CERT_FILE", None)
 
+    assert subprocess.run(command, env=distrusting, capture_output=True).returncode != 0
     subprocess.run(command, check=True, env={**os.environ, **variables})
 
-    assert (tmp_path / "clone" / "bodywork.yaml").read_bytes() == (
-        ROOT / "bodywork.yaml"
-    ).read_bytes()
-    listed = subprocess.run(
-        ["git", "ls-remote", variables["GIT_URL"], "refs/heads/master"],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **variables},
-    ).stdout
-    assert listed.split()[0] == git(tmp_path / "clone", "rev-parse", "HEAD").strip()
+    name = "bodywork.yaml"
+    assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
 
 
-def test_nobody_else_trusts_the_certificate(variables: Mapping[str, str]) -> None:
-    environment = {**os.environ, **variables}
-    del environment["GIT_SSL_CAINFO"]
-    environment.pop("SSL_CERT_FILE", None)
-
-    done = subprocess.run(
-        ["git", "ls-remote", variables["GIT_URL"]], capture_output=True, env=environment
-    )
-
-    assert done.returncode != 0
-
-
-def test_s3_keeps_what_is_put_there(variables: Mapping[str, str]) -> None:
-    client = boto3.client(
-        "s3",
-        endpoint_url=variables["S3_ENDPOINT"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-        region_name=variables["AWS_DEFAULT_REGION"],
-    )
+def test_s3_keeps_what_is_put_there(
+    variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3", endpoint_url=variables["S3_ENDPOINT"])
     client.create_bucket(Bucket="weeks")
     client.put_object(Bucket="weeks", Key="one", Body=b"1")
     assert client.get_object(Bucket="weeks", Key="one")["Body"].read() == b"1"

@@ -14,33 +14,33 @@ import yaml
 
 from deploy.campaign.git_repositories import commit_all
 from deploy.deploy_pipeline import DEPLOYMENT, NAMESPACE, main
-from tests.support.cluster_front import ClusterFront, write_kubeconfig
 from tests.support.helpers import ROOT, free_port
 from tests.support.local_servers import serving
+from tests.support.recording_cluster import RecordingCluster, write_kubeconfig
 
-STAND_IN = """#!{python}
-import json, sys
+SERVICE = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{DEPLOYMENT}"
+OTHER = "0123456"
+STAND_IN = """#!{}
+import sys
 from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
-Path("{folder}/arguments.json").write_text(json.dumps(sys.argv[1:]))
-state = {state}
-if state:
-    body = json.dumps(state).encode()
-    build_opener(ProxyHandler({{}})).open(Request("{url}", body, method="PUT")).close()
-sys.exit({code})
+Path("{}/arguments").write_text(" ".join(sys.argv[1:]))
+if change := b'{}':
+    build_opener(ProxyHandler({{}})).open(Request("{}", change, method="PUT")).close()
+sys.exit({})
 """
-LATER = "2026-11-27T23:30:00"
+Deploying = Callable[..., int]
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterFront]:
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingCluster]:
     """Run the front of a cluster, and point kubectl and Bodywork at it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.setenv("no_proxy", "*")
-    with serving(ClusterFront()) as front:
-        write_kubeconfig(tmp_path / "kubeconfig", front.url)
-        yield front
+    with serving(RecordingCluster()) as cluster:
+        write_kubeconfig(tmp_path / "kubeconfig", cluster.url)
+        yield cluster
 
 
 @pytest.fixture
@@ -58,54 +58,57 @@ def git_url(commit: str, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def stand_in(
-    cluster: ClusterFront, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., None]:
-    """Return what puts a script in Bodywork's place."""
+def deploying(
+    cluster: RecordingCluster, git_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Deploying:
+    """Return what deploys with a script in Bodywork's place."""
 
-    def put(deployed: str | None, code: int = 0, updated: str = LATER) -> None:
-        """Let it deploy a commit, or nothing, and end with an exit code."""
+    def deploy(before: str | None, deployed: str | None, *options: str, code: int = 0) -> int:
+        """Deploy where one commit was deployed before, with a script that deploys another."""
+        if before:
+            cluster.add(_deployment(before, "2026-11-20T23:30:00"))
+        change = json.dumps(_deployment(deployed, "2026-11-27T23:30:00")) if deployed else ""
         script = tmp_path / "bodywork"
-        state = [deployed, updated] if deployed else None
-        url = cluster.url
         script.write_text(
-            STAND_IN.format(python=sys.executable, folder=tmp_path, state=state, url=url, code=code)
+            STAND_IN.format(sys.executable, tmp_path, change, cluster.url + SERVICE, code)
         )
         script.chmod(0o755)
         monkeypatch.setenv("BODYWORK", str(script))
+        return main([git_url, *options])
 
-    return put
+    return deploy
 
 
-@pytest.mark.parametrize("before", [None, "0123456"])
+def _deployment(commit: str, updated: str) -> dict[str, object]:
+    """Return the service's Deployment, as far as it is looked at."""
+    labels, annotations = {"git-commit-hash": commit[:7]}, {"last-updated": updated}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": DEPLOYMENT, "namespace": NAMESPACE},
+        "spec": {"template": {"metadata": {"labels": labels, "annotations": annotations}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "image"),
+    [(None, ("--image", "shop/pipeline:0.1.0")), (OTHER, ()), ("same", ())],
+)
 def test_what_bodywork_deploys_is_found_on_the_cluster(
     before: str | None,
-    cluster: ClusterFront,
-    stand_in: Callable[..., None],
+    image: tuple[str, ...],
+    deploying: Deploying,
     commit: str,
     git_url: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    cluster.commit = before
-    stand_in(commit[:7])
+    assert deploying(commit if before == "same" else before, commit, *image) == 0
 
-    assert main([git_url, "--image", "shop/pipeline:0.1.0"]) == 0
     assert capsys.readouterr().out == f"Commit {commit} of {git_url} is deployed.\n"
-    assert json.loads((tmp_path / "arguments.json").read_text()) == [
-        *("create", "deployment", git_url, "--branch", "master"),
-        *("--bodywork-image", "shop/pipeline:0.1.0"),
-    ]
-
-
-def test_the_same_commit_may_be_deployed_again(
-    cluster: ClusterFront, stand_in: Callable[..., None], commit: str, git_url: str, tmp_path: Path
-) -> None:
-    cluster.commit = commit[:7]
-    stand_in(commit[:7])
-
-    assert main([git_url]) == 0
-    assert "--bodywork-image" not in (tmp_path / "arguments.json").read_text()
+    expected = ["create", "deployment", git_url, "--branch", "master"]
+    expected += ["--bodywork-image", "shop/pipeline:0.1.0"] if image else []
+    assert (tmp_path / "arguments").read_text().split() == expected
 
 
 @pytest.mark.parametrize(
@@ -113,9 +116,8 @@ def test_the_same_commit_may_be_deployed_again(
     [
         (None, None, 0, "is as it was before"),
         ("same", None, 0, "is as it was before"),
-        (None, "other", 0, "commit 0123456 was deployed instead of"),
-        ("other", "other", 0, "commit 0123456 was deployed instead of"),
-        (None, None, 1, "Bodywork ended with exit code 1"),
+        (None, OTHER, 0, f"commit {OTHER} was deployed instead of"),
+        (OTHER, OTHER, 0, f"commit {OTHER} was deployed instead of"),
         ("same", "same", 1, "Bodywork ended with exit code 1"),
     ],
 )
@@ -124,60 +126,45 @@ def test_what_was_not_deployed_is_told(
     deployed: str | None,
     code: int,
     reason: str,
-    cluster: ClusterFront,
-    stand_in: Callable[..., None],
+    deploying: Deploying,
     commit: str,
-    git_url: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    commits = {"same": commit[:7], "other": "0123456"}
-    cluster.commit = commits[before] if before else None
-    stand_in(commits[deployed] if deployed else None, code)
+    commits = {"same": commit, OTHER: OTHER, None: None}
 
-    assert main([git_url]) == 1
+    assert deploying(commits[before], commits[deployed], code=code) == 1
     assert reason in capsys.readouterr().err
 
 
 def test_without_a_cluster_nothing_is_deployed(
-    cluster: ClusterFront,
-    stand_in: Callable[..., None],
-    commit: str,
-    git_url: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    deploying: Deploying, commit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_in(commit[:7])
     write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{free_port()}")
 
-    assert main([git_url]) == 1
+    assert deploying(None, commit) == 1
     assert "`kubectl" in capsys.readouterr().err
-    assert not (tmp_path / "arguments.json").exists()
+    assert not (tmp_path / "arguments").exists()
 
 
-def test_without_bodywork_nothing_is_deployed(
-    cluster: ClusterFront,
+@pytest.mark.parametrize(
+    ("url", "branch", "reason"),
+    [
+        (None, "master", "Bodywork could not be started"),
+        (None, "release", "there is no branch 'release'"),
+        ("file:///no/such", "master", "`git ls-"),
+    ],
+)
+@pytest.mark.usefixtures("cluster")
+def test_without_bodywork_or_the_branch_nothing_is_deployed(
+    url: str | None,
+    branch: str,
+    reason: str,
     git_url: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("BODYWORK", "/no/such/bodywork")
 
-    assert main([git_url]) == 1
-    assert "Bodywork could not be started" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("url", "branch", "reason"),
-    [(None, "release", "there is no branch 'release'"), ("file:///no/such", "master", "`git ls-")],
-)
-def test_what_is_not_in_git_is_not_deployed(
-    url: str | None,
-    branch: str,
-    reason: str,
-    cluster: ClusterFront,
-    git_url: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
     assert main([url or git_url, "--branch", branch]) == 1
     assert reason in capsys.readouterr().err
 
@@ -186,16 +173,12 @@ def test_what_is_not_in_git_is_not_deployed(
     "arguments",
     [
         [],
-        [""],
         ["git@github.com:shop/pipeline.git"],
-        ["https://example.com/shop", "--branch", ""],
-        ["https://example.com/shop", "--branch", "feature/one"],
-        ["https://example.com/shop", "--branch", "--force"],
-        ["https://example.com/shop", "--image", ""],
-        ["https://example.com/shop", "--image", "pipeline"],
-        ["https://example.com/shop", "--image", "shop/pipeline"],
-        ["https://example.com/shop", "--image", "registry.example.com/shop/pipeline:1"],
-        ["https://example.com/shop", "--image", "localhost:5000/pipeline:1"],
+        *(["https://a/b", "--branch", branch] for branch in ("", "feature/one", "--force")),
+        *(
+            ["https://a/b", "--image", image]
+            for image in ("", "pipeline", "shop/pipeline", "localhost:5000/pipeline:1", "a.b/c/d:1")
+        ),
     ],
 )
 def test_wrong_arguments_end_with_2(arguments: list[str]) -> None:
@@ -214,12 +197,10 @@ def test_the_names_are_those_that_bodywork_makes_of_its_configuration() -> None:
 
 @pytest.mark.bodywork
 def test_a_refusal_that_bodywork_ends_with_0_is_noticed(
-    cluster: ClusterFront,
-    commit: str,
-    git_url: str,
-    capfd: pytest.CaptureFixture[str],
+    cluster: RecordingCluster, commit: str, git_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    cluster.commit = commit[:7]
+    cluster.add(_deployment(commit, "2026-11-20T23:30:00"))
+    cluster.refuses = True
 
     assert main([git_url]) == 1
     printed = capfd.readouterr()

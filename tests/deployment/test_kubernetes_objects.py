@@ -1,14 +1,16 @@
-"""The objects of `deploy/` are valid, and agree with each other."""
+"""The objects of `deploy/` are valid, agree with each other, and differ in their settings only."""
 
 import re
+import shutil
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from kubernetes_validate.utils import all_versions
 
 from tests.support.deploy_objects import (
+    DEPLOY,
     MONITORING,
     OVERLAYS,
     Object,
@@ -18,100 +20,122 @@ from tests.support.deploy_objects import (
     the,
     tracked,
 )
+from tests.support.helpers import ROOT
 
 NEWEST_VERSIONS = list(dict.fromkeys(all_versions()))[-3:]  # each is named twice
 OPERATOR_KINDS = {"ServiceMonitor", "PrometheusRule"}
 """Kinds of the Prometheus operator, whose schemas no package for offline use has."""
+DAY_SECONDS = 24 * 3600
 
 
 @pytest.fixture(scope="module")
-def monitored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of `deploy/` whose overlays have the component for monitoring."""
-    return copy_of_deploy(tmp_path_factory.mktemp("monitored"), MONITORING)
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Object]]:
+    """Return the objects of each overlay, with the component for monitoring."""
+    copy = copy_of_deploy(tmp_path_factory.mktemp("monitored"), MONITORING)
+    return {overlay: render(copy / "overlays" / overlay) for overlay in OVERLAYS}
 
 
-@pytest.fixture(scope="module")
-def all_objects(monitored: Path) -> dict[str, list[Object]]:
-    """Return the objects of each overlay, with monitoring."""
-    return {overlay: render(monitored / "overlays" / overlay) for overlay in OVERLAYS}
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> str:
+    """Return the name of each overlay in turn."""
+    return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def production() -> list[Object]:
-    """Return the objects for production, without monitoring."""
-    return tracked("production")
+def specification(kind: str, overlay: str = "production") -> Object:
+    """Return what an overlay says of the only object of a kind."""
+    spec: Object = the(tracked(overlay), kind)["spec"]
+    return spec
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("version", NEWEST_VERSIONS)
 def test_every_object_has_the_schema_of_its_kind(
-    version: str, overlay: str, all_objects: dict[str, list[Object]]
+    version: str, overlay: str, monitored: dict[str, list[Object]]
 ) -> None:
     """The two kinds of the operator are checked elsewhere: the rules by promtool, in
-    test_alert_rules.py, and the monitor by hand, below and in test_objects_beside_bodywork.py."""
-    checked = [item for item in all_objects[overlay] if item["kind"] not in OPERATOR_KINDS]
-
-    versions = {kubernetes_validate.validate(item, version, strict=True) for item in checked}
-
-    assert versions == {version.removesuffix(".0")}
-
-
-@pytest.mark.parametrize("version", NEWEST_VERSIONS)
-def test_the_schemas_would_find_a_misspelt_field(version: str, production: list[Object]) -> None:
-    budget = the(production, "PodDisruptionBudget")
-    misspelt = budget | {"spec": budget["spec"] | {"maxUnavailible": 1}}
-
-    with pytest.raises(kubernetes_validate.ValidationError, match="maxUnavailible"):
-        kubernetes_validate.validate(misspelt, version, strict=True)
+    test_alert_rules.py, and the monitor by hand, in test_objects_beside_bodywork.py."""
+    for item in monitored[overlay]:
+        if item["kind"] not in OPERATOR_KINDS:
+            used = kubernetes_validate.validate(item, version, strict=True)
+            assert used == version.removesuffix(".0")
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_monitoring_adds_two_objects_and_changes_none(
-    overlay: str, all_objects: dict[str, list[Object]]
+    overlay: str, monitored: dict[str, list[Object]]
 ) -> None:
-    with_monitoring = all_objects[overlay]
+    plain = tracked(overlay)
 
-    plain = [item for item in with_monitoring if item["kind"] not in OPERATOR_KINDS]
-    assert plain == tracked(overlay)
-    assert {item["kind"] for item in with_monitoring if item not in plain} == OPERATOR_KINDS
-
-
-def test_nothing_that_is_applied_is_outside_of_the_two_namespaces(production: list[Object]) -> None:
-    homeless = [item["kind"] for item in production if "namespace" not in item["metadata"]]
-    namespaces = {item["metadata"].get("namespace") for item in production}
-
-    assert homeless == ["Namespace"]
-    assert namespaces - {None} == {"time-to-dispatch", "bodywork-deployment-jobs"}
+    assert [item for item in monitored[overlay] if item["kind"] not in OPERATOR_KINDS] == plain
+    assert {item["kind"] for item in monitored[overlay] if item not in plain} == OPERATOR_KINDS
 
 
-def test_the_weekly_deployment_follows_the_delivery(production: list[Object]) -> None:
+def test_every_setting_goes_into_an_object(overlay: str, tmp_path: Path) -> None:
+    copy = copy_of_deploy(tmp_path, MONITORING)
+    path = copy / "overlays" / overlay / "settings.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["data"] = {name: f"value-of-{name}" for name in settings["data"]}
+    path.write_text(yaml.safe_dump(settings))
+
+    rendered = yaml.safe_dump(render(copy / "overlays" / overlay))
+
+    assert [value for value in settings["data"].values() if value not in rendered] == []
+    assert "set-by-the-overlay" not in rendered
+    assert "local-config" not in rendered
+
+
+def test_staging_and_production_differ_in_their_settings_only(tmp_path: Path) -> None:
+    copy = copy_of_deploy(tmp_path, MONITORING)
+    staging, production = (copy / "overlays" / overlay for overlay in OVERLAYS)
+
+    shutil.copy(staging / "settings.yaml", production / "settings.yaml")
+
+    assert render(staging) == render(production)
+
+
+def test_the_settings_are_visibly_examples(overlay: str) -> None:
+    settings = settings_of(overlay)
+
+    assert ":123456789012:" in settings["stageRole"]
+    assert settings["host"].endswith(".example.com")
+    assert settings["gitUrl"].startswith("https://github.com/example/")
+    assert settings["runbook"].startswith("https://example.com/")
+
+
+def test_every_folder_and_setting_that_the_page_names_is_there() -> None:
+    page = (DEPLOY / "README.md").read_text()
+
+    named = set(re.findall(r"deploy/[\w/.-]+\w", page))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [name for name in settings_of("staging") if f"`{name}`" not in page] == []
+
+
+def test_nothing_that_is_applied_is_outside_of_the_two_namespaces() -> None:
+    homes = {item["metadata"].get("namespace", item["kind"]) for item in tracked("production")}
+
+    assert homes == {"Namespace", "time-to-dispatch", "bodywork-deployment-jobs"}
+
+
+def test_the_weekly_deployment_follows_the_delivery_and_does_not_pile_up() -> None:
     """Datasets arrive on Fridays at 23:00, and their names are read as UTC."""
-    job = the(production, "CronJob")["spec"]
-    minute, hour, *days, weekday = job["schedule"].split()
+    spec = specification("CronJob")
+    job = spec["jobTemplate"]["spec"]
+    minute, hour, *days, weekday = spec["schedule"].split()
 
-    assert job["timeZone"] == "Etc/UTC"
-    assert (weekday, days) == ("5", ["*", "*"])
+    assert (spec["timeZone"], weekday, days) == ("Etc/UTC", "5", ["*", "*"])
     assert 15 <= int(hour) * 60 + int(minute) - 23 * 60 < 60
-
-
-def test_weekly_deployments_do_not_pile_up(production: list[Object]) -> None:
-    job = the(production, "CronJob")["spec"]
-    week = 7 * 24 * 3600
-
-    assert job["concurrencyPolicy"] == "Forbid"
-    assert job["startingDeadlineSeconds"] + job["jobTemplate"]["spec"]["activeDeadlineSeconds"] < (
-        24 * 3600
-    )
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["startingDeadlineSeconds"] + job["activeDeadlineSeconds"] < DAY_SECONDS
     # The log of the last one is still there when the next one fails.
-    assert job["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] > 2 * week
-    assert job["successfulJobsHistoryLimit"] > 1
+    assert job["ttlSecondsAfterFinished"] > 14 * DAY_SECONDS
+    assert spec["successfulJobsHistoryLimit"] > 1
 
 
-def test_the_weekly_deployment_has_no_privileges(production: list[Object]) -> None:
+def test_the_weekly_deployment_has_the_image_of_the_stages_and_no_privileges(overlay: str) -> None:
     """As the profile "restricted" of Kubernetes' Pod Security Standards demands."""
-    pod = the(production, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod = specification("CronJob", overlay)["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
+    bodywork = yaml.safe_load((ROOT / "bodywork.yaml").read_text())
 
+    assert container["image"] == bodywork["pipeline"]["docker_image"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] > 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -122,9 +146,8 @@ def test_the_weekly_deployment_has_no_privileges(production: list[Object]) -> No
     assert "volumes" not in pod
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_certificate_is_for_the_host_that_is_served(overlay: str) -> None:
-    ingress = the(tracked(overlay), "Ingress")["spec"]
+    ingress = specification("Ingress", overlay)
     (rule,), (tls,) = ingress["rules"], ingress["tls"]
     (path,) = rule["http"]["paths"]
 
@@ -133,51 +156,30 @@ def test_the_certificate_is_for_the_host_that_is_served(overlay: str) -> None:
     assert (path["path"], path["pathType"]) == ("/", "Prefix")
 
 
-def test_a_node_can_be_drained_and_somebody_always_serves(production: list[Object]) -> None:
-    budget = the(production, "PodDisruptionBudget")["spec"]
-    scaler = the(production, "HorizontalPodAutoscaler")["spec"]
-
-    assert 0 < budget["maxUnavailable"] < scaler["minReplicas"] == 2
-    assert scaler["maxReplicas"] == 10
-
-
-def test_after_a_deployment_all_pods_are_back_in_one_step(production: list[Object]) -> None:
+def test_somebody_always_serves_and_after_a_deployment_all_pods_are_back_in_one_step() -> None:
     """Bodywork's deployments set the replicas back to what bodywork.yaml says."""
-    scaler = the(production, "HorizontalPodAutoscaler")["spec"]
+    scaler = specification("HorizontalPodAutoscaler")
     up, down = scaler["behavior"]["scaleUp"], scaler["behavior"]["scaleDown"]
     (policy,) = up["policies"]
 
+    assert 0 < specification("PodDisruptionBudget")["maxUnavailable"] < scaler["minReplicas"] == 2
+    assert scaler["maxReplicas"] == 10
     assert up["stabilizationWindowSeconds"] == 0
     assert policy["type"] == "Pods" and policy["periodSeconds"] <= 15
     assert scaler["minReplicas"] + policy["value"] >= scaler["maxReplicas"]
     assert down["stabilizationWindowSeconds"] >= 300
 
 
-def test_the_service_reaches_dns_and_https_and_not_the_node_s_metadata(
-    production: list[Object],
-) -> None:
-    policy = the(production, "NetworkPolicy")["spec"]
-    dns, https = policy["egress"]
+def test_the_service_reaches_dns_and_https_and_not_the_node_s_metadata(overlay: str) -> None:
+    policy, settings = specification("NetworkPolicy", overlay), settings_of(overlay)
+    ports = [{(one["protocol"], one["port"]) for one in rule["ports"]} for rule in policy["egress"]]
+    blocks = {to["ipBlock"]["cidr"]: to["ipBlock"]["except"] for to in policy["egress"][1]["to"]}
+    (allowed,) = policy["ingress"]
 
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert _ports(dns) == {("UDP", 53), ("TCP", 53)}
-    assert _ports(https) == {("TCP", 443)}
-    blocks = {to["ipBlock"]["cidr"]: to["ipBlock"]["except"] for to in https["to"]}
+    assert ports == [{("UDP", 53), ("TCP", 53)}, {("TCP", 443)}]
     assert blocks == {"0.0.0.0/0": ["169.254.169.254/32"], "::/0": ["fd00:ec2::254/128"]}
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_ingress_controller_and_prometheus_reach_the_service(overlay: str) -> None:
-    settings = settings_of(overlay)
-    (allowed,) = the(tracked(overlay), "NetworkPolicy")["spec"]["ingress"]
-
-    namespaces = [peer["namespaceSelector"]["matchLabels"] for peer in allowed["from"]]
-    assert namespaces == [
-        {"kubernetes.io/metadata.name": settings["ingressNamespace"]},
-        {"kubernetes.io/metadata.name": settings["prometheusNamespace"]},
+    assert allowed["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings[name]}}}
+        for name in ("ingressNamespace", "prometheusNamespace")
     ]
-    assert all(peer.keys() == {"namespaceSelector"} for peer in allowed["from"])
-
-
-def _ports(rule: dict[str, Any]) -> set[tuple[str, int]]:
-    return {(port["protocol"], port["port"]) for port in rule["ports"]}

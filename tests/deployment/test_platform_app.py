@@ -14,6 +14,7 @@ from pipeline.stores.base import open_store
 from tests.support.helpers import ROOT, free_port, names_in, predict, wait_for
 
 HONCHO = (sys.executable, "-m", "honcho", "--env", os.devnull, "start")
+NO_WEEK = "datasets/time_to_dispatch_2099-01-01T00-00-00.csv"
 
 
 @pytest.fixture
@@ -47,32 +48,24 @@ def deploy(repository: Path, *variables: str) -> tuple[int, str]:
     return make.returncode, make.stdout + make.stderr
 
 
-def test_a_release_trains_a_model(
-    platform: int, sample_store: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("platform")
+def test_a_release_trains_and_after_a_bad_week_goes_on_with_the_model_in_production(
+    sample_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TTD_STORE", str(sample_store))
 
-    release = subprocess.run([*HONCHO, "release"], cwd=ROOT, capture_output=True, text=True)
+    good = subprocess.run([*HONCHO, "release"], cwd=ROOT, capture_output=True, text=True)
+    open_store(str(sample_store)).write_new(NO_WEEK, b"not,what,is,expected\n")
+    bad = subprocess.run([*HONCHO, "release"], cwd=ROOT, capture_output=True, text=True)
 
-    assert release.returncode == 0, release.stdout + release.stderr
+    assert (good.returncode, bad.returncode) == (0, 0), good.stdout + bad.stdout
+    assert "Going on with" not in good.stdout
+    assert "Going on with" in bad.stdout
     assert len(names_in(sample_store / "models")) == 1
 
 
-def test_a_release_goes_on_with_the_model_in_production_after_a_bad_week(
-    platform: int, production: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TTD_STORE", str(production))
-    open_store(str(production)).write_new(
-        "datasets/time_to_dispatch_2099-01-01T00-00-00.csv", b"not,what,is,expected\n"
-    )
-
-    release = subprocess.run([*HONCHO, "release"], cwd=ROOT, capture_output=True, text=True)
-
-    assert release.returncode == 0, release.stdout + release.stderr
-    assert "Going on with" in release.stdout
-
-
-def test_a_release_without_a_store_fails_and_says_so(platform: int) -> None:
+@pytest.mark.usefixtures("platform")
+def test_a_release_without_a_store_fails_and_says_so() -> None:
     release = subprocess.run([*HONCHO, "release"], cwd=ROOT, capture_output=True, text=True)
 
     assert release.returncode != 0
@@ -123,22 +116,20 @@ def test_uncommitted_changes_are_not_left_behind(repository: Path, app: Path) ->
     assert git(app, "branch", "--list") == ""
 
 
-def test_an_app_that_is_not_named_is_wrong_usage(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ([], "make deploy-app APP_GIT_URL="),
+        (["APP_GIT_URL=http://deployer:hidden@127.0.0.1:1/app.git"], "127.0.0.1"),
+    ],
+)
+def test_what_cannot_be_pushed_is_told_without_the_password(
+    variables: list[str], reason: str, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("APP_GIT_URL", raising=False)
 
-    exit_code, text = deploy(repository)
+    exit_code, text = deploy(repository, *variables)
 
     assert exit_code == 2
-    assert "make deploy-app APP_GIT_URL=" in text
-
-
-def test_a_push_that_fails_shows_no_password(repository: Path) -> None:
-    url = f"http://deployer:hidden@127.0.0.1:{free_port()}/app.git"
-
-    exit_code, text = deploy(repository, f"APP_GIT_URL={url}")
-
-    assert exit_code != 0
-    assert "127.0.0.1" in text
+    assert reason in text
     assert "hidden" not in text

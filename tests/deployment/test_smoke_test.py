@@ -1,22 +1,16 @@
-"""The smoke test of a deployment, against a real service."""
+"""The smoke test of a deployment, against a real service, and against what is none."""
 
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from subprocess import CompletedProcess, run
 from typing import Any
 
 import pytest
 
-from deploy.smoke_test import (
-    SmokeFailure,
-    an_order,
-    check_commit,
-    check_prediction,
-    main,
-)
+from deploy.smoke_test import SmokeFailure, an_order, check_commit, check_prediction, main
 from tests.support.helpers import ROOT, free_port, running_service
 from tests.support.local_servers import serving
 
@@ -40,50 +34,38 @@ def service(trained_store: Path) -> Iterator[str]:
         yield url
 
 
-def smoke(*arguments: str) -> int:
-    """Run the smoke test, which asks once."""
-    return main([*arguments, "--wait-seconds", "0"])
-
-
-@pytest.mark.parametrize("commit", [COMMIT, LONG_COMMIT, LONG_COMMIT[:9]])
-def test_a_service_of_the_expected_commit_passes(
-    commit: str, service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TTD_API_KEY", f"{KEY}, another-key")
-
-    assert smoke(f"{service}/", "--commit", commit) == 0
-    assert f"from commit {COMMIT}." in capsys.readouterr().out
-
-
-def test_a_service_of_another_commit_fails(
-    service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TTD_API_KEY", KEY)
-
-    assert smoke(service, "--commit", "5210018") == 1
-    assert f"from commit {COMMIT}, not from 5210018" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("key", ["", "a-wrong-key"])
-def test_a_wrong_key_fails_and_is_not_shown(
-    key: str, service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("key", "commit", "code", "told"),
+    [
+        (f"{KEY}, another-key", COMMIT, 0, f"from commit {COMMIT}."),
+        (KEY, LONG_COMMIT, 0, f"from commit {COMMIT}."),
+        (KEY, "5210018", 1, f"from commit {COMMIT}, not from 5210018"),
+        ("", COMMIT, 1, "status 401: is TTD_API_KEY set to a key of the service?"),
+        ("a-wrong-key", COMMIT, 1, "status 401: is TTD_API_KEY set to a key of the service?"),
+    ],
+)
+def test_a_service_passes_with_its_key_and_the_expected_commit(
+    key: str,
+    commit: str,
+    code: int,
+    told: str,
+    service: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("TTD_API_KEY", key)
 
-    assert smoke(service) == 1
-    error = capsys.readouterr().err
-    assert "status 401: is TTD_API_KEY set to a key of the service?" in error
-    assert "a-wrong-key" not in error
+    assert main([f"{service}/", "--commit", commit, "--wait-seconds", "0"]) == code
+    printed = capsys.readouterr()
+    assert told in (printed.err if code else printed.out)
+    assert "a-wrong-key" not in printed.err
 
 
-def test_it_runs_as_a_file_alone_with_nothing_but_python(
-    service: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_runs_as_a_file_alone_with_nothing_but_python(service: str, tmp_path: Path) -> None:
     alone = tmp_path / "smoke.py"
     alone.write_bytes((ROOT / "deploy" / "smoke_test.py").read_bytes())
-    command = [sys.executable, "-I", "-S", str(alone), service, "--wait-seconds", "0"]
-    done: CompletedProcess[str] = run(
-        command,
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(alone), service, "--wait-seconds", "0"],
         cwd=tmp_path,
         env={"TTD_API_KEY": KEY, "no_proxy": "*"},
         capture_output=True,
@@ -106,12 +88,8 @@ def test_it_goes_on_asking_until_time_is_up(capsys: pytest.CaptureFixture[str]) 
     "arguments",
     [
         [],
-        [""],
-        ["example.com"],
-        ["ftp://example.com"],
-        ["http://"],
-        ["http://example.com", "--commit", "main"],
-        ["http://example.com", "--commit", ""],
+        *([url] for url in ("", "example.com", "ftp://example.com", "http://")),
+        *(["http://example.com", "--commit", commit] for commit in ("main", "")),
     ],
 )
 def test_wrong_arguments_end_with_2(arguments: list[str]) -> None:
@@ -121,55 +99,28 @@ def test_wrong_arguments_end_with_2(arguments: list[str]) -> None:
     assert stop.value.code == 2
 
 
-class Site(BaseHTTPRequestHandler):
-    """Another site than ours."""
-
-    answer: Callable[["Site"], None]
-
-    def do_GET(self) -> None:
-        type(self).answer(self)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing."""
-
-
-def redirect(site: Site) -> None:
-    site.send_response(301)
-    site.send_header("location", "https://example.com/elsewhere")
-    site.end_headers()
-
-
-def page(site: Site) -> None:
-    site.send_response(200)
-    site.end_headers()
-    site.wfile.write(b"<html>")
-
-
-def breakdown(site: Site) -> None:
-    site.send_response(503)
-    site.end_headers()
-    site.wfile.write(b"no endpoints")
-
-
-def nonsense(site: Site) -> None:
-    site.wfile.write(b"nonsense\r\n\r\n")
-
-
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (redirect, "a redirect to https://example.com/elsewhere"),
-        (page, "answered with something else than JSON"),
-        (breakdown, "status 503: no endpoints"),
-        (nonsense, "was not answered"),
+        (
+            b"HTTP/1.0 301 Moved\r\nlocation: https://example.com/elsewhere\r\n\r\n",
+            "a redirect to https://example.com/elsewhere",
+        ),
+        (b"HTTP/1.0 200 OK\r\n\r\n<html>", "answered with something else than JSON"),
+        (b"HTTP/1.0 503 Unavailable\r\n\r\nno endpoints", "status 503: no endpoints"),
+        (b"nonsense\r\n\r\n", "was not answered"),
     ],
 )
-def test_another_site_fails(
-    answer: Callable[[Site], None], reason: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    handler = type("Handler", (Site,), {"answer": answer})
-    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as site:
-        assert smoke(f"http://127.0.0.1:{site.server_port}") == 1
+def test_another_site_fails(answer: bytes, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Log nothing."""
+
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Site)) as site:
+        assert main([f"http://127.0.0.1:{site.server_port}", "--wait-seconds", "0"]) == 1
 
     assert reason in capsys.readouterr().err
 
@@ -177,10 +128,8 @@ def test_another_site_fails(
 @pytest.mark.parametrize(
     ("health", "expected"),
     [
+        *(({"status": "ok", "git_commit": commit}, COMMIT) for commit in (None, "", "abc")),
         ({"status": "ok"}, COMMIT),
-        ({"status": "ok", "git_commit": None}, COMMIT),
-        ({"status": "ok", "git_commit": ""}, COMMIT),
-        ({"status": "ok", "git_commit": "abc"}, COMMIT),
         ({"status": "starting", "git_commit": COMMIT}, COMMIT),
         ({"status": "starting"}, None),
         (["ok"], None),
@@ -203,23 +152,20 @@ def test_a_commit_matters_only_if_one_is_expected() -> None:
     [
         {**PREDICTION, "interval": 1},
         {"est_hours_to_dispatch": 8.28},
-        {**PREDICTION, "est_hours_to_dispatch": -0.1},
-        {**PREDICTION, "est_hours_to_dispatch": float("nan")},
-        {**PREDICTION, "est_hours_to_dispatch": float("inf")},
+        *(
+            {**PREDICTION, "est_hours_to_dispatch": one}
+            for one in (-0.1, *map(float, ("nan", "inf")))
+        ),
         {**PREDICTION, "est_hours_to_dispatch": None},
-        {**PREDICTION, "model_version": ""},
-        {**PREDICTION, "model_version": 1},
+        *({**PREDICTION, "model_version": one} for one in ("", 1)),
         [8.28, "time_to_dispatch_x"],
         None,
     ],
 )
 def test_a_prediction_in_another_form_fails(answer: Any) -> None:
+    assert check_prediction(PREDICTION) == (8.28, "time_to_dispatch_x")
     with pytest.raises(SmokeFailure):
         check_prediction(answer)
-
-
-def test_a_prediction_in_the_right_form_passes() -> None:
-    assert check_prediction(PREDICTION) == (8.28, "time_to_dispatch_x")
 
 
 @pytest.mark.parametrize("products", [{"products": []}, {}, {"products": [{}]}, None, []])

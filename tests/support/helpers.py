@@ -36,7 +36,7 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 
 def wait_for(
-    url: str, seconds: float = 30.0, process: "subprocess.Popen[bytes] | None" = None
+    url: str, seconds: float = 120.0, process: "subprocess.Popen[bytes] | None" = None
 ) -> None:
     """Return when a GET of a URL is answered.
 

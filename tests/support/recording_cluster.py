@@ -1,15 +1,16 @@
 """A stand-in for the Kubernetes API: everything succeeds on it, and it keeps what it was asked.
 
 It knows nothing of what it stores: what is created is listed from then on, jobs are done and
-deployments available at once. So the real Bodywork can deploy to it, and its requests can be read.
+deployments available at once. So kubectl and the real Bodywork can work on it.
 """
 
 import json
 import re
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.support.deploy_objects import Object
 from tests.support.local_servers import answer_json
@@ -19,6 +20,15 @@ PATH = re.compile(
     r"(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?(?P<sub>/[^/]+)?"
 )
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+KIND = {"name": "deployments", "namespaced": True, "kind": "Deployment", "verbs": ["get", "list"]}
+APPS = {"groupVersion": "apps/v1", "version": "v1"}
+DISCOVERY: dict[str, Any] = {
+    "/version": {"major": "1", "minor": "32", "gitVersion": "v1.32.0"},
+    "/api": {"kind": "APIVersions", "versions": []},
+    "/apis": {"kind": "APIGroupList", "groups": [{"name": "apps", "versions": [APPS]}]},
+    "/apis/apps/v1": {"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [KIND]},
+}
+"""What kubectl asks for first, to find Deployments."""
 
 
 class ApiRequest(NamedTuple):
@@ -46,7 +56,8 @@ class RecordingCluster(ThreadingHTTPServer):
 
     Attributes:
         requests: what was asked, in order.
-        refuses: whether every request is answered with 403.
+        refuses: whether all requests but those for deployments are answered with 403.
+        objects: by resource, namespace and name.
     """
 
     def __init__(self) -> None:
@@ -54,7 +65,7 @@ class RecordingCluster(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[ApiRequest] = []
         self.refuses = False
-        self._objects: dict[tuple[str, str | None, str], Object] = {}
+        self.objects: dict[tuple[str, str | None, str | None], Object] = {}
 
     @property
     def url(self) -> str:
@@ -68,89 +79,95 @@ class RecordingCluster(ThreadingHTTPServer):
             data = {name: b64encode(text.encode()).decode() for name, text in texts}
             kept = kept | {"data": data}
         resource = kept["kind"].lower() + ("es" if kept["kind"].endswith("s") else "s")
-        self.store(resource, kept["metadata"].get("namespace"), kept)
+        self._store(resource, kept["metadata"].get("namespace"), kept)
 
-    def created(self, resource: str, namespace: str | None = None) -> list[Object]:
+    def created(self, resource: str, namespace: str | None = None) -> list[Any]:
         """Return the bodies of the requests that created something in a namespace."""
+        wanted = ("create", resource, namespace)
         return [
-            request.body
-            for request in self.requests
-            if (request.verb, request.resource, request.namespace)
-            == ("create", resource, namespace)
-            and request.body is not None
+            one.body for one in self.requests if (one.verb, one.resource, one.namespace) == wanted
         ]
 
-    def store(self, resource: str, namespace: str | None, body: Object) -> None:
+    def answer(self, request: ApiRequest, query: dict[str, str]) -> tuple[int, Any]:
+        """Do what is asked, and return status and content of the answer."""
+        key = (request.resource, request.namespace, request.name)
+        if self.refuses and request.resource != "deployments":
+            return 403, {"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden"}
+        if request.verb == "list":
+            return 200, {"items": self._listed(key[:2], query)}
+        if request.verb == "get" and request.resource == "deployments" and key not in self.objects:
+            return 404, {"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound"}
+        if request.verb == "get":
+            return 200, self.objects.get(key, {})
+        if request.verb == "delete":
+            del self.objects[key]
+        elif request.body is not None:
+            self._store(request.resource, request.namespace, request.body)
+        return 200, request.body or {}
+
+    def _store(self, resource: str, namespace: str | None, body: Object) -> None:
         """Keep an object, and the pod and the status that controllers would give it."""
         name = body["metadata"]["name"]
-        self._objects[resource, namespace, name] = body
+        self.objects[resource, namespace, name] = body
         if resource in ("jobs", "deployments"):
             body["status"] = {"succeeded": 1, "availableReplicas": 1}
-            ready = {"type": "Ready", "status": "True"}
-            pod = {"metadata": {"name": f"{name}-x7k2p"}, "status": {"conditions": [ready]}}
-            self._objects["pods", namespace, pod["metadata"]["name"]] = pod  # type: ignore[index]
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            pod = {"metadata": {"name": f"{name}-x7k2p"}, "status": ready}
+            self.objects["pods", namespace, f"{name}-x7k2p"] = pod
 
-    def listed(self, resource: str, namespace: str | None, query: dict[str, list[str]]) -> Object:
-        """Return the list of the objects that a query selects."""
-        wanted = dict(
-            part.split("=") for part in query.get("labelSelector", [""])[0].split(",") if part
-        )
-        name = query.get("fieldSelector", [""])[0].removeprefix("metadata.name=")
-        return {
-            "items": [
-                kept
-                for (kind, home, own_name), kept in self._objects.items()
-                if (kind, home) == (resource, namespace)
-                and wanted.items() <= kept["metadata"].get("labels", {}).items()
-                and name in ("", own_name)
-            ]
-        }
-
-    def forget(self, resource: str, namespace: str | None, name: str) -> None:
-        """Delete an object."""
-        del self._objects[resource, namespace, name]
+    def _listed(self, home: tuple[str, str | None], query: dict[str, str]) -> list[Object]:
+        """Return the objects that a query selects."""
+        labels = dict(part.split("=") for part in query.get("labelSelector", "").split(",") if part)
+        name = query.get("fieldSelector", "").removeprefix("metadata.name=")
+        return [
+            kept
+            for (*place, own_name), kept in self.objects.items()
+            if tuple(place) == home
+            and labels.items() <= kept["metadata"].get("labels", {}).items()
+            and name in ("", own_name)
+        ]
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: RecordingCluster
 
     def do_GET(self) -> None:
-        self._answer()
-
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
-
-    def _answer(self) -> None:
         url = urlsplit(self.path)
+        if self.command == "GET" and url.path in DISCOVERY:
+            answer_json(self, 200, DISCOVERY[url.path])
+            return
         request = self._request(url.path)
         self.server.requests.append(request)
-        if self.server.refuses:
-            answer_json(self, 403, {"message": "forbidden"})
-        elif request.verb == "list":
-            query = parse_qs(url.query)
-            answer_json(self, 200, self.server.listed(request.resource, request.namespace, query))
-        else:
-            self._change(request)
-            answer_json(self, 200, request.body or {})
+        answer_json(self, *self.server.answer(request, dict(parse_qsl(url.query))))
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
     def _request(self, path: str) -> ApiRequest:
         parts = PATH.fullmatch(path)
         assert parts is not None, path
-        name = parts["name"]
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         return ApiRequest(
-            verb=VERBS.get(self.command, "list" if name is None else "get"),
+            verb=VERBS.get(self.command, "get" if parts["name"] else "list"),
             group=parts["group"] or "",
             resource=parts["resource"] + (parts["sub"] or ""),
             namespace=parts["namespace"],
-            name=name,
+            name=parts["name"],
             body=json.loads(body) if body else None,
         )
 
-    def _change(self, request: ApiRequest) -> None:
-        if request.verb == "delete" and request.name is not None:
-            self.server.forget(request.resource, request.namespace, request.name)
-        elif request.verb in ("create", "update", "patch") and request.body is not None:
-            self.server.store(request.resource, request.namespace, request.body)
-
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
+
+
+def write_kubeconfig(path: Path, url: str) -> None:
+    """Write a kubeconfig for a cluster that needs no credentials."""
+    context = {"cluster": "test", "user": "test"}
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": url}}],
+        "users": [{"name": "test", "user": {"token": "none"}}],
+        "contexts": [{"name": "test", "context": context}],
+        "current-context": "test",
+    }
+    path.write_text(json.dumps(content))
