@@ -140,45 +140,38 @@ def test_a_week_of_other_products_is_published_with_a_warning(
 # Champions that cannot be read
 
 
-def as_another_format(production: Path, champion: DispatchModel) -> None:
-    """Write an artifact of another format over the champion's, under the name it should have."""
-    path = production / MODELS / f"{champion.version}.onnx"
-    content = path.read_bytes().replace(b'"format_version":2', b'"format_version":9')
-    path.unlink()
+def spoil(production: Path, champion: DispatchModel, content: bytes, is_renamed: bool) -> None:
+    """Replace the bytes of the champion, and give them the name that they should have or not."""
     key = artifact_key(MODELS, champion.metadata.trained_at, content)
-    (production / key).write_bytes(content)
-
-
-def truncate(production: Path, champion: DispatchModel) -> None:
-    path = production / MODELS / f"{champion.version}.onnx"
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def write_something_else(production: Path, champion: DispatchModel) -> None:
     path = production / MODELS / f"{champion.version}.onnx"
     path.unlink()
-    key = artifact_key(MODELS, champion.metadata.trained_at, b"not a model")
-    (production / key).write_bytes(b"not a model")
+    (production / key if is_renamed else path).write_bytes(content)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("change", "is_renamed", "reason"),
     [
-        (as_another_format, "has format 9, and this code knows format 2 only"),
-        (truncate, "is damaged or was renamed"),
-        (write_something_else, "is not an ONNX model"),
+        (
+            lambda content: content.replace(b'"format_version":2', b'"format_version":9'),
+            True,
+            "has format 9, and this code knows format 2 only",
+        ),
+        (lambda content: content[:-100], False, "is damaged or was renamed"),
+        (lambda _: b"not a model", True, "is not an ONNX model"),
     ],
     ids=["unknown format", "truncated", "not a model"],
 )
 def test_a_champion_that_cannot_be_read_is_not_kept_and_stops_the_release_until_it_is_ignored(
-    spoil: Callable[[Path, DispatchModel], None],
+    change: Callable[[bytes], bytes],
+    is_renamed: bool,
     reason: str,
     production: Path,
     champion: DispatchModel,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     deliver(production, in_minutes())
-    spoil(production, champion)
+    content = (production / MODELS / f"{champion.version}.onnx").read_bytes()
+    spoil(production, champion, change(content), is_renamed)
     before = names_in(production / MODELS)
 
     assert main([str(production), "--on-refusal", "keep"]) == 1
@@ -217,8 +210,6 @@ def test_a_week_like_the_last_is_compared_and_published_without_warning_or_alert
     assert comparison.compared_rows == metadata.metrics.test_rows
     assert comparison.champion_error_hours == pytest.approx(0.6, abs=0.1)
     assert comparison.challenger_error_hours == pytest.approx(0.6, abs=0.1)
-    assert comparison.median_ratio == pytest.approx(1, abs=0.05)
-    assert {shift.product_code for shift in comparison.shifts} == set(champion.products)
     assert not any(measure.breached for measure in metadata.drift) and metadata.drift
     assert "in the median over products; most moved " in caplog.text
     assert NO_CHAMPION not in caplog.text
@@ -378,34 +369,15 @@ def test_a_webhook_that_cannot_be_reached_changes_no_exit_code(
 # Drift
 
 
-@pytest.mark.parametrize(
-    ("week", "warning"),
-    [
-        (
-            simulate_orders(1_500, seed=2).query("orders_placed >= 160"),
-            "Population stability index of the orders placed is ",
-        ),
-        (
-            pd.concat([simulate_orders(800, seed=2), simulate_orders(200, 3, {"NEW": 0.06})]),
-            "Share of rows of new products is 0.2, above 0.1",
-        ),
-        (
-            simulate_orders(1_000, seed=2).query("product_code != 'SKU003'"),
-            "Share of the last rows whose products have vanished is ",
-        ),
-    ],
-    ids=["other order counts", "new products", "vanished products"],
-)
 def test_drift_is_a_warning_and_no_refusal(
-    week: pd.DataFrame, warning: str, production: Path, caplog: pytest.LogCaptureFixture
+    production: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    deliver(production, week)
+    deliver(production, ORDINARY.query("product_code != 'SKU003'"))
 
     assert main([str(production)]) == 0
 
-    (logged_warning,) = logged(caplog, "WARNING")
-    assert logged_warning.startswith(warning)
-    (breached,) = [
-        measure for measure in newest_model(production).metadata.drift if measure.breached
-    ]
-    assert logged_warning.startswith(breached.name)
+    (warning,) = logged(caplog, "WARNING")
+    assert warning.startswith("Share of the last rows whose products have vanished is ")
+    drift = newest_model(production).metadata.drift
+    (breached,) = [measure for measure in drift if measure.breached]
+    assert warning.startswith(breached.name)
