@@ -1,5 +1,7 @@
 """The verdict on a model: which rules are asked, and with what."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -57,6 +59,16 @@ def test_every_limit_is_that_of_its_rule_and_named_in_its_failure() -> None:
 
     for limit in ("min_r_squared 0.999", "max_outlier_share 0.05", "max_shift 1.5"):
         assert sum(limit in failure for failure in failures) == 1
+
+
+def test_estimates_are_held_to_the_largest_label_that_is_no_outlier() -> None:
+    mis_keyed = THIS_WEEK.assign(hours_to_dispatch=THIS_WEEK[HOURS].mask(THIS_WEEK.index == 0, 1e3))
+    model = trained_model(mis_keyed, fit_lines(THIS_WEEK))
+    doubled = replace(model, grid=model.grid._replace(hours=2 * model.grid.hours))
+
+    (failure,) = judge(doubled, dataset(mis_keyed), None, LIMITS).failures
+
+    assert failure.startswith("estimates reach ")
 
 
 @pytest.mark.parametrize(("accept_shift", "failures"), [(False, 2), (True, 0)])

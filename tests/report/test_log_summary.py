@@ -4,27 +4,21 @@ from typing import Any
 
 import pytest
 
+from pipeline.model.metadata import CandidateScore
 from pipeline.report.log_summary import log_summary
 from tests.support.builders import comparison, metadata
 from tests.support.helpers import logged
 
-CANDIDATES = [
-    {
-        "name": f"{kind} per product",
-        "mean_absolute_error_hours": error,
-        "excess_hours": excess,
-        "standard_error_hours": deviation,
-        "chosen": kind == "line",
-    }
-    for kind, error, excess, deviation in [
-        ("mean", 4.912, 4.258, 0.127),
-        ("line", 0.6572, 0.003, 0.006),
-        ("curve", 0.654, 0.0, 0.0),
-    ]
-]
 FACTS: dict[str, Any] = {
     "regressor": "line per product",
-    "candidates": CANDIDATES,
+    "candidates": [
+        dict(zip(CandidateScore.model_fields, score, strict=True))
+        for score in [
+            ("mean per product", 4.912, 4.258, 0.127, False),
+            ("line per product", 0.6572, 0.003, 0.006, True),
+            ("curve per product", 0.654, 0.0, 0.0, False),
+        ]
+    ],
     "dataset": {"rows": 1_234},
     "metrics": {
         "r_squared": 0.98864,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.model.metadata import ModelMetadata
+from pipeline.model.metadata import CandidateScore, ModelMetadata, Outlier
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.csv_rows import COLUMNS, HOURS, ORDERS, PRODUCT, REASON
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
@@ -21,19 +21,9 @@ pytestmark = pytest.mark.slow
 
 VERSION = "time_to_dispatch_2026-11-23T18-49-11-198262_4c31a57b802f2bb0"
 CHAMPION = "time_to_dispatch_2026-11-16T18-49-11-198262_00000000000000aa"
-SECTIONS = [
-    "verdict",
-    "numbers",
-    "curves",
-    "errors",
-    "candidates",
-    "champion",
-    "drift",
-    "outliers",
-    "rejected",
-    "remarks",
-    "lineage",
-]
+SECTIONS = (
+    "verdict numbers curves errors candidates champion drift outliers rejected remarks lineage"
+).split()
 VOID = {"meta", "br"}
 COMPARISON = comparison(
     champion_version=CHAMPION,
@@ -51,13 +41,7 @@ COMPARISON = comparison(
     ],
 )
 ROWS_OUTSIDE = {"name": "rows", "value": 120.0, "least": 500.0, "most": None, "breached": True}
-OUTLIER = {
-    "product_code": "SKU001",
-    "orders_placed": 5,
-    "hours_to_dispatch": 900.0,
-    "est_hours_to_dispatch": 0.37,
-    "distance": 88.0,
-}
+OUTLIER = dict(zip(Outlier.model_fields, ("SKU001", 5, 900.0, 0.37, 88.0)))
 
 
 class Page(HTMLParser):
@@ -132,38 +116,23 @@ def facts_of(orders: pd.DataFrame, **changes: Any) -> ModelMetadata:
         "library_versions": {"scikit-learn": "1.9.1", "numpy": "2.4.6"},
         "regressor": "CurveOfFour",
         "candidates": [
-            candidate("Line", 0.7013, 0.0502, 0.0101),
-            candidate("CurveOfFour", 0.6534, 0.0023, 0.0045, chosen=True),
-            candidate("CurveOfNine", 0.6511),
+            candidate("Line", 0.7013, 0.0502, 0.0101, False),
+            candidate("CurveOfFour", 0.6534, 0.0023, 0.0045, True),
+            candidate("CurveOfNine", 0.6511, 0, 0, False),
         ],
         "metrics": {
             "r_squared": 0.98765,
             "mean_absolute_error_hours": 0.6543,
             "noise_floor_hours": 0.6321,
-            "train_rows": 800,
             "test_rows": len(orders) // 5,
         },
-        "interval": {
-            "level": 0.9,
-            "multiple": 1.7,
-            "noise_base_hours": 0.8,
-            "noise_growth": 0.0,
-            "calibration_rows": 1_234,
-        },
+        "interval": {"multiple": 1.7, "noise_base_hours": 0.8, "noise_growth": 0},
     }
     return metadata_of(orders, **facts | changes)
 
 
-def candidate(
-    name: str, error: float, excess: float = 0, deviation: float = 0, chosen: bool = False
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "mean_absolute_error_hours": error,
-        "excess_hours": excess,
-        "standard_error_hours": deviation,
-        "chosen": chosen,
-    }
+def candidate(*facts: Any) -> dict[str, Any]:
+    return dict(zip(CandidateScore.model_fields, facts, strict=True))
 
 
 def render(
@@ -262,7 +231,7 @@ def test_every_figure_is_told_in_words(page: Page) -> None:
         ("lineage", "abc123"),
         ("lineage", "CurveOfFour"),
         ("lineage", "1.9.1"),
-        ("lineage", "level 90 %, calibrated on 1,234 rows"),
+        ("lineage", "level 90 %, calibrated on 2 rows"),
         ("lineage", "1.7 · relative noise of the product · (0.8 + 0 · estimate)"),
     ],
 )
@@ -279,7 +248,7 @@ def test_the_report_on_a_first_model(section: str, words: str, page: Page) -> No
         ({"metrics": {"r_squared": None}}, "numbers", "not defined"),
         ({"drift": [ROWS_OUTSIDE | {"breached": False}]}, "drift", "All measures are as they"),
         (
-            {"candidates": [candidate("CurveOfFour", 0.6, chosen=True)]},
+            {"candidates": [candidate("CurveOfFour", 0.6, 0, 0, True)]},
             "candidates",
             "It has the smallest error",
         ),
@@ -344,15 +313,8 @@ def test_a_champion_is_compared_and_drawn_where_it_knows_the_product() -> None:
     html = render(comparison=COMPARISON, champion=model(known, known))
 
     table = Page(html).table("champion")
-    assert [row[1] for row in table[:7]] == [
-        "199",
-        "0.71 h",
-        "0.65 h",
-        "−0.0712 h",
-        "0.63 h",
-        "1.23 %",
-        "1.04",
-    ]
+    numbers = "199 | 0.71 h | 0.65 h | −0.0712 h | 0.63 h | 1.23 % | 1.04"
+    assert [row[1] for row in table[:7]] == numbers.split(" | ")
     assert "not worse by more than chance" in table[3][2]
     assert table[8:] == [
         ["SKU003", "1.52", "52 % more hours", "201"],
