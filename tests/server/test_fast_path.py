@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pipeline.api.service import DispatchService
 from pipeline.model.reader import OrderColumns
 from pipeline.serve_model import create_app
+from pipeline.server.body_limit import MAX_BODY_BYTES
 from pipeline.server.fast_path import answer_fast
-from pipeline.server.middleware import MAX_BODY_BYTES, RequestGuard
+from pipeline.server.middleware import RequestMiddleware
 from tests.support.service_fixtures import (
     JSON,
     V0_1,
@@ -82,8 +83,8 @@ class BothWays(NamedTuple):
         counting: how often the short way was taken.
     """
 
-    short: RequestGuard
-    long: RequestGuard
+    short: RequestMiddleware
+    long: RequestMiddleware
     services: tuple[DispatchService, DispatchService]
     counting: Counting
 

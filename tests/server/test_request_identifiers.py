@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pipeline.serve_model import create_app
-from pipeline.server.middleware import RequestGuard
+from pipeline.server.middleware import RequestMiddleware
 from pipeline.stages.logs import HANDLER_NAME, LogFormat, configure_logging
 from tests.support.helpers import EXAMPLE, ROOT
 from tests.support.service_fixtures import (
@@ -36,13 +36,13 @@ BOTH = pytest.mark.parametrize("path", [V0_1, V0_2])
 
 
 @pytest.fixture
-def app() -> RequestGuard:
+def app() -> RequestMiddleware:
     """Return an application that serves the model made by hand."""
     return create_app(hand_made_service())
 
 
 @pytest.fixture
-def broken_app() -> RequestGuard:
+def broken_app() -> RequestMiddleware:
     """Return an application whose model has a fault that nobody foresaw."""
     return create_app(hand_made_service(model=BrokenModel()))
 
@@ -71,14 +71,14 @@ STATUSES: dict[str, tuple[str, bytes, int]] = {
 
 @pytest.mark.parametrize(("path", "body", "status"), STATUSES.values(), ids=STATUSES.keys())
 def test_every_answer_names_its_request(
-    path: str, body: bytes, status: int, app: RequestGuard
+    path: str, body: bytes, status: int, app: RequestMiddleware
 ) -> None:
     _check_identifiers(app, path, body, status)
 
 
 @BOTH
 def test_answers_401_500_and_503_name_their_requests(
-    path: str, broken_app: RequestGuard, tmp_path: Path
+    path: str, broken_app: RequestMiddleware, tmp_path: Path
 ) -> None:
     locked = create_app(hand_made_service("--api-key", "right"))
     _check_identifiers(locked, path, ORDER, 401)
@@ -86,7 +86,7 @@ def test_answers_401_500_and_503_name_their_requests(
     _check_identifiers(create_app(service_without_model(tmp_path)), path, ORDER, 503)
 
 
-def _check_identifiers(app: RequestGuard, path: str, body: bytes, status: int) -> None:
+def _check_identifiers(app: RequestMiddleware, path: str, body: bytes, status: int) -> None:
     """Check that an answer has the client's identifier, or a new one of ours."""
     given = send(app, path, body, (b"x-request-id", b"theirs-1"))
     ours = [send(app, path, body) for _ in range(2)]
@@ -100,7 +100,7 @@ def _check_identifiers(app: RequestGuard, path: str, body: bytes, status: int) -
 @pytest.mark.parametrize(
     "given", ["1", "a-B_c.9", "7f3e8a1c-0d5b-4a8e-9c57-2f6f1b0f9d11", "Root=1-67/8:9+x=", "x" * 128]
 )
-def test_harmless_identifiers_are_taken_over(given: str, app: RequestGuard) -> None:
+def test_harmless_identifiers_are_taken_over(given: str, app: RequestMiddleware) -> None:
     answer = send(app, V0_1, ORDER, (b"x-request-id", given.encode()))
     assert answer.headers["x-request-id"] == given
 
@@ -123,19 +123,23 @@ HARMFUL = {
 
 
 @pytest.mark.parametrize("given", HARMFUL.values(), ids=HARMFUL.keys())
-def test_harmful_identifiers_are_replaced(given: bytes, app: RequestGuard) -> None:
+def test_harmful_identifiers_are_replaced(given: bytes, app: RequestMiddleware) -> None:
     answer = send(app, V0_1, ORDER, (b"x-request-id", given))
     assert re.fullmatch("[0-9a-f]{16}-[0-9a-f]+", answer.headers["x-request-id"])
 
 
 @pytest.mark.system
 def test_identifiers_of_two_processes_differ() -> None:
-    tell = (sys.executable, "-c", "from pipeline.server.middleware import ID_PREFIX as p; print(p)")
+    tell = (
+        sys.executable,
+        "-c",
+        "from pipeline.server.request_ids import ID_PREFIX as p; print(p)",
+    )
     prefixes = {subprocess.check_output(tell, cwd=ROOT) for _ in range(2)}
     assert len(prefixes) == 2
 
 
-def test_all_identifiers_differ(app: RequestGuard) -> None:
+def test_all_identifiers_differ(app: RequestMiddleware) -> None:
     client = TestClient(app)
     with client:
         identifiers = {client.get("/healthz").headers["x-request-id"] for _ in range(100)}
@@ -145,7 +149,7 @@ def test_all_identifiers_differ(app: RequestGuard) -> None:
 @pytest.mark.usefixtures("no_log_handler")
 @pytest.mark.parametrize("path", [V0_1, V0_2, BATCH, PRODUCTS])
 def test_a_fault_of_ours_is_one_error_with_one_traceback_and_the_identifier(
-    path: str, capsys: pytest.CaptureFixture[str], broken_app: RequestGuard
+    path: str, capsys: pytest.CaptureFixture[str], broken_app: RequestMiddleware
 ) -> None:
     configure_logging("INFO", "text")
     body = json.dumps({"orders": [EXAMPLE]}).encode() if path == BATCH else ORDER
@@ -155,26 +159,26 @@ def test_a_fault_of_ours_is_one_error_with_one_traceback_and_the_identifier(
     (error,) = [line for line in log.splitlines() if " - ERROR - " in line]
     assert answer.status == 500
     assert error.endswith(
-        "A request failed in a way that nobody foresaw. Please report this. [request theirs-1]"
+        "Unexpected error while answering a request. Please report this. [request theirs-1]"
     )
     assert log.count("Traceback (most recent call last)") == 1
     assert log.count("ZeroDivisionError: the model is broken") == 1
 
 
 def test_a_fault_after_the_answer_has_begun_ends_it_and_is_logged(
-    caplog: pytest.LogCaptureFixture, app: RequestGuard
+    caplog: pytest.LogCaptureFixture, app: RequestMiddleware
 ) -> None:
     async def fail_to_send() -> None:
         await ask(_OnlyHeaders(app), "/healthz", method="GET")
 
     asyncio.run(fail_to_send())
-    assert caplog.text.count("A request failed in a way that nobody foresaw") == 1
+    assert caplog.text.count("Unexpected error while answering a request") == 1
 
 
 class _OnlyHeaders:
     """An application whose connection breaks after the headers of the answer."""
 
-    def __init__(self, app: RequestGuard) -> None:
+    def __init__(self, app: RequestMiddleware) -> None:
         """Remember the application."""
         self._app = app
 
@@ -226,7 +230,7 @@ def _check_line(log: str, log_format: LogFormat, message: str, request_id: str) 
         assert record["message"].startswith(message)
         assert record["request_id"] == request_id
     else:
-        assert f" - INFO - middleware._log - {message} " in line
+        assert f" - INFO - request_metrics._log - {message} " in line
         assert line.endswith(f" ms [request {request_id}]")
 
 

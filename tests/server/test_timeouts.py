@@ -17,7 +17,7 @@ from deploy.campaign.steady_load import Answer, request_bytes
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH
 from pipeline.server.server import allow_many_connections
-from pipeline.server.timeouts import REQUEST_TIMEOUT, ConnectionGuard
+from pipeline.server.timeouts import REQUEST_TIMEOUT, ConnectionTimeouts
 from pipeline.stages.settings import ServeSettings
 from tests.support.service_clients import (
     EXAMPLE_REQUEST,
@@ -108,7 +108,7 @@ class Looks:
         self.connection = FakeConnection()
         self.metrics = ServiceMetrics()
         settings = ServeSettings(header_seconds=header_seconds, request_seconds=request_seconds)
-        self._guard = ConnectionGuard(settings, self.metrics)
+        self._guard = ConnectionTimeouts(settings, self.metrics)
 
     def look(self, seconds: float = 0.0) -> FakeTransport:
         """Look after so many seconds, and return the transport of the connection."""

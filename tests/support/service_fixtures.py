@@ -179,7 +179,7 @@ async def ask(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app(_scope(method, path, headers), receive, send)
+    await app(request_scope(method, path, headers), receive, send)
     start, *rest = sent
     return Answer(
         start["status"],
@@ -188,7 +188,8 @@ async def ask(
     )
 
 
-def _scope(method: str, path: str, headers: Headers) -> Scope:
+def request_scope(method: str, path: str, headers: Headers) -> Scope:
+    """Return what a server tells an ASGI application of a request."""
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
