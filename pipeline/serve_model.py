@@ -26,9 +26,9 @@ from pipeline.api.errors import install_error_handlers
 from pipeline.api.openapi import DescribedAPI
 from pipeline.api.service import DispatchService
 from pipeline.server.fast_path import FastAnswer, answer_fast
-from pipeline.server.middleware import RequestGuard
+from pipeline.server.middleware import RequestMiddleware
 from pipeline.server.reload import ModelReloader
-from pipeline.server.server import FINISH_SECONDS, DispatchServer, allow_many_connections
+from pipeline.server.server import MAX_FINISH_SECONDS, DispatchServer, allow_many_connections
 from pipeline.stages.errors import ServiceError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.settings import ServeSettings
@@ -58,20 +58,22 @@ def main(arguments: Sequence[str] = ()) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=FINISH_SECONDS,
+            timeout_graceful_shutdown=MAX_FINISH_SECONDS,
         )
-        gc.freeze()  # what is loaded by now stays, so nobody need look whether it is garbage
+        gc.freeze()  # what is loaded by now stays, so it need not be looked through for garbage
         gc.enable()
         DispatchServer(config, service).run()
     LOG.info("Finished serve-model stage.")
 
 
-def create_app(service: DispatchService, fast_answer: FastAnswer = answer_fast) -> RequestGuard:
+def create_app(
+    service: DispatchService, fast_answer: FastAnswer = answer_fast
+) -> RequestMiddleware:
     """Return the application that answers the requests to a service.
 
     Args:
         service: what it is about.
-        fast_answer: the short way to an answer.
+        fast_answer: see `answer_fast`.
     """
     api = DescribedAPI(service, lifespan=_live)
     paths = {route.path for route in api.routes if isinstance(route, Route)}
@@ -79,7 +81,7 @@ def create_app(service: DispatchService, fast_answer: FastAnswer = answer_fast) 
         api.include_router(router)
         paths |= {route.path for route in router.routes if isinstance(route, Route)}
     install_error_handlers(api)
-    return RequestGuard(api, service, paths, fast_answer)
+    return RequestMiddleware(api, service, paths, fast_answer)
 
 
 class LazyApp:
@@ -97,7 +99,7 @@ class LazyApp:
         await self._app(scope, receive, send)
 
 
-def app_from_environment() -> RequestGuard:
+def app_from_environment() -> RequestMiddleware:
     """Return the application for those who import `app` instead of running the stage.
 
     Raises:

@@ -1,9 +1,9 @@
-"""The short way to a prediction: valid requests for one order are answered without FastAPI.
+"""The fast path: valid requests for one prediction are answered without FastAPI.
 
-FastAPI costs several times more than the prediction itself. So what is certainly a valid request
-for a prediction is answered here, by the same schema and with the same bytes; everything else
-goes FastAPI's way. FastAPI still declares, documents and serves these routes, and answers every
-error: if this module were removed, only the speed would change.
+FastAPI takes several times longer than the prediction itself. So a request that is certainly valid
+is answered here, by the same schema and with the same bytes, and every other one by FastAPI, which
+still declares and documents these routes, and answers all errors. Without this module, only the
+speed would change.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from pipeline.api.predictions import ESTIMATE, ESTIMATE_WITH_INTERVAL
 from pipeline.api.service import DispatchService
 
 WITH_INTERVAL = {ESTIMATE: False, ESTIMATE_WITH_INTERVAL: True}
-"""The paths of the routes that have a short way, and whether they answer with an interval."""
+"""The paths that have a fast path, and whether their answers have an interval."""
 JSON = b"application/json"
 MAX_CACHED_BODY_BYTES = 256
-"""In bytes. Answers are remembered by the bodies of their requests, which take some 50."""
+"""Answers are cached by the bodies of their requests, which have some 50 bytes."""
 
 FastAnswer = Callable[[DispatchService, str, bytes | None, bytes], bytes | None]
 
@@ -27,7 +27,7 @@ def answer_fast(
     """Return the body of the answer 200 to a valid request for a prediction, else None.
 
     Args:
-        service: answers.
+        service: has the model.
         path: of a POST request, without the prefix that a proxy may have put before it.
         content_type: header of the request.
         body: of the request.
@@ -41,7 +41,7 @@ def answer_fast(
             answer = answer_body(answers.model, body, with_interval)
         else:
             answer = answers.remembered_answer(body, with_interval)
-    except Exception:  # a bad request, no model, or a fault of ours: FastAPI's way tells them apart
+    except Exception:  # an invalid request, no model or a bug: FastAPI tells them apart
         return None
     service.metrics.count_prediction(answer.product_code, answer.extrapolated)
     return answer.content

@@ -27,19 +27,21 @@ class ModelReloader:
         """Remember the service; nothing is read yet."""
         self._service = service
         self._refused_key: str | None = None
-        self._told = ""
+        self._logged_trouble = ""
 
     async def run(self, seconds: float) -> None:
-        """Look for ever, each time after so many seconds."""
+        """Look for a newer model again and again, each time after so many seconds."""
         while True:
             await asyncio.sleep(seconds)
             try:
                 await self.look()
-                self._told = ""
+                self._logged_trouble = ""
             except PipelineError as error:
-                self._tell_once(f"Cannot look for a newer model, so the old one goes on: {error}")
+                self._log_once(f"Cannot look for a newer model, so the old one goes on: {error}")
             except Exception:
-                LOG.exception("Looking for a newer model failed in a way that nobody foresaw.")
+                LOG.exception(
+                    "Unexpected error while looking for a newer model. Please report this."
+                )
 
     async def look(self) -> None:
         """Serve the newest model of the store, if that is another than the one that is served.
@@ -67,11 +69,11 @@ class ModelReloader:
         self._service.metrics.count_reload("served")
         LOG.info(f"Serving {model.version} from now on, instead of {served}.")
 
-    def _tell_once(self, trouble: str) -> None:
-        """Log what is wrong, unless it was wrong the last time already."""
-        if trouble != self._told:
+    def _log_once(self, trouble: str) -> None:
+        """Log what is wrong, unless the last look failed in the same way."""
+        if trouble != self._logged_trouble:
             LOG.error(trouble)
-        self._told = trouble
+        self._logged_trouble = trouble
 
 
 async def _in_daemon_thread(

@@ -1,4 +1,4 @@
-"""uvicorn that takes its time to stop, and gives slow clients little of it."""
+"""uvicorn with a drain before it stops, and with timeouts for slow clients."""
 
 import resource
 import signal
@@ -10,10 +10,10 @@ from types import FrameType
 import uvicorn
 
 from pipeline.api.service import DispatchService
-from pipeline.server.timeouts import ConnectionGuard
+from pipeline.server.timeouts import ConnectionTimeouts
 from pipeline.stages.logs import LOG
 
-FINISH_SECONDS = 10
+MAX_FINISH_SECONDS = 10
 """How long requests that have arrived may take to finish when the server stops."""
 TICKS_PER_SECOND = 10
 """How often uvicorn calls `on_tick`."""
@@ -22,22 +22,21 @@ TICKS_PER_SECOND = 10
 class DispatchServer(uvicorn.Server):
     """uvicorn that goes on serving for a while after SIGTERM, and closes slow connections.
 
-    Whoever sends requests learns only after SIGTERM that this server is about to stop: Kubernetes
-    takes seconds to tell everybody, and clients keep connections. So for `drain_seconds` every
-    request is answered as before, but for the last time on its connection, and `/readyz` says
-    503. SIGINT, or a second SIGTERM, stops at once.
+    Requests still arrive after SIGTERM: Kubernetes takes seconds to send them elsewhere, and
+    clients keep connections open. So for `drain_seconds` every request is answered as before, but with
+    `Connection: close`, and `/readyz` answers 503. SIGINT, or a second SIGTERM, stops at once.
     """
 
     def __init__(self, config: uvicorn.Config, service: DispatchService) -> None:
         """Prepare to serve; `service` gives the settings."""
         super().__init__(config)
         self._service = service
-        self._connections = ConnectionGuard(service.settings, service.metrics)
+        self._connections = ConnectionTimeouts(service.settings, service.metrics)
         self._drained_at = inf
-        self._told_that_draining = False
+        self._drain_is_logged = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal; nothing is logged here, since it may interrupt a line in the making."""
+        """Take a signal, which may interrupt a line of the log, so that none is written here."""
         if sig == signal.SIGTERM and self.started and not self._service.is_draining:
             self._service.is_draining = True
             self._drained_at = monotonic() + self._service.settings.drain_seconds
@@ -49,8 +48,8 @@ class DispatchServer(uvicorn.Server):
         """Do what is due ten times a second; return whether it is time to stop."""
         if counter % TICKS_PER_SECOND == 0:
             self._connections.close_slow(self.server_state.connections)
-        if self._service.is_draining and not self._told_that_draining:
-            self._told_that_draining = True
+        if self._service.is_draining and not self._drain_is_logged:
+            self._drain_is_logged = True
             seconds = self._service.settings.drain_seconds
             LOG.info(f"Received SIGTERM. Serving for {seconds:g} s more, then stopping.")
         return await super().on_tick(counter) or monotonic() >= self._drained_at
@@ -67,5 +66,5 @@ def allow_many_connections() -> None:
 
     Many systems allow 1,024 by default, and idle clients alone can be more.
     """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))

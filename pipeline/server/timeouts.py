@@ -1,9 +1,10 @@
-"""No client keeps a connection busy for ever: those that send or read too slowly are closed.
+"""Timeouts of connections: clients that send or read too slowly are disconnected.
 
 uvicorn closes connections that are idle after an answer, but waits without end for a first
 request, for the rest of headers, for the rest of a body, and for its answers to be read. Its limit
-on concurrency counts idle connections too, so that many of them would cost everybody else their
-answers.
+on concurrency counts idle connections too, so that many of them would keep others from answers.
+
+This is the only module that looks into uvicorn's protocol, which is not a public interface.
 """
 
 from collections.abc import Collection
@@ -14,6 +15,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.stages.settings import ServeSettings
+
+UVICORN_VERSION = "0.54.0"
+"""What this module was written for. It needs of each `HttpToolsProtocol` the attributes `cycle`,
+`scope` and `transport`, and of a cycle `scope`, `response_started` and `response_complete`."""
 
 REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -31,11 +36,11 @@ class _Phase(NamedTuple):
     is_answered: bool
 
 
-class ConnectionGuard:
+class ConnectionTimeouts:
     """Looks at all connections now and then, and closes those that have been too slow.
 
-    Nothing is added to what a request costs: the guard compares what it sees with what it saw
-    before, so its limits are exact to the time between two looks.
+    It compares what it sees with what it saw before, which costs the requests nothing; so its
+    limits are exact to the time between two looks.
     """
 
     def __init__(self, settings: ServeSettings, metrics: ServiceMetrics) -> None:
@@ -61,11 +66,11 @@ class ConnectionGuard:
             phase = _phase(connection)
             before, since = self._seen.get(connection, (phase, now))
             seen[connection] = (phase, since if before == phase else now)
-            if now - seen[connection][1] > self._patience(phase):
+            if now - seen[connection][1] > self._max_seconds(phase):
                 self._close(connection, phase)
         self._seen = seen
 
-    def _patience(self, phase: _Phase) -> float:
+    def _max_seconds(self, phase: _Phase) -> float:
         """Return how many seconds a phase may take."""
         if phase.is_answered:
             return self._settings.header_seconds

@@ -14,7 +14,7 @@ from pipeline.api.batches import SLICE_ORDERS, answer_batch
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
-from pipeline.server.middleware import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
+from pipeline.server.body_limit import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
 from tests.support.helpers import EXAMPLE
 from tests.support.service_fixtures import (
     BATCH,

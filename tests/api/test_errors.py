@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from pipeline.api.errors import UNEXPECTED_ERROR, faults_of
 from pipeline.serve_model import create_app
-from pipeline.server.middleware import RequestGuard
+from pipeline.server.middleware import RequestMiddleware
 from tests.support.helpers import EXAMPLE
 from tests.support.service_fixtures import (
     BATCH,
@@ -33,7 +33,7 @@ BOTH = pytest.mark.parametrize("path", [V0_1, V0_2])
 
 
 @pytest.fixture
-def app() -> RequestGuard:
+def app() -> RequestMiddleware:
     """Return an application that serves the model made by hand."""
     return create_app(hand_made_service())
 
@@ -71,7 +71,7 @@ PROBLEMS: dict[str, tuple[str, str, bytes, int, str]] = {
     ("method", "path", "body", "status", "title"), PROBLEMS.values(), ids=PROBLEMS.keys()
 )
 def test_every_error_of_v0_2_is_a_problem_document(
-    method: str, path: str, body: bytes, status: int, title: str, app: RequestGuard
+    method: str, path: str, body: bytes, status: int, title: str, app: RequestMiddleware
 ) -> None:
     answer = send(app, path, body, method=method)
     document = problem(answer)
@@ -84,7 +84,7 @@ def test_every_error_of_v0_2_is_a_problem_document(
 
 
 @pytest.mark.parametrize("path", [V0_2, BATCH])
-def test_another_method_is_told_the_right_one(path: str, app: RequestGuard) -> None:
+def test_another_method_is_told_the_right_one(path: str, app: RequestMiddleware) -> None:
     assert send(app, path, method="DELETE").headers["allow"] == "POST"
     assert send(app, PRODUCTS, method="DELETE").headers["allow"] == "GET"
 
@@ -103,7 +103,7 @@ OLD_ERRORS: dict[str, tuple[str, str, bytes, int, str]] = {
     ("method", "path", "body", "status", "detail"), OLD_ERRORS.values(), ids=OLD_ERRORS.keys()
 )
 def test_all_others_keep_the_form_of_fastapi(
-    method: str, path: str, body: bytes, status: int, detail: str, app: RequestGuard
+    method: str, path: str, body: bytes, status: int, detail: str, app: RequestMiddleware
 ) -> None:
     answer = send(app, path, body, method=method)
     assert answer.status == status
@@ -111,7 +111,7 @@ def test_all_others_keep_the_form_of_fastapi(
     assert json.loads(answer.body) == {"detail": detail}
 
 
-def test_v0_1_keeps_the_form_of_fastapi_for_what_is_invalid(app: RequestGuard) -> None:
+def test_v0_1_keeps_the_form_of_fastapi_for_what_is_invalid(app: RequestMiddleware) -> None:
     answer = send(app, V0_1, b'{"product_code": "SKU001", "orders_placed": -1}')
     assert answer.status == 422
     assert json.loads(answer.body) == {
@@ -127,7 +127,7 @@ def test_v0_1_keeps_the_form_of_fastapi_for_what_is_invalid(app: RequestGuard) -
     }
 
 
-def test_a_problem_lists_each_fault_with_a_pointer_to_it(app: RequestGuard) -> None:
+def test_a_problem_lists_each_fault_with_a_pointer_to_it(app: RequestMiddleware) -> None:
     document = problem(send(app, V0_2, b'{"product_code": 1, "orders_placed": -1}'))
     assert document["errors"] == [
         {
@@ -146,7 +146,7 @@ def test_a_problem_lists_each_fault_with_a_pointer_to_it(app: RequestGuard) -> N
     )
 
 
-def test_the_same_words_are_said_once(app: RequestGuard) -> None:
+def test_the_same_words_are_said_once(app: RequestMiddleware) -> None:
     document = problem(send(app, V0_2, b"{}"))
     assert document["detail"] == "Field required."
     assert [fault["pointer"] for fault in document["errors"]] == [
@@ -164,7 +164,7 @@ def test_the_same_words_are_said_once(app: RequestGuard) -> None:
     ],
 )
 def test_what_is_wrong_with_a_whole_body_has_no_pointer(
-    body: bytes, reason: str, words: str, app: RequestGuard
+    body: bytes, reason: str, words: str, app: RequestMiddleware
 ) -> None:
     (fault,) = problem(send(app, V0_2, body))["errors"]
     assert fault.keys() == {"type", "detail"}
@@ -193,7 +193,7 @@ def test_pointers_are_escaped() -> None:
     assert pointer() is None
 
 
-def test_parameters_of_the_url_are_named(app: RequestGuard) -> None:
+def test_parameters_of_the_url_are_named(app: RequestMiddleware) -> None:
     client = TestClient(app)
     response = client.get(PRODUCTS, params={"limit": "x", "product_code": "no"})
     (fault,) = response.json()["errors"]
@@ -203,7 +203,7 @@ def test_parameters_of_the_url_are_named(app: RequestGuard) -> None:
 
 
 @BOTH
-def test_long_inputs_are_not_repeated_in_full(path: str, app: RequestGuard) -> None:
+def test_long_inputs_are_not_repeated_in_full(path: str, app: RequestMiddleware) -> None:
     for body in (
         b'{"product_code": "%b", "orders_placed": 1}' % (b"9" * 100_000),
         b'{"product_code": "SKU001", "orders_placed": [%b9]}' % (b"9, " * 10_000),

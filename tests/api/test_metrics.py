@@ -1,7 +1,6 @@
 """What the service counts, as Prometheus reads it: right, and never too many series."""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
+from tests.support.builders import DELIVERED_AT, TRAINED_AT, metadata
 from tests.support.helpers import EXAMPLE
 from tests.support.service_fixtures import (
     BATCH,
@@ -237,18 +237,17 @@ def _order(client: TestClient, service: DispatchService) -> None:
 
 
 def test_the_model_that_is_served_is_named_and_no_other(service: DispatchService) -> None:
-    labels = ("datasets/none.csv", "abc123", "by_hand", "by hand")
+    labels = (metadata().dataset.key, "abc123", "by_hand", "by hand")
     assert series(service, "ttd_model_info") == {labels: 1}
     service.serve(HandMadeModel(version="newer"))
     assert series(service, "ttd_model_info") == {(*labels[:2], "newer", labels[3]): 1}
 
 
 def test_the_ages_of_model_and_dataset_are_told_and_grow(service: DispatchService) -> None:
-    for name, since in (("model", datetime(2026, 11, 23)), ("dataset", datetime(2026, 11, 20))):
-        started = since.replace(tzinfo=UTC).timestamp()
-        earliest = time.time() - started
+    for name, since in (("model", TRAINED_AT), ("dataset", DELIVERED_AT)):
+        earliest = time.time() - since.timestamp()
         age = series(service, f"ttd_{name}_age_seconds")[()]
-        assert earliest <= age <= time.time() - started
+        assert earliest <= age <= time.time() - since.timestamp()
         assert series(service, f"ttd_{name}_age_seconds")[()] > age
 
 

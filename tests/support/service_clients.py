@@ -86,6 +86,13 @@ def watched_service(
             process.kill()
 
 
+def flip_a_bit(artifact: Path, damaged: Path) -> None:
+    """Write an artifact with one flipped bit."""
+    content = bytearray(artifact.read_bytes())
+    content[len(content) // 2] ^= 0b0000_1000
+    damaged.write_bytes(content)
+
+
 EXAMPLE_REQUEST = request_bytes("POST", ESTIMATE, EXAMPLE_BODY)
 
 

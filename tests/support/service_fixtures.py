@@ -3,27 +3,16 @@
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from starlette.types import ASGIApp, Message, Scope
 
 from pipeline.api.service import DispatchService
-from pipeline.model.metadata import (
-    DatasetLineage,
-    Histogram,
-    Metrics,
-    ModelMetadata,
-    Outliers,
-    PredictionInterval,
-    ProductCatalogue,
-    ProductRemarks,
-)
+from pipeline.model.arrays import Floats
 from pipeline.model.reader import DispatchModel, OrderColumns
 from pipeline.stages.settings import ServeSettings
+from tests.support import builders
 from tests.support.helpers import EXAMPLE
 
 V0_1 = "/api/v0.1/time_to_dispatch"
@@ -31,10 +20,6 @@ V0_2 = "/api/v0.2/time_to_dispatch"
 BATCH = "/api/v0.2/time_to_dispatch/batch"
 PRODUCTS = "/api/v0.2/products"
 PROBLEM = "application/problem+json"
-
-MIN_SEEN_ORDERS = 10.0
-MAX_SEEN_ORDERS = 200.5
-"""The range that a model made by hand saw of each product, if nothing else is said."""
 
 JSON = (b"content-type", b"application/json")
 ORDER = json.dumps(EXAMPLE).encode()
@@ -45,12 +30,12 @@ UNREADABLE = b"[" * 100_000
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-class HandMadeModel(DispatchModel):
+class HandMadeModel(builders.LineModel):
     """A model without training, whose products differ, and whose hours rise with the orders."""
 
     def __init__(
         self,
-        products: Sequence[str] = ("SKU001", "SKU002", "SKU003"),
+        products: Sequence[str] = builders.PRODUCTS,
         rows: Sequence[int] = (),
         ranges: Sequence[tuple[float, float]] = (),
         version: str = "by_hand",
@@ -63,65 +48,21 @@ class HandMadeModel(DispatchModel):
             ranges: of the orders placed for each product.
             version: name of the model.
         """
-        facts = zip(
-            products,
-            rows or range(1, len(products) + 1),
-            ranges or [(MIN_SEEN_ORDERS, MAX_SEEN_ORDERS)] * len(products),
-        )
-        super().__init__(version, _metadata(sorted(facts)), session=None)
-
-    def estimate(self, orders: OrderColumns) -> npt.NDArray[np.float64]:
-        """Return the estimated hours to dispatch, shape (n_rows,)."""
-        positions = np.array([self._position[code] for code in orders.get("product_code")])
-        placed = np.asarray(orders.get("orders_placed"), dtype=np.float64)
-        return 2.12 + positions + 0.055 * placed
+        rows = rows or range(1, len(products) + 1)
+        ranges = ranges or [(builders.MIN_SEEN_ORDERS, builders.MAX_SEEN_ORDERS)] * len(products)
+        codes, rows, ranges = zip(*sorted(zip(products, rows, ranges)))
+        least, most = zip(*ranges)
+        catalogue = {"rows": rows, "least_orders": least, "most_orders": most}
+        facts = builders.metadata(codes, catalogue=catalogue, dataset={"rows": sum(rows)})
+        super().__init__(version, facts, builders.lines_of(codes))
 
 
 class BrokenModel(HandMadeModel):
-    """A model with a fault that nobody foresaw."""
+    """A model with a bug."""
 
-    def estimate(self, orders: OrderColumns) -> npt.NDArray[np.float64]:
+    def estimate(self, orders: OrderColumns) -> Floats:
         """Fail."""
         raise ZeroDivisionError("the model is broken")
-
-
-def _metadata(facts: Sequence[tuple[str, int, tuple[float, float]]]) -> ModelMetadata:
-    codes, rows, ranges = zip(*facts)
-    least, most = zip(*ranges)
-    return ModelMetadata(
-        trained_at=datetime(2026, 11, 23, tzinfo=UTC),
-        git_commit="abc123",
-        library_versions={},
-        regressor="by hand",
-        candidates=(),
-        dataset=DatasetLineage(
-            key="datasets/none.csv",
-            sha256="0" * 64,
-            delivered_at=datetime(2026, 11, 20, tzinfo=UTC),
-            rows=sum(rows),
-            rejected_rows=0,
-        ),
-        metrics=Metrics(
-            r_squared=None,
-            mean_absolute_error_hours=0.5,
-            noise_floor_hours=0.5,
-            train_rows=2,
-            test_rows=2,
-        ),
-        interval=PredictionInterval(
-            level=0.9, multiple=2, noise_base_hours=0.251, noise_growth=0.05, calibration_rows=2
-        ),
-        outliers=Outliers(rows=0, share=0, farthest=()),
-        catalogue=ProductCatalogue(
-            product_code=codes,
-            rows=rows,
-            least_orders=least,
-            most_orders=most,
-            relative_noise=(1,) * len(codes),
-        ),
-        remarks=ProductRemarks(few_rows=(), falling=(), flat=()),
-        orders_placed=Histogram(edges=(0, 200.5), counts=(sum(rows),)),
-    )
 
 
 def hand_made_service(*arguments: str, model: DispatchModel | None = None) -> DispatchService:
@@ -179,7 +120,7 @@ async def ask(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app(_scope(method, path, headers), receive, send)
+    await app(request_scope(method, path, headers), receive, send)
     start, *rest = sent
     return Answer(
         start["status"],
@@ -188,7 +129,8 @@ async def ask(
     )
 
 
-def _scope(method: str, path: str, headers: Headers) -> Scope:
+def request_scope(method: str, path: str, headers: Headers) -> Scope:
+    """Return what a server tells an ASGI application of a request."""
     return {
         "type": "http",
         "asgi": {"version": "3.0"},

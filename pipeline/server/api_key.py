@@ -1,0 +1,25 @@
+"""The check of the API key of a request."""
+
+from collections.abc import Collection
+
+from pipeline.api.keys import KEY_HEADER, OPEN_PATHS, KeyRing
+from pipeline.server.exchange import Exchange
+from pipeline.server.refusals import RequestRefused
+
+
+class ApiKeyCheck:
+    """Lets through what needs no key, or has one."""
+
+    def __init__(self, keys: Collection[str]) -> None:
+        """Take the keys; without any, no request needs one."""
+        self._keys = KeyRing(keys)
+
+    def check(self, exchange: Exchange) -> None:
+        """Check a request before any of its body is read.
+
+        Raises:
+            RequestRefused: it needs a key, and has none or a wrong one.
+        """
+        if exchange.path not in OPEN_PATHS and not self._keys.accepts(exchange.headers):
+            detail = f"Send a valid API key in the header {KEY_HEADER}."
+            raise RequestRefused(401, "no_valid_key", detail)

@@ -1,0 +1,29 @@
+"""Request identifiers: every answer has one, and so has every line of the log about its request."""
+
+import re
+from itertools import count
+from secrets import token_hex
+
+from pipeline.server.exchange import Exchange
+from pipeline.stages.logs import REQUEST_ID
+
+SAFE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+"""Identifiers of clients that are taken over; others could break log lines."""
+ID_PREFIX = token_hex(8).encode()
+"""Makes our identifiers differ from those of other processes."""
+ID_NUMBERS = count(1)
+
+
+def identify(exchange: Exchange) -> None:
+    """Give a request the identifier that its client has sent if that is harmless, else ours."""
+    given = exchange.headers.get(b"x-request-id")
+    if given is not None and SAFE_ID.fullmatch(given):
+        exchange.request_id = given
+    else:
+        exchange.request_id = b"%b-%x" % (ID_PREFIX, next(ID_NUMBERS))
+    exchange.answer_headers.append((b"x-request-id", exchange.request_id))
+
+
+def name_in_log(exchange: Exchange) -> None:
+    """Have the identifier of a request in the lines that are logged from now on."""
+    REQUEST_ID.set(exchange.request_id.decode())

@@ -1,0 +1,103 @@
+"""Every answer names its request: as the client does if that is harmless, or else as we do."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.api.service import DispatchService
+from pipeline.serve_model import create_app
+from tests.support.helpers import ROOT
+from tests.support.service_fixtures import (
+    ORDER,
+    TOO_LONG,
+    UNREADABLE,
+    V0_1,
+    V0_2,
+    BrokenModel,
+    hand_made_service,
+    send,
+    service_without_model,
+)
+
+OURS = "[0-9a-f]{16}-[0-9a-f]+"
+
+
+@pytest.fixture(params=["right", "locked", "broken", "empty"])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[DispatchService, int]:
+    """Return services, and the status of their answers to a valid order."""
+    return {
+        "right": lambda: (hand_made_service(), 200),
+        "locked": lambda: (hand_made_service("--api-key", "right"), 401),
+        "broken": lambda: (hand_made_service(model=BrokenModel()), 500),
+        "empty": lambda: (service_without_model(tmp_path), 503),
+    }[request.param]()
+
+
+@pytest.mark.parametrize("path", [V0_1, V0_2])
+def test_answers_of_each_kind_of_service_name_their_requests(
+    path: str, service: tuple[DispatchService, int]
+) -> None:
+    check_identifiers(service[0], path, ORDER, service[1])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        (V0_2, UNREADABLE, 400),
+        ("/no/such/path", ORDER, 404),
+        ("/api/v0.2/no_such_path", ORDER, 404),
+        ("/healthz", ORDER, 405),
+        (V0_2, TOO_LONG, 413),
+        (V0_1, b"{}", 422),
+        (V0_2, b"x", 422),
+    ],
+)
+def test_errors_of_clients_name_their_requests(path: str, body: bytes, status: int) -> None:
+    check_identifiers(hand_made_service(), path, body, status)
+
+
+def check_identifiers(service: DispatchService, path: str, body: bytes, status: int) -> None:
+    """Check that an answer has the client's identifier, or a new one of ours."""
+    app = create_app(service)
+    given = send(app, path, body, (b"x-request-id", b"theirs-1"))
+    ours = [send(app, path, body) for _ in range(2)]
+    assert [answer.status for answer in (given, *ours)] == [status] * 3
+    assert given.headers["x-request-id"] == "theirs-1"
+    first, second = (answer.headers["x-request-id"] for answer in ours)
+    assert first != second
+    assert re.fullmatch(OURS, first)
+
+
+UUID = b"7f3e8a1c-0d5b-4a8e-9c57-2f6f1b0f9d11"
+
+
+@pytest.mark.parametrize("given", [b"1", b"a-B_c.9", UUID, b"Root=1-67/8:9+x=", b"x" * 128])
+def test_harmless_identifiers_are_taken_over(given: bytes) -> None:
+    answer = send(create_app(hand_made_service()), V0_1, ORDER, (b"x-request-id", given))
+    assert answer.headers["x-request-id"] == given.decode()
+
+
+FORGED_LINE = b"a\n2021-07-05 18:52:24,264 - INFO - forged"
+CONTROLS = (b"a\n", b"a\r", b"a\0", b"\x1b[31mred")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [b"", b"a b", FORGED_LINE, *CONTROLS, b"a] [b", b'a"b', b"%s", "é".encode(), b"x" * 129],
+)
+def test_harmful_identifiers_are_replaced(given: bytes) -> None:
+    answer = send(create_app(hand_made_service()), V0_1, ORDER, (b"x-request-id", given))
+    assert re.fullmatch(OURS, answer.headers["x-request-id"])
+
+
+@pytest.mark.system
+def test_identifiers_of_two_processes_differ() -> None:
+    tell = (
+        sys.executable,
+        "-c",
+        "from pipeline.server import request_ids as r; print(r.ID_PREFIX)",
+    )
+    assert len({subprocess.check_output(tell, cwd=ROOT) for _ in range(2)}) == 2
