@@ -1,26 +1,17 @@
-"""Tables of the documents that the code lists itself: settings, API, metrics, exit codes, store.
+"""Tables of the documents that the code lists itself: settings, exit codes, errors, a store.
 
-`cog` writes what these functions return between its marks in the documents, as `make docs` does;
-the static analysis fails if a document says something else than the code. What only a running
-service can tell comes from one that serves a model of the sample store.
+cog writes what these functions return between its marks in the documents, as `make docs` does; the
+static analysis fails if a document says something else than the code.
 """
 
 import ast
 import inspect
-import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from types import ModuleType
 from typing import Any
 
-from fastapi.testclient import TestClient
-from prometheus_client.parser import text_string_to_metric_families
-
 from pipeline import notify_failure, serve_model, train_model
-from pipeline.api.service import DispatchService
 from pipeline.model import artifact
 from pipeline.model.order import HOURS, MAX_HOURS_TO_DISPATCH, Order
 from pipeline.orders import weekly_dataset
@@ -45,14 +36,6 @@ BOUNDS = {
 }
 """How a table says what a JSON schema allows."""
 FOLDERS = ("DATASETS", "MODELS", "REPORTS", "REFUSED", "REJECTED")
-OWN_METRICS = "ttd_"
-NAMES_OF_MODELS = re.compile(r"time_to_dispatch_[0-9T-]+_[0-9a-f]{16}")
-A_NAME = "time_to_dispatch_2026-11-27T23-30-00-000000_0123456789abcdef"
-EXAMPLE = {"product_code": "SKU001", "orders_placed": 112}
-UNKNOWN = {"product_code": "SKU999", "orders_placed": 5}
-ESTIMATE = "/api/v0.1/time_to_dispatch"
-ESTIMATE_WITH_INTERVAL = "/api/v0.2/time_to_dispatch"
-BATCH = f"{ESTIMATE_WITH_INTERVAL}/batch"
 
 
 def settings(stage: str) -> str:
@@ -65,7 +48,7 @@ def settings(stage: str) -> str:
         for name, field in SETTINGS[stage].model_json_schema()["properties"].items()
         if name in wanted
     ]
-    return _table("option | variable | default | allowed | meaning", rows)
+    return table("option | variable | default | allowed | meaning", rows)
 
 
 def exit_codes() -> str:
@@ -75,13 +58,13 @@ def exit_codes() -> str:
         sentence = " ".join((stage.main.__doc__ or "").split()).split("exit code: ")[1]
         codes = dict(re.findall(r"(\d) (.*?)(?=, \d|\.)", sentence))
         rows.append([f"`{stage.__name__.split('.')[-1]}`", codes["0"], codes["1"]])
-    return _table("stage | 0 | 1", rows)
+    return table("stage | 0 | 1", rows)
 
 
 def errors(error: type[PipelineError] = PipelineError) -> str:
     """Return the errors that end a stage with exit code 1."""
     rows = [[f"`{kind.__name__}`", _first_line(kind)] for kind in _kinds(error)]
-    return _table("error | meaning", rows)
+    return table("error | meaning", rows)
 
 
 def folders() -> str:
@@ -91,7 +74,7 @@ def folders() -> str:
     for name in FOLDERS:
         module = artifact if hasattr(artifact, name) else weekly_dataset
         rows.append([f"`{getattr(module, name)}/`", told[name]])
-    return _table("folder | what is in it", rows)
+    return table("folder | what is in it", rows)
 
 
 def columns() -> str:
@@ -99,67 +82,7 @@ def columns() -> str:
     schema = Order.model_json_schema()
     label = {"minimum": 0, "maximum": MAX_HOURS_TO_DISPATCH, "type": "number"}
     label |= {"description": "hours from the order to its dispatch"}
-    return _fields(schema["properties"] | {HOURS: label}, [*schema.get("required", ()), HOURS])
-
-
-def routes() -> str:
-    """Return what the API can be asked, as its OpenAPI schema tells it."""
-    rows = []
-    for path, operations in _openapi()["paths"].items():
-        for method, operation in operations.items():
-            parameters = "".join(f" `{p['name']}`" for p in operation.get("parameters", ()))
-            request = f"`{method.upper()} {path}`" + (parameters and f", with{parameters}")
-            about = " ".join(operation["description"].split())
-            rows.append([request, about, ", ".join(sorted(operation["responses"]))])
-    return _table("request | what it does | answers with", rows)
-
-
-def fields(schema: str) -> str:
-    """Return the fields of a request or an answer of the API."""
-    described = _openapi()["components"]["schemas"][schema]
-    return _fields(described["properties"], described.get("required", ()))
-
-
-def example(path: str, body: Any) -> str:
-    """Return a request to the API and its answer."""
-    answer = _service().post(path, json=body)
-    content = NAMES_OF_MODELS.sub(A_NAME, answer.text)
-    request = f"$ curl http://127.0.0.1:8000{path} --json '{json.dumps(body)}'"
-    return f"\n```text\n{request}\n{content}\n```\n"
-
-
-def metrics() -> str:
-    """Return the metrics that the service gives after a request of each kind."""
-    for path in (ESTIMATE, ESTIMATE_WITH_INTERVAL):
-        for body in (EXAMPLE, UNKNOWN):
-            _service().post(path, json=body)
-    rows = []
-    for family in text_string_to_metric_families(_service().get("/metrics").text):
-        if not family.name.startswith(OWN_METRICS):
-            continue
-        labels = dict.fromkeys(label for sample in family.samples for label in sample.labels)
-        labels.pop("le", None)
-        name = family.name + ("_total" if family.type == "counter" else "")
-        name += f"{{{', '.join(labels)}}}" if labels else ""
-        rows.append([f"`{name}`", family.type, family.documentation])
-    return _table("metric | type | what it counts or measures", rows)
-
-
-@cache
-def _service() -> TestClient:
-    """Return a client of a service whose model is trained on the sample store."""
-    with tempfile.TemporaryDirectory() as store:
-        shutil.copytree(SAMPLE_STORE / "datasets", f"{store}/datasets")
-        if train_model.main([store, "--log-level", "WARNING"]) != 0:
-            raise SystemExit("There is no model to describe; the line above says why.")
-        service = DispatchService(ServeSettings.from_arguments([store]))
-        service.answers()
-    return TestClient(serve_model.create_app(service))
-
-
-@cache
-def _openapi() -> Any:
-    return _service().get("/openapi.json").json()
+    return fields_table(schema["properties"] | {HOURS: label}, [*schema.get("required", ()), HOURS])
 
 
 def _kinds(error: type[PipelineError]) -> Iterator[type[PipelineError]]:
@@ -184,13 +107,13 @@ def _attribute_docstrings(module: ModuleType) -> dict[str, str]:
     }
 
 
-def _fields(properties: Mapping[str, Any], required: Sequence[str]) -> str:
+def fields_table(properties: Mapping[str, Any], required: Sequence[str]) -> str:
     rows = [
         [f"`{name}`", _type(field), _allowed(field)]
         + ["yes" if name in required else "no", field.get("description", "")]
         for name, field in properties.items()
     ]
-    return _table("field | type | allowed | required | meaning", rows)
+    return table("field | type | allowed | required | meaning", rows)
 
 
 def _option(name: str) -> str:
@@ -220,7 +143,7 @@ def _allowed(field: Mapping[str, Any]) -> str:
     return ", ".join(values + bounds)
 
 
-def _table(head: str, rows: Sequence[Sequence[str]]) -> str:
+def table(head: str, rows: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown, with the blank lines that it needs around it."""
     separator = "|".join("---" for _ in head.split("|"))
     lines = [f"| {head} |", f"|{separator}|"]
