@@ -15,7 +15,9 @@ REASON_VARIABLE = "EXCEPTION_MESSAGE"
 
 @exit_code_of
 def main(arguments: Sequence[str] = ()) -> None:
-    """Post why the deployment failed, and return the exit code: 0 posted, or nowhere to post to.
+    """Post why the deployment failed, and return the exit code: 0 posted, 1 not posted.
+
+    Without a webhook there is nowhere to post to, and the exit code is 0.
 
     Args:
         arguments: command line arguments; wrong ones end the process with exit code 2.

@@ -12,8 +12,11 @@ from datetime import datetime
 from pipeline.stores.timestamped_keys import NAME_PREFIX, format_timestamp
 
 MODELS = "models"
+"""The published models; the newest is served."""
 REFUSED = "refused"
+"""Models that did not pass the checks; nobody serves them."""
 REPORTS = "reports"
+"""A page in HTML about each trained model, for people."""
 SUFFIX = ".onnx"
 
 HOURS_OUTPUT = "est_hours_to_dispatch"

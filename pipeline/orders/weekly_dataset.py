@@ -14,7 +14,9 @@ from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import find_newest, name_of
 
 DATASETS = "datasets"
+"""The weekly CSVs; the newest timestamp in a name counts."""
 REJECTED = "rejected"
+"""Rows that could not be used, as CSV, with the reason for each."""
 
 
 @dataclass(frozen=True)

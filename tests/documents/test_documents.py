@@ -18,16 +18,13 @@ REPOSITORY = "https://github.com/user/name"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Copy what the site is made of and what its documents link to."""
-    folder = tmp_path / "project"
-    shutil.copytree(ROOT / "docs", folder / "docs")
-    for path in ("mkdocs.yml", "tools/outside_links.py"):
-        (folder / path).parent.mkdir(exist_ok=True)
-        shutil.copy2(ROOT / path, folder / path)
-    for document in (*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/*/*.md")):
-        target = folder / document.relative_to(ROOT)
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/README.md"), *ROOT.glob("[!.]*/*/README.md")]
+    for path in (ROOT / "mkdocs.yml", ROOT / "tools" / "outside_links.py", *documents):
+        target = tmp_path / "project" / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(document, target)
-    return folder
+        shutil.copy2(path, target)
+    shutil.copytree(ROOT / "docs", tmp_path / "project" / "docs", dirs_exist_ok=True)
+    return tmp_path / "project"
 
 
 def built(project: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
