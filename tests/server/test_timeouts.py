@@ -246,8 +246,8 @@ def many_files() -> Iterator[int]:
 def test_thousands_of_idle_and_half_sent_requests_cost_nobody_an_answer(
     trained_store: Path, tmp_path: Path, many_files: int
 ) -> None:
-    n_idle = min(5_000, many_files - 400)
-    arguments = (str(trained_store), "--header-seconds", "6", "--max-concurrency", "1")
+    n_idle = min(2_000, many_files - 400)
+    arguments = (str(trained_store), "--header-seconds", "10", "--max-concurrency", "1")
     with watched_service(tmp_path, *arguments) as service, ExitStack() as connections:
         files = service.metric("process_open_fds")
         half_sent = [connections.enter_context(service.connect()) for _ in range(200)]
