@@ -33,7 +33,7 @@ from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.selection import CANDIDATES, Candidate, choose_candidate
 from tests.support.helpers import ROOT
 
-pytestmark = [pytest.mark.statistics, pytest.mark.documents]
+pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 HOW_TO = ROOT / "docs" / "how-to"

@@ -59,7 +59,6 @@ ROUTES = {
 """Paths and methods of all routes that should be described."""
 
 
-@pytest.mark.system
 @pytest.mark.timeout(180 + 2 * FUZZ_SECONDS)
 def test_no_made_up_request_finds_an_answer_that_is_not_described(
     trained_store: Path, tmp_path: Path

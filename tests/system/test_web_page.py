@@ -20,8 +20,6 @@ from pipeline.train_model import main as train_model
 from tests.support.helpers import HTTP, deliver, running_service
 from tests.support.service_clients import wait_until
 
-pytestmark = pytest.mark.system
-
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 """Deque's accessibility audit, as a script for the page."""
 CHROMIUM_OPTIONS = [
