@@ -157,7 +157,7 @@ def test_the_interval_is_that_of_a_mean_and_the_same_every_time() -> None:
 
     standard_error = differences.std() / np.sqrt(len(week))
     assert found.least_excess_hours == pytest.approx(
-        differences.mean() - 2.326 * standard_error, abs=0.25 * standard_error
+        differences.mean() - 2.326 * standard_error, abs=0.12 * standard_error
     )
     assert found == compare(champion_of(), challenger)
 
