@@ -262,23 +262,3 @@ def test_thousands_of_idle_and_half_sent_requests_cost_nobody_an_answer(
         assert all(is_closed(connection) for connection in idle)
         assert service.metric("ttd_refused_inputs_total") == 0
         assert service.errors == []
-
-
-@pytest.mark.system
-def test_an_overloaded_service_says_so_and_goes_on(trained_store: Path, tmp_path: Path) -> None:
-    with (
-        watched_service(tmp_path, str(trained_store), "--max-concurrency", "1") as service,
-        ThreadPoolExecutor(8) as threads,
-    ):
-        batches = [threads.submit(service.ask, LARGE_BATCH) for _ in range(40)]
-        others = []
-        while not all(batch.done() for batch in batches):
-            others += [service.ask(request_bytes("GET", "/healthz")), service.ask(EXAMPLE_REQUEST)]
-        answers = [batch.result() for batch in batches]
-        refused = [answer for answer in answers if answer.status == 503]
-        assert {answer.status for answer in others} == {200}
-        assert {answer.status for answer in answers} == {200, 503}
-        assert {answer.headers["retry-after"] for answer in refused} == {"1"}
-        assert service.metric("ttd_refused_inputs_total", reason="overloaded") == len(refused)
-        assert service.ask(LARGE_BATCH).status == 200
-        assert service.errors == []

