@@ -243,25 +243,40 @@ def many_files() -> Iterator[int]:
 
 
 @pytest.mark.system
-def test_thousands_of_idle_and_half_sent_requests_cost_nobody_an_answer(
+def test_thousands_of_idle_connections_cost_nobody_an_answer(
     trained_store: Path, tmp_path: Path, many_files: int
 ) -> None:
-    n_idle = min(2_000, many_files - 400)
-    arguments = (str(trained_store), "--header-seconds", "10", "--max-concurrency", "1")
+    idle_clients = min(5_000, many_files - 200)
+    arguments = (str(trained_store), "--header-seconds", "6", "--max-concurrency", "1")
     with watched_service(tmp_path, *arguments) as service, ExitStack() as connections:
         files = service.metric("process_open_fds")
-        half_sent = [connections.enter_context(service.connect()) for _ in range(200)]
-        for connection in half_sent:
-            connection.sendall(EXAMPLE_REQUEST[:-10])
-        idle = [connections.enter_context(service.connect()) for _ in range(n_idle)]
+        idle = [connections.enter_context(service.connect()) for _ in range(idle_clients)]
+        assert service.metric("process_open_fds") >= files + idle_clients
         answers = [service.ask(request) for request in [EXAMPLE_REQUEST, FULL_PATH] * 20]
-        assert service.metric("process_open_fds") >= files + n_idle
-        answers += [exchange(connection, EXAMPLE_REQUEST[-10:]) for connection in half_sent]
+        assert service.metric("process_open_fds") >= files + idle_clients
         assert {answer.status for answer in answers} == {200}
-        wait_until(lambda: service.metric("process_open_fds") == files, "all are closed")
+        wait_until(
+            lambda: service.metric("process_open_fds") == files, "idle connections are closed"
+        )
         assert all(is_closed(connection) for connection in idle)
         assert service.metric("ttd_refused_inputs_total") == 0
         assert service.errors == []
+
+
+@pytest.mark.system
+def test_half_sent_requests_do_not_count_as_concurrent_ones(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    with (
+        watched_service(tmp_path, str(trained_store), "--max-concurrency", "4") as service,
+        ExitStack() as connections,
+    ):
+        half_sent = [connections.enter_context(service.connect()) for _ in range(200)]
+        for connection in half_sent:
+            connection.sendall(EXAMPLE_REQUEST[:-10])
+        answers = [service.ask(request) for request in [EXAMPLE_REQUEST, FULL_PATH] * 20]
+        answers += [exchange(connection, EXAMPLE_REQUEST[-10:]) for connection in half_sent]
+        assert {answer.status for answer in answers} == {200}
 
 
 @pytest.mark.system
