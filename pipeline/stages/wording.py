@@ -1,4 +1,4 @@
-"""Writes lists of names in messages, the same way everywhere."""
+"""Words that the messages of all rooms share."""
 
 import reprlib
 from collections.abc import Callable, Sequence

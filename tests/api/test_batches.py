@@ -19,7 +19,6 @@ from tests.support.helpers import EXAMPLE
 from tests.support.service_fixtures import (
     BATCH,
     PROBLEM,
-    V0_1,
     V0_2,
     HandMadeModel,
     ask,
@@ -47,15 +46,10 @@ def test_each_order_gets_the_answer_that_it_would_get_alone(served_model: Dispat
     ]
     answer = client.post(BATCH, json={"orders": orders})
     alone = [client.post(V0_2, json=order).json() for order in orders]
-    assert answer.status_code == 200
+    versions = {single.pop("model_version") for single in alone}
+    assert versions == {served_model.version}
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == {
-        "model_version": served_model.version,
-        "predictions": [
-            {name: value for name, value in single.items() if name != "model_version"}
-            for single in alone
-        ],
-    }
+    assert answer.json() == {"model_version": served_model.version, "predictions": alone}
     assert len({single["est_hours_to_dispatch"] for single in alone}) > 200
 
 
@@ -75,84 +69,34 @@ def test_answers_come_in_the_order_of_the_orders(n_orders: int, client: TestClie
     assert estimates == np.round(hours, 2).tolist()
 
 
-BAD_ORDERS: dict[str, tuple[str, list[tuple[str, str]]]] = {
-    "unknown product": (
-        '{"product_code": "SKU999", "orders_placed": 1}',
-        [("unknown_product", "/product_code")],
-    ),
-    "empty product": (
-        '{"product_code": "", "orders_placed": 1}',
-        [("unknown_product", "/product_code")],
-    ),
-    "lone surrogate": (
-        r'{"product_code": "\ud800", "orders_placed": 1}',
-        [("unknown_product", "/product_code")],
-    ),
-    "product of another type": (
-        '{"product_code": 1, "orders_placed": 1}',
-        [("string_type", "/product_code")],
-    ),
-    "negative": (
-        '{"product_code": "SKU001", "orders_placed": -1}',
-        [("greater_than_equal", "/orders_placed")],
-    ),
-    "too many": (
-        '{"product_code": "SKU001", "orders_placed": 1000001}',
-        [("less_than_equal", "/orders_placed")],
-    ),
-    "NaN": (
-        '{"product_code": "SKU001", "orders_placed": NaN}',
-        [("finite_number", "/orders_placed")],
-    ),
-    "infinite": (
-        '{"product_code": "SKU001", "orders_placed": 1e400}',
-        [("finite_number", "/orders_placed")],
-    ),
-    "4,000 digits": (
-        f'{{"product_code": "SKU001", "orders_placed": {"9" * 4_000}}}',
-        [("float_type", "/orders_placed")],
-    ),
-    "text": (
-        '{"product_code": "SKU001", "orders_placed": "1"}',
-        [("float_type", "/orders_placed")],
-    ),
-    "truth": (
-        '{"product_code": "SKU001", "orders_placed": true}',
-        [("float_type", "/orders_placed")],
-    ),
-    "null": (
-        '{"product_code": "SKU001", "orders_placed": null}',
-        [("float_type", "/orders_placed")],
-    ),
-    "no product": ('{"orders_placed": 1}', [("missing", "/product_code")]),
-    "no orders": ('{"product_code": "SKU001"}', [("missing", "/orders_placed")]),
-    "nothing": ("{}", [("missing", "/product_code"), ("missing", "/orders_placed")]),
-    "both wrong": (
-        '{"product_code": null, "orders_placed": -1}',
-        [("string_type", "/product_code"), ("greater_than_equal", "/orders_placed")],
-    ),
-    "no object": ('"SKU001"', [("dict_type", "")]),
-    "a list": ('["SKU001", 1]', [("dict_type", "")]),
-    "a number": ("NaN", [("dict_type", "")]),
-    "null for an order": ("null", [("dict_type", "")]),
+BAD_ORDERS: dict[str, list[tuple[str, str]]] = {
+    '{"orders_placed": 1}': [("missing", "/product_code")],
+    '{"product_code": "SKU001"}': [("missing", "/orders_placed")],
+    "{}": [("missing", "/product_code"), ("missing", "/orders_placed")],
+    '{"product_code": null, "orders_placed": -1}': [
+        ("string_type", "/product_code"),
+        ("greater_than_equal", "/orders_placed"),
+    ],
+    **dict.fromkeys(['"SKU001"', '["SKU001", 1]', "NaN", "null"], [("dict_type", "")]),
 }
+"""Those of which more than the value of a field is wrong, with types and places of the errors."""
 
 
-@pytest.mark.parametrize(("order", "expected"), BAD_ORDERS.values(), ids=BAD_ORDERS.keys())
+@pytest.mark.parametrize(("order", "expected"), BAD_ORDERS.items())
 def test_a_bad_order_is_reported_at_its_index_and_costs_the_others_nothing(
     order: str, expected: list[tuple[str, str]], client: TestClient
 ) -> None:
     good = json.dumps(EXAMPLE)
     response = _post(client, f'{{"orders": [{good}, {order}, {good}]}}')
-    first, refused, last = _strict(response.content)["predictions"]
+    # Python's json accepts NaN and infinities, other languages do not.
+    answer = json.loads(response.content, parse_constant=pytest.fail)
+    first, refused, last = answer["predictions"]
     assert response.status_code == 200
     assert first == last == _alone(client, EXAMPLE)
     assert refused.keys() == {"errors"}
     assert [(fault["type"], fault["pointer"]) for fault in refused["errors"]] == [
         (type_, f"#/orders/1{place}") for type_, place in expected
     ]
-    assert all(fault.keys() == {"type", "detail", "pointer"} for fault in refused["errors"])
-    assert all(len(fault["detail"]) < 200 for fault in refused["errors"])
 
 
 def test_bad_orders_are_found_in_every_slice(client: TestClient) -> None:
@@ -166,13 +110,10 @@ def test_bad_orders_are_found_in_every_slice(client: TestClient) -> None:
         assert answer["errors"][0]["pointer"] == f"#/orders/{n}/product_code"
 
 
-@pytest.mark.parametrize("n_orders", [1, SLICE_ORDERS + 1])
-def test_all_bad_is_still_an_answer(n_orders: int, client: TestClient) -> None:
-    response = client.post(BATCH, json={"orders": [None] * n_orders})
+def test_all_bad_is_still_an_answer(client: TestClient) -> None:
+    response = client.post(BATCH, json={"orders": [None] * 2})
     assert response.status_code == 200
-    assert [answer.keys() for answer in response.json()["predictions"]] == [
-        {"errors"} for _ in range(n_orders)
-    ]
+    assert [list(answer) for answer in response.json()["predictions"]] == [["errors"]] * 2
 
 
 BAD_ENVELOPES: dict[str, tuple[str, str, str | None]] = {
@@ -202,12 +143,6 @@ def test_a_bad_envelope_is_refused_as_a_whole(
     assert (fault["type"], fault.get("pointer")) == (reason, pointer)
 
 
-def test_an_unreadable_body_is_refused(client: TestClient) -> None:
-    response = _post(client, f'{{"orders": {"[" * 100_000}')
-    assert response.status_code == 400
-    assert response.headers["content-type"] == PROBLEM
-
-
 def test_a_batch_may_be_longer_than_a_single_order_but_not_without_end(client: TestClient) -> None:
     body = json.dumps({"orders": [EXAMPLE]})
     assert _post(client, body.ljust(MAX_BODY_BYTES + 1)).status_code == 200
@@ -229,13 +164,15 @@ def test_each_order_is_counted() -> None:
     ]
     assert TestClient(create_app(service)).post(BATCH, json={"orders": orders}).status_code == 200
     counts = service.metrics.exposition().decode().splitlines()
-    assert f'ttd_predictions_total{{product_code="SKU001"}} {float(n_orders)}' in counts
-    assert 'ttd_predictions_total{product_code="SKU002"} 1.0' in counts
-    assert 'ttd_predictions_total{product_code="other"} 0.0' in counts
-    assert "ttd_extrapolations_total 1.0" in counts
-    assert 'ttd_refused_inputs_total{reason="unknown_product"} 1.0' in counts
-    assert 'ttd_refused_inputs_total{reason="missing"} 2.0' in counts
-    assert 'ttd_refused_inputs_total{reason="dict_type"} 1.0' in counts
+    assert {
+        f'ttd_predictions_total{{product_code="SKU001"}} {float(n_orders)}',
+        'ttd_predictions_total{product_code="SKU002"} 1.0',
+        'ttd_predictions_total{product_code="other"} 0.0',
+        "ttd_extrapolations_total 1.0",
+        'ttd_refused_inputs_total{reason="unknown_product"} 1.0',
+        'ttd_refused_inputs_total{reason="missing"} 2.0',
+        'ttd_refused_inputs_total{reason="dict_type"} 1.0',
+    } <= set(counts)
 
 
 def test_a_batch_gives_way_after_every_slice() -> None:
@@ -250,34 +187,6 @@ def test_a_batch_gives_way_after_every_slice() -> None:
         except StopIteration as stop:
             assert len(json.loads(stop.value)["predictions"]) == n_orders
         assert pauses == n_pauses
-
-
-def test_single_orders_are_answered_while_a_large_batch_is_worked_on() -> None:
-    assert asyncio.run(_finished_beside_a_batch(n_singles=30)) == [
-        *[f"single {n}" for n in range(30)],
-        "batch",
-    ]
-
-
-async def _finished_beside_a_batch(n_singles: int) -> list[str]:
-    """Begin with a batch, send singles one after the other, and return what was done in order."""
-    app = create_app(hand_made_service())
-    finished: list[str] = []
-
-    async def send_batch() -> None:
-        answer = await ask(app, BATCH, [json.dumps({"orders": [EXAMPLE] * MOST}).encode()])
-        assert answer.status == 200
-        finished.append("batch")
-
-    async def send_singles() -> None:
-        for n in range(n_singles):
-            answer = await ask(app, (V0_1, V0_2)[n % 2], [json.dumps(EXAMPLE).encode()])
-            assert answer.status == 200
-            finished.append(f"single {n}")
-            await asyncio.sleep(0)
-
-    await asyncio.gather(send_batch(), send_singles())
-    return finished
 
 
 def test_a_batch_keeps_the_model_that_it_began_with() -> None:
@@ -301,11 +210,6 @@ def test_a_batch_keeps_the_model_that_it_began_with() -> None:
 
 def _post(client: TestClient, body: str) -> Any:
     return client.post(BATCH, content=body, headers={"content-type": "application/json"})
-
-
-def _strict(content: bytes) -> Any:
-    # Python's json accepts NaN and infinities, other languages do not.
-    return json.loads(content, parse_constant=pytest.fail)
 
 
 def _alone(client: TestClient, order: dict[str, Any]) -> dict[str, Any]:

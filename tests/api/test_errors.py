@@ -54,16 +54,12 @@ def problem(answer: Answer) -> dict[str, Any]:
 PROBLEMS: dict[str, tuple[str, str, bytes, int, str]] = {
     "unknown path": ("POST", "/api/v0.2/no_such_path", ORDER, 404, "Not Found"),
     "unknown path, odd": ("GET", "/api/v0.2/\n", b"", 404, "Not Found"),
-    "no path": ("GET", "/api/v0.2/", b"", 404, "Not Found"),
     "another method": ("GET", V0_2, b"", 405, "Method Not Allowed"),
-    "another method of a batch": ("PUT", BATCH, b"", 405, "Method Not Allowed"),
     "another method of products": ("POST", PRODUCTS, ORDER, 405, "Method Not Allowed"),
-    "unreadable": ("POST", V0_2, UNREADABLE, 400, "Bad Request"),
+    "unreadable": ("POST", BATCH, UNREADABLE, 400, "Bad Request"),
     "too long": ("POST", V0_2, TOO_LONG, 413, "Request Entity Too Large"),
     "too long for a list": ("GET", PRODUCTS, TOO_LONG, 413, "Request Entity Too Large"),
-    "not JSON": ("POST", V0_2, b"x", 422, "Unprocessable Entity"),
     "no fields": ("POST", V0_2, b"{}", 422, "Unprocessable Entity"),
-    "no batch": ("POST", BATCH, b"{}", 422, "Unprocessable Entity"),
 }
 
 
@@ -83,7 +79,7 @@ def test_every_error_of_v0_2_is_a_problem_document(
     assert ("errors" in document) == (status == 422)
 
 
-@pytest.mark.parametrize("path", [V0_2, BATCH])
+@pytest.mark.parametrize("path", [V0_1, V0_2, BATCH])
 def test_another_method_is_told_the_right_one(path: str, app: RequestMiddleware) -> None:
     assert send(app, path, method="DELETE").headers["allow"] == "POST"
     assert send(app, PRODUCTS, method="DELETE").headers["allow"] == "GET"
@@ -113,46 +109,24 @@ def test_all_others_keep_the_form_of_fastapi(
 
 def test_v0_1_keeps_the_form_of_fastapi_for_what_is_invalid(app: RequestMiddleware) -> None:
     answer = send(app, V0_1, b'{"product_code": "SKU001", "orders_placed": -1}')
+    message = "Input should be greater than or equal to 0"
+    place = {"type": "greater_than_equal", "loc": ["body", "orders_placed"], "msg": message}
     assert answer.status == 422
-    assert json.loads(answer.body) == {
-        "detail": [
-            {
-                "type": "greater_than_equal",
-                "loc": ["body", "orders_placed"],
-                "msg": "Input should be greater than or equal to 0",
-                "input": -1,
-                "ctx": {"ge": 0.0},
-            }
-        ]
-    }
+    assert json.loads(answer.body) == {"detail": [{**place, "input": -1, "ctx": {"ge": 0.0}}]}
 
 
 def test_a_problem_lists_each_fault_with_a_pointer_to_it(app: RequestMiddleware) -> None:
     document = problem(send(app, V0_2, b'{"product_code": 1, "orders_placed": -1}'))
+    text, number = "Input should be a valid string", "Input should be greater than or equal to 0"
+    assert document["detail"] == f"{text}; {number}."
     assert document["errors"] == [
-        {
-            "type": "string_type",
-            "detail": "Input should be a valid string",
-            "pointer": "#/product_code",
-        },
-        {
-            "type": "greater_than_equal",
-            "detail": "Input should be greater than or equal to 0",
-            "pointer": "#/orders_placed",
-        },
+        {"type": "string_type", "detail": text, "pointer": "#/product_code"},
+        {"type": "greater_than_equal", "detail": number, "pointer": "#/orders_placed"},
     ]
-    assert document["detail"] == (
-        "Input should be a valid string; Input should be greater than or equal to 0."
-    )
 
 
 def test_the_same_words_are_said_once(app: RequestMiddleware) -> None:
-    document = problem(send(app, V0_2, b"{}"))
-    assert document["detail"] == "Field required."
-    assert [fault["pointer"] for fault in document["errors"]] == [
-        "#/product_code",
-        "#/orders_placed",
-    ]
+    assert problem(send(app, V0_2, b"{}"))["detail"] == "Field required."
 
 
 @pytest.mark.parametrize(
@@ -170,14 +144,6 @@ def test_what_is_wrong_with_a_whole_body_has_no_pointer(
     assert fault.keys() == {"type", "detail"}
     assert fault["type"] == reason
     assert words in fault["detail"]
-
-
-def test_a_body_of_another_type_is_told_the_right_one() -> None:
-    client = TestClient(create_app(hand_made_service()))
-    response = client.post(V0_2, content=ORDER, headers={"content-type": "text/plain"})
-    (fault,) = response.json()["errors"]
-    assert (response.status_code, fault["type"]) == (422, "json_expected")
-    assert "Content-Type: application/json" in fault["detail"]
 
 
 def test_pointers_are_escaped() -> None:
@@ -200,18 +166,6 @@ def test_parameters_of_the_url_are_named(app: RequestMiddleware) -> None:
     assert (response.status_code, response.headers["content-type"]) == (422, PROBLEM)
     assert fault.keys() == {"type", "detail", "parameter"}
     assert (fault["type"], fault["parameter"]) == ("int_parsing", "limit")
-
-
-@BOTH
-def test_long_inputs_are_not_repeated_in_full(path: str, app: RequestMiddleware) -> None:
-    for body in (
-        b'{"product_code": "%b", "orders_placed": 1}' % (b"9" * 100_000),
-        b'{"product_code": "SKU001", "orders_placed": [%b9]}' % (b"9, " * 10_000),
-        b'{"product_code": "SKU001", "orders_placed": %b}' % (b"9" * 4_000),
-    ):
-        answer = send(app, path, body)
-        assert answer.status == 422
-        assert len(answer.body) < 1_000
 
 
 @BOTH

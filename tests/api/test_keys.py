@@ -42,12 +42,10 @@ ACCEPTED = {
 REFUSED = {
     "none": {},
     "empty": {"x-api-key": ""},
-    "wrong": {"x-api-key": "wrong"},
     "half": {"x-api-key": KEYS[0][:10]},
     "longer": {"x-api-key": f"{KEYS[0]}x"},
     "another case": {"x-api-key": KEYS[0].upper()},
     "all at once": {"x-api-key": ",".join(KEYS)},
-    "as bearer of the other header": {"x-api-key": f"Bearer {KEYS[0]}"},
     "basic": {"authorization": f"Basic {KEYS[0]}"},
     "no scheme": {"authorization": KEYS[0]},
     "empty bearer": {"authorization": "Bearer "},
@@ -85,7 +83,7 @@ def test_without_a_valid_key_the_answer_is_401_in_the_form_of_the_version(
         *[("POST", path) for path in (V0_1, V0_2, BATCH)],
         *[("GET", path) for path in ("/api/v0.1/model", PRODUCTS, "/report", "/metrics")],
         *[("GET", path) for path in ("/docs", "/redoc", "/openapi.json", "/no/such/path")],
-        *[("GET", path) for path in (V0_1, "/healthz/", "//healthz", "/readyz/../metrics", "//")],
+        *[("GET", path) for path in ("/healthz/", "//healthz", "/readyz/../metrics", "//")],
         *[("OPTIONS", path) for path in (V0_1, "*")],
     ],
 )
@@ -101,10 +99,10 @@ def test_no_key_is_too_odd_to_be_refused(key: bytes) -> None:
         assert asyncio.run(ask(app, V0_2, headers=[(name, value)])).status == 401
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-@pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}], ids=["none", "wrong"])
-def test_probes_need_no_key(path: str, headers: dict[str, str], client: TestClient) -> None:
-    assert client.get(path, headers=headers).status_code == 200
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/"])
+def test_probes_and_page_need_no_key(path: str, client: TestClient) -> None:
+    for headers in ({}, {"x-api-key": "wrong"}):
+        assert client.get(path, headers=headers).status_code == 200
 
 
 def test_without_configured_keys_everybody_may_ask() -> None:
@@ -118,18 +116,14 @@ def test_a_refused_request_is_not_even_read(client: TestClient) -> None:
     assert response.status_code == 401
 
 
-def test_every_wrong_key_takes_the_same_steps() -> None:
+def test_every_key_is_compared_with_all_and_every_wrong_one_takes_the_same_steps() -> None:
     ring = KeyRing(KEYS)
     wrong = [b"", b"x", KEYS[0][:-1].encode(), f"{KEYS[0]}x".encode(), KEYS[1].lower().encode()]
     steps = [_steps(ring.accepts, {b"x-api-key": key}) for key in wrong]
     assert all(others == steps[0] for others in steps)
-    assert steps[0].count("compare_digest") == len(KEYS)
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_a_right_key_is_compared_with_all_keys_too(key: str) -> None:
-    steps = _steps(KeyRing(KEYS).accepts, {b"x-api-key": key.encode()})
-    assert steps.count("compare_digest") == len(KEYS)
+    for key in (b"x", *map(str.encode, KEYS)):
+        compared = _steps(ring.accepts, {b"x-api-key": key}).count("compare_digest")
+        assert compared == len(KEYS)
 
 
 def _steps(function: Callable[[Any], bool], argument: Any) -> list[str]:

@@ -52,9 +52,7 @@ def test_the_model_tells_where_it_comes_from(
     }
 
 
-@pytest.mark.parametrize(
-    "limit", [1, 2, 7, len(CODES) // 2, len(CODES) - 1, len(CODES), len(CODES) + 1]
-)
+@pytest.mark.parametrize("limit", [1, 7, len(CODES) - 1, len(CODES), len(CODES) + 1])
 def test_pages_show_every_product_once_and_in_order(limit: int, client: TestClient) -> None:
     seen: list[str] = []
     after: str | None = ""
@@ -77,14 +75,11 @@ def test_by_default_a_page_has_20_products(client: TestClient) -> None:
     assert (page["model_version"], page["interval_level"]) == ("by_hand", 0.9)
 
 
-def test_a_page_may_start_after_a_code_that_there_is_not(client: TestClient) -> None:
-    page = client.get(PRODUCTS, params={"after": "SKU050x", "limit": 1}).json()
-    assert [product["product_code"] for product in page["products"]] == ["SKU051"]
-
-
-def test_after_the_last_product_there_are_none(client: TestClient) -> None:
-    page = client.get(PRODUCTS, params={"after": CODES[-1]}).json()
-    assert (page["products"], page["next_after"]) == ([], None)
+@pytest.mark.parametrize(("after", "first"), [("SKU050x", ["SKU051"]), (CODES[-1], [])])
+def test_a_page_may_start_after_any_code(after: str, first: list[str], client: TestClient) -> None:
+    page = client.get(PRODUCTS, params={"after": after, "limit": 1}).json()
+    assert [product["product_code"] for product in page["products"]] == first
+    assert page["next_after"] == (first[0] if first else None)
 
 
 @pytest.mark.parametrize("code", ODD_CODES)
@@ -108,15 +103,9 @@ def test_an_unknown_product_is_refused_and_the_parameter_named(
     assert f"not among the {len(CODES)} that the model knows" in fault["detail"]
 
 
-@pytest.mark.parametrize("limit", ["1", str(MAX_PRODUCTS_ON_PAGE)])
-def test_limits_within_their_bounds_are_taken(limit: str, client: TestClient) -> None:
-    assert client.get(PRODUCTS, params={"limit": limit}).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "limit", ["0", "-1", str(MAX_PRODUCTS_ON_PAGE + 1), "ten", "", "1.5", "9" * 5000]
-)
+@pytest.mark.parametrize("limit", ["0", str(MAX_PRODUCTS_ON_PAGE + 1), "ten", "1.5", "9" * 5000])
 def test_limits_outside_are_refused_and_the_parameter_named(limit: str, client: TestClient) -> None:
+    assert client.get(PRODUCTS, params={"limit": MAX_PRODUCTS_ON_PAGE}).status_code == 200
     response = client.get(PRODUCTS, params={"limit": limit})
     assert response.status_code == 422
     assert [fault["parameter"] for fault in response.json()["errors"]] == ["limit"]
@@ -127,10 +116,8 @@ def test_a_curve_goes_through_the_answers_to_single_orders(
 ) -> None:
     products = trained.get(PRODUCTS).json()["products"]
     catalogue = served_model.metadata.catalogue
-    assert [product["product_code"] for product in products] == list(catalogue.product_code)
-    assert [product["least_orders"] for product in products] == list(catalogue.least_orders)
-    assert [product["most_orders"] for product in products] == list(catalogue.most_orders)
-    assert [product["rows"] for product in products] == list(catalogue.rows)
+    for fact in ("product_code", "least_orders", "most_orders", "rows"):
+        assert [product[fact] for product in products] == list(getattr(catalogue, fact))
     for product in products:
         curve = product["curve"]
         points = curve["orders_placed"]
@@ -243,45 +230,27 @@ def test_metrics_come_in_the_format_of_prometheus(client: TestClient) -> None:
     assert b"ttd_model_info{" in response.content
 
 
-def test_the_docs_need_the_key_if_there_is_one() -> None:
-    client = TestClient(create_app(hand_made_service("--api-key", "right")))
-    for path in ("/docs", "/openapi.json"):
-        assert client.get(path).status_code == 401
-        assert client.get(path, headers={"x-api-key": "right"}).status_code == 200
-
-
 @pytest.fixture
 def behind_a_proxy() -> TestClient:
     """Return a client of a service behind the prefix /dispatch."""
     return TestClient(create_app(hand_made_service("--root-path", "/dispatch")))
 
 
-@pytest.mark.parametrize("prefix", ["", "/dispatch"])
-@pytest.mark.parametrize(
-    "path", ["/healthz", "/readyz", "/metrics", "/api/v0.1/model", PRODUCTS, "/openapi.json"]
-)
-def test_paths_are_found_with_and_without_the_prefix(
-    prefix: str, path: str, behind_a_proxy: TestClient
-) -> None:
-    assert behind_a_proxy.get(f"{prefix}{path}").status_code == 200
-
-
-def test_the_prefix_is_taken_off_once_and_only_as_a_whole(behind_a_proxy: TestClient) -> None:
-    for path in ("/dispatch/dispatch/healthz", "/dispatchhealthz", "/other/healthz"):
+def test_the_prefix_may_be_there_once_and_only_as_a_whole(behind_a_proxy: TestClient) -> None:
+    for path in ("/healthz", "/metrics", PRODUCTS):
+        for prefix, status in (("", 200), ("/dispatch", 200), ("/dispatch/dispatch", 404)):
+            assert behind_a_proxy.get(f"{prefix}{path}").status_code == status
+    for path in ("/dispatchhealthz", "/other/healthz"):
         assert behind_a_proxy.get(path).status_code == 404
 
 
-@pytest.mark.parametrize("prefix", ["", "/dispatch"])
-def test_the_docs_find_the_description_behind_the_prefix(
-    prefix: str, behind_a_proxy: TestClient
+def test_the_docs_find_the_description_with_and_without_a_prefix(
+    behind_a_proxy: TestClient, client: TestClient
 ) -> None:
-    page = behind_a_proxy.get(f"{prefix}/docs")
-    description = behind_a_proxy.get(f"{prefix}/openapi.json").json()
-    assert "url: '/dispatch/openapi.json'" in page.text
-    assert description["servers"] == [{"url": "/dispatch"}]
-
-
-def test_without_a_prefix_the_docs_have_none(client: TestClient) -> None:
+    for prefix in ("", "/dispatch"):
+        assert "url: '/dispatch/openapi.json'" in behind_a_proxy.get(f"{prefix}/docs").text
+        description = behind_a_proxy.get(f"{prefix}/openapi.json").json()
+        assert description["servers"] == [{"url": "/dispatch"}]
     assert "url: '/openapi.json'" in client.get("/docs").text
     assert "servers" not in client.get("/openapi.json").json()
 

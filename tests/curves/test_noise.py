@@ -9,7 +9,7 @@ from pipeline.curves.noise import estimate_noise
 from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.statistics
 
 PRODUCTS = 8
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.helpers import ROOT
 
+pytestmark = [pytest.mark.system, pytest.mark.documents]
+
 REPOSITORY = "https://github.com/user/name"
 
 

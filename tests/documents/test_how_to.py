@@ -1,275 +1,337 @@
-"""The how-to documents: their code runs, their numbers are right, their options exist."""
+"""The how-to pages: carried out to the letter, they leave a project that works."""
 
+import csv
+import json
 import re
-from dataclasses import replace
-from datetime import UTC, datetime
+import runpy
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
-from pipeline.curves.estimator import DispatchCurve
-from pipeline.model.artifact import artifact_key
 from pipeline.model.metadata import ModelMetadata
-from pipeline.model.reader import read_artifact
 from pipeline.orders.simulator import (
     BUSIEST_DAY,
     HOURS_PER_ORDER,
     NOISE_HOURS,
     simulate_orders,
 )
-from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.publishing import check_agreement, write_artifact
 from pipeline.release.rules import behaviour_failures, r_squared_failures
 from pipeline.stages.errors import ArtifactError
 from pipeline.stages.settings import TrainSettings
-from pipeline.training import selection
 from pipeline.training.evaluation import estimate_on_grid
-from pipeline.training.facts import gather_metadata
-from pipeline.training.fitting import TrainedModel, train_on
-from pipeline.training.selection import CANDIDATES, Candidate, choose_candidate
-from tests.support.helpers import ROOT
+from pipeline.training.fitting import train_on
+from pipeline.training.selection import CANDIDATES, Candidate
+from tests.support.helpers import HTTP, ROOT, deliver, names_in, running_service
+from tests.support.how_to import (
+    blocks,
+    carry_out,
+    complaints_of_static_analysis,
+    page,
+    run_python,
+)
+from tests.support.service_fixtures import BATCH, V0_1, V0_2, HandMadeModel
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.documents, pytest.mark.timeout(900)]
 
-NOW = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
-HOW_TO = ROOT / "docs" / "how-to"
-ADD_A_CANDIDATE = (HOW_TO / "add_a_candidate.md").read_text(encoding="utf-8")
-REFUSED_WEEKS = (HOW_TO / "refused_weeks.md").read_text(encoding="utf-8")
+ADD_A_CANDIDATE = page("add_a_candidate")
+ADD_A_FEATURE = page("add_a_feature")
+REFUSED_WEEKS = page("refused_weeks")
 QUIET_DAY = 39
 
 
-def code_of(document: str) -> dict[str, Any]:
-    """Run the Python blocks of a document as if they were written in `model_selection`."""
-    names = dict(vars(selection))
-    blocks = re.findall(r"^```python\n(.*?)^```$", document, flags=re.DOTALL | re.MULTILINE)
-    assert blocks
-    for block in blocks:
+# Add a candidate
+
+
+@pytest.fixture(scope="module")
+def with_candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project in which the page on candidates was carried out."""
+    folder = tmp_path_factory.mktemp("candidate")
+    assert carry_out(ADD_A_CANDIDATE, folder) == ["pipeline/training/selection.py"]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def code(with_candidate: Path) -> dict[str, Any]:
+    """Return the names in the changed module, and those of the page's other code."""
+    names = runpy.run_path(str(with_candidate / "pipeline/training/selection.py"))
+    for block in blocks(ADD_A_CANDIDATE, "python"):
         exec(compile(block, "add_a_candidate.md", "exec"), names)
     return names
 
 
-CODE = code_of(ADD_A_CANDIDATE)
-BOOSTED_TREES: Candidate = CODE["BOOSTED_TREES"]
-HISTOGRAM_TREES: Candidate = CODE["HISTOGRAM_TREES"]
-ALL_CANDIDATES = (*CANDIDATES, BOOSTED_TREES)
-
-protobuf_6_warns = pytest.mark.filterwarnings("ignore:Field onnx:DeprecationWarning")
-"""skl2onnx writes booleans of histogram trees as integers, which protobuf 7 refuses."""
-
-every_candidate = pytest.mark.parametrize(
-    "candidate", ALL_CANDIDATES, ids=[candidate.name for candidate in ALL_CANDIDATES]
-)
+@pytest.fixture(scope="module")
+def metadata() -> ModelMetadata:
+    """Return the metadata of some model of the simulator's products."""
+    return HandMadeModel(list(HOURS_PER_ORDER)).metadata
 
 
-def as_validated(orders: pd.DataFrame) -> pd.DataFrame:
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Fit histogram trees in one thread: on busy processors, several wait for each other."""
+    with threadpool_limits(1):
+        yield
+
+
+def test_a_new_candidate_leaves_static_analysis_and_the_named_tests_green(
+    with_candidate: Path,
+) -> None:
+    assert complaints_of_static_analysis(with_candidate) == []
+    (commands,) = blocks(ADD_A_CANDIDATE, "sh")
+    (tests,) = re.findall(r"python -m pytest (.+)", commands)
+    done = run_python(with_candidate, "-m", "pytest", "-q", *tests.split())
+    assert done.returncode == 0, done.stdout
+
+
+def whole_week(rows: int = 1_000) -> pd.DataFrame:
+    orders = simulate_orders(rows, seed=1)
     return orders.astype({"product_code": "category", "orders_placed": float})
 
 
-def whole_week(rows: int = 1_000, seed: int = 1) -> pd.DataFrame:
-    return as_validated(simulate_orders(rows, seed))
-
-
-def fractional_week(rows: int = 1_000, seed: int = 1) -> pd.DataFrame:
+def fractional_week() -> pd.DataFrame:
     """Return a week with order counts of three decimals, most of which no float32 can hold."""
-    week = whole_week(rows, seed)
-    fractions = np.random.default_rng(seed).integers(1_000, size=rows) / 1_000
+    week = whole_week()
+    fractions = np.random.default_rng(1).integers(1_000, size=len(week)) / 1_000
     return week.assign(orders_placed=week["orders_placed"] + fractions)
 
 
-def stepped_week(rows: int = 1_000, seed: int = 1) -> pd.DataFrame:
+def stepped_week() -> pd.DataFrame:
     """Return a week in which each product takes some hours more after every 80 orders."""
-    week = whole_week(rows, seed)
+    week = whole_week()
     pace = np.linspace(0.5, 1.5, len(HOURS_PER_ORDER))[week["product_code"].cat.codes]
-    noise = np.random.default_rng(seed).normal(scale=NOISE_HOURS, size=rows)
+    noise = np.random.default_rng(1).normal(scale=NOISE_HOURS, size=len(week))
     hours = pace * (2 + 8 * np.floor(week["orders_placed"] / 80)) + noise
     return week.assign(hours_to_dispatch=np.maximum(hours, 0.0))
 
 
-def quiet_week(rows: int = 1_000, seed: int = 1) -> pd.DataFrame:
-    week = simulate_orders(16 * rows, seed, {"SKU001": HOURS_PER_ORDER["SKU001"]})
-    return as_validated(week[week["orders_placed"] <= QUIET_DAY].head(rows))
-
-
-def metadata_of(orders: pd.DataFrame, model: TrainedModel) -> ModelMetadata:
-    rejected = pd.DataFrame(columns=["product_code", "orders_placed", "reason"])
-    dataset = WeeklyDataset("datasets/week.csv", "0" * 64, NOW, orders, rejected)
-    return gather_metadata(NOW, dataset, model)
-
-
-@pytest.fixture(scope="module")
-def trained() -> TrainedModel:
-    return train_on(whole_week(), 0.9)
-
-
-@pytest.fixture(scope="module")
-def metadata(trained: TrainedModel) -> ModelMetadata:
-    return metadata_of(whole_week(), trained)
-
-
-def fine_grid(orders: pd.DataFrame) -> pd.DataFrame:
-    """Return whole, half and odd order counts of every product, and some beyond those seen."""
-    counts = np.concatenate([np.arange(801) / 2, np.linspace(0, 400, 1_234)])
-    codes = sorted(orders["product_code"].unique())
-    columns = {"product_code": np.repeat(codes, len(counts)).astype(object)}
-    return pd.DataFrame({**columns, "orders_placed": np.tile(counts, len(codes))})
-
-
-def check_everywhere(model: DispatchCurve, orders: pd.DataFrame, metadata: ModelMetadata) -> None:
-    """Raise an `ArtifactError` if a model and its artifact disagree on rows, grid or between."""
-    content = write_artifact(model, metadata)
-    for points in (orders, estimate_on_grid(model, orders).points(), fine_grid(orders)):
-        check_agreement(model, metadata, content, points)
-
-
-@every_candidate
-@pytest.mark.parametrize("week", [whole_week(), fractional_week()], ids=["whole", "fractional"])
-def test_every_candidate_agrees_with_its_artifact(
-    candidate: Candidate, week: pd.DataFrame, metadata: ModelMetadata
+def test_the_new_candidate_wins_where_hours_jump_and_can_be_published(
+    code: dict[str, Any], metadata: ModelMetadata
 ) -> None:
-    check_everywhere(candidate.fit(week), week, metadata)
-
-
-@every_candidate
-@pytest.mark.parametrize("seed", range(3))
-def test_no_candidate_falls_or_is_negative(candidate: Candidate, seed: int) -> None:
-    week = whole_week(seed=seed)
-    grid = estimate_on_grid(candidate.fit(week), week)
-
-    assert np.diff(grid.hours, axis=1).min() >= 0
-    assert grid.hours.min() >= 0
-    assert grid.hours.max() <= 1.25 * week["hours_to_dispatch"].max()
-
-
-@every_candidate
-@pytest.mark.parametrize("rows", [1, 2, 7])
-def test_every_candidate_can_be_fitted_on_few_rows(
-    candidate: Candidate, rows: int, metadata: ModelMetadata
-) -> None:
-    week = as_validated(whole_week(rows))
-    check_everywhere(candidate.fit(week), week, metadata)
-
-
-@every_candidate
-def test_the_same_rows_give_the_same_artifact(
-    candidate: Candidate, metadata: ModelMetadata
-) -> None:
-    first, second = (write_artifact(candidate.fit(whole_week()), metadata) for _ in range(2))
-
-    assert first == second
-
-
-@every_candidate
-def test_every_candidate_refuses_an_unknown_product(candidate: Candidate) -> None:
-    fitted = candidate.fit(whole_week())
-
-    with pytest.raises(ValueError, match="SKU999"):
-        fitted.predict(pd.DataFrame({"product_code": ["SKU999"], "orders_placed": [1.0]}))
-
-
-def test_the_new_candidate_does_not_win_where_a_line_is_enough() -> None:
-    choice = choose_candidate(whole_week(), ALL_CANDIDATES)
-
-    assert [score.name for score in choice.scores] == [one.name for one in ALL_CANDIDATES]
-    assert choice.candidate.name == "line per product"
-    assert np.isfinite(choice.scores[-1].mean_absolute_error_hours)
-
-
-def test_the_new_candidate_wins_where_hours_jump_and_can_be_published() -> None:
     week = stepped_week()
-    choice = choose_candidate(week, ALL_CANDIDATES)
-    assert choice.candidate == BOOSTED_TREES
-
-    fitted = choice.candidate.fit(week)
-    model = replace(
-        train_on(week, 0.9),
-        regressor=fitted,
-        name=choice.candidate.name,
-        candidates=choice.scores,
-        grid=estimate_on_grid(fitted, week),
-    )
-    metadata = metadata_of(week, model)
+    model = train_on(week, 0.9, code["CANDIDATES"])
+    assert model.name == "boosted trees"
+    assert behaviour_failures(model.grid, week["hours_to_dispatch"].max()) == []
     content = write_artifact(model.regressor, metadata)
     check_agreement(model.regressor, metadata, content, model.points())
 
-    artifact = read_artifact(artifact_key("models", NOW, content), content)
-    assert artifact.metadata.regressor == "boosted trees"
-    assert behaviour_failures(model.grid, week["hours_to_dispatch"].max()) == []
-    grid = fine_grid(week)
-    hours = artifact.estimate(grid)
-    rising = grid.assign(hours=hours).sort_values(["product_code", "orders_placed"])
-    steps = rising.groupby("product_code")["hours"].diff().dropna()
-    assert steps.min() >= 0
-    assert hours.min() >= 0
+
+def test_the_new_candidate_does_not_win_where_a_line_is_enough(code: dict[str, Any]) -> None:
+    model = train_on(whole_week(), 0.9, code["CANDIDATES"])
+    names = [score.name for score in model.candidates]
+    assert names == [*(each.name for each in CANDIDATES), "boosted trees"]
+    assert model.name == "line per product"
+
+
+protobuf_6_warns = pytest.mark.filterwarnings("ignore:Field onnx:DeprecationWarning")
+"""skl2onnx writes booleans of histogram trees as integers, which protobuf 7 refuses."""
+
+
+def histogram_trees(code: dict[str, Any], orders: Any = None, **parameters: Any) -> Candidate:
+    """Return the page's histogram trees with something changed."""
+    features = code["TREE_FEATURES"]
+    if orders is not None:
+        product = features.transformers[0]
+        features = code["ColumnTransformer"]([product, ("orders", orders, ["orders_placed"])])
+    trees = HistGradientBoostingRegressor(
+        monotonic_cst=[0, 1], random_state=0, max_iter=30, **parameters
+    )
+    return Candidate("changed", make_pipeline(features, trees))
 
 
 @protobuf_6_warns
 def test_histogram_trees_agree_and_may_be_refused_for_negative_estimates(
-    metadata: ModelMetadata,
+    code: dict[str, Any], metadata: ModelMetadata
 ) -> None:
     week = fractional_week()
-    fitted = HISTOGRAM_TREES.fit(week)
-
-    check_everywhere(fitted, week, metadata)
-    failures = behaviour_failures(estimate_on_grid(fitted, week), week["hours_to_dispatch"].max())
-    assert len(failures) == 1
-    assert failures[0].startswith("estimates are negative")
-
-
-@protobuf_6_warns
-def test_the_order_counts_must_be_cast(metadata: ModelMetadata) -> None:
-    week = fractional_week()
-    model = _histogram_trees(orders="passthrough").fit(week)
-
-    with pytest.raises(ArtifactError, match="differ by up to"):
-        check_everywhere(model, week, metadata)
+    fitted = code["HISTOGRAM_TREES"].fit(week)
+    check_agreement(fitted, metadata, write_artifact(fitted, metadata), week)
+    (failure,) = behaviour_failures(estimate_on_grid(fitted, week), week["hours_to_dispatch"].max())
+    assert failure.startswith("estimates are negative")
 
 
 @protobuf_6_warns
 @pytest.mark.parametrize(
-    "parameters", [{"categorical_features": [0]}, {"loss": "poisson"}, {"loss": "gamma"}], ids=str
+    "changes",
+    [
+        {"orders": "passthrough"},
+        {"categorical_features": [0]},
+        {"loss": "poisson"},
+        {"loss": "gamma"},
+    ],
+    ids=str,
 )
 def test_what_skl2onnx_converts_wrong_is_not_published(
-    parameters: dict[str, Any], metadata: ModelMetadata
+    changes: dict[str, Any], code: dict[str, Any], metadata: ModelMetadata
 ) -> None:
-    week = whole_week()
+    week = fractional_week()
     week["hours_to_dispatch"] += 0.01  # loss="gamma" takes no zeros
-    model = _histogram_trees(**parameters).fit(week)
-    content = write_artifact(model, metadata)
-
+    model = histogram_trees(code, **changes).fit(week)
     with pytest.raises(ArtifactError, match="differ by up to [0-9.]+ h"):
-        check_agreement(model, metadata, content, week)
+        check_agreement(model, metadata, write_artifact(model, metadata), week)
 
 
-def test_with_absolute_error_the_trees_may_fall() -> None:
+def test_with_absolute_error_the_trees_may_fall(code: dict[str, Any]) -> None:
     week = whole_week()
-    model = _histogram_trees(loss="absolute_error", max_iter=30).fit(week)
-
+    model = histogram_trees(code, loss="absolute_error").fit(week)
     failures = behaviour_failures(estimate_on_grid(model, week), week["hours_to_dispatch"].max())
     assert any(failure.startswith("estimates fall") for failure in failures)
 
 
-def _histogram_trees(orders: Any = None, **parameters: Any) -> Candidate:
-    """Return the document's histogram trees with something changed."""
-    features = CODE["TREE_FEATURES"]
-    if orders is not None:
-        features = CODE["ColumnTransformer"](
-            [features.transformers[0], ("orders", orders, ["orders_placed"])]
-        )
-    trees = HistGradientBoostingRegressor(monotonic_cst=[0, 1], random_state=0, **parameters)
-    return Candidate("changed", make_pipeline(features, trees))
+# Add a feature
+
+WEEKEND_HOURS = 3.0
 
 
-@pytest.mark.parametrize("document", [ADD_A_CANDIDATE, REFUSED_WEEKS], ids=["add", "refused"])
-def test_every_option_in_the_documents_exists(document: str) -> None:
-    options = set(re.findall(r"(?<![\w-])--([a-z][a-z0-9-]*)", document))
+@pytest.fixture(scope="module")
+def with_feature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project in which the page on features was carried out."""
+    folder = tmp_path_factory.mktemp("feature")
+    assert len(carry_out(ADD_A_FEATURE, folder)) <= 3
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(trained_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with a model of last week, and a new week in which weekends take longer.
+
+    Some orders have no weekday, and that of the last four cannot be used.
+    """
+    folder = shutil.copytree(trained_store, tmp_path_factory.mktemp("weekdays") / "store")
+    orders = simulate_orders(2_000, seed=5)
+    weekday = np.random.default_rng(6).integers(7, size=len(orders))
+    longer = WEEKEND_HOURS * (weekday >= 5)
+    texts = [*map(str, weekday[:-4]), "7", "-1", "2.5", "Friday"]
+    texts[::50] = [""] * len(texts[::50])
+    hours = orders["hours_to_dispatch"] + longer
+    deliver(folder, orders.assign(weekday=texts, hours_to_dispatch=hours))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(with_feature: Path, store: Path) -> Iterator[str]:
+    """Train in the copy with the model of the unchanged project in place, and serve."""
+    done = run_python(with_feature, "-m", "pipeline.train_model", str(store))
+    assert done.returncode == 0, done.stderr
+    assert len(names_in(store / "models")) == 2
+    with running_service(str(store), cwd=with_feature) as url:
+        yield url
+
+
+def ask(url: str, content: Any = None) -> tuple[int, Any]:
+    """Return the status and the JSON of an answer."""
+    body = None if content is None else json.dumps(content).encode()
+    try:
+        with HTTP.open(Request(url, body, {"content-type": "application/json"})) as response:
+            return response.status, json.load(response)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    return {"product_code": "SKU001", "orders_placed": 112, **changes}
+
+
+def test_a_new_feature_leaves_static_analysis_green(with_feature: Path) -> None:
+    assert complaints_of_static_analysis(with_feature) == []
+
+
+def test_a_model_that_does_not_know_the_feature_is_served_and_ignores_it(
+    with_feature: Path, trained_store: Path
+) -> None:
+    with running_service(str(trained_store), cwd=with_feature) as url:
+        answers = [ask(url + V0_2, order(**day)) for day in ({}, {"weekday": 0}, {"weekday": 6})]
+        assert answers == [answers[0]] * 3 and answers[0][0] == 200
+        assert ask(url + V0_2, order(weekday=7))[0] == 422
+
+
+def test_the_new_feature_shifts_the_estimates_of_v0_2(service: str) -> None:
+    days: list[dict[str, Any]] = [{}, *({"weekday": day} for day in (None, *range(7)))]
+    answers = [ask(service + V0_2, order(**day)) for day in days]
+    assert {status for status, _ in answers} == {200}
+    without, null, *by_day = [answer["est_hours_to_dispatch"] for _, answer in answers]
+    assert without == null
+    assert np.mean(by_day[5:]) - np.mean(by_day[:5]) == pytest.approx(WEEKEND_HOURS, abs=0.6)
+    assert max(by_day[:5]) < without < min(by_day[5:])
+    _, batch = ask(service + BATCH, {"orders": [order(**day) for day in days]})
+    assert [each["est_hours_to_dispatch"] for each in batch["predictions"]] == [
+        without,
+        null,
+        *by_day,
+    ]
+
+
+@pytest.mark.parametrize("weekday", [7, -1, 2.5, "x", True])
+def test_an_invalid_value_of_the_new_feature_is_refused(weekday: Any, service: str) -> None:
+    status, problem = ask(service + V0_2, order(weekday=weekday))
+    assert (status, [fault["pointer"] for fault in problem["errors"]]) == (422, ["#/weekday"])
+    status, batch = ask(service + BATCH, {"orders": [order(), order(weekday=weekday)]})
+    estimate, refusal = batch["predictions"]
+    assert (status, "interval" in estimate) == (200, True)
+    assert [fault["pointer"] for fault in refusal["errors"]] == ["#/orders/1/weekday"]
+
+
+def test_v0_1_keeps_its_two_fields_beside_the_new_feature(service: str) -> None:
+    _, plain = ask(service + V0_1, order())
+    assert plain.keys() == {"est_hours_to_dispatch", "model_version"}
+    assert ask(service + V0_1, order(weekday=6)) == ask(service + V0_1, order(weekday="x"))
+    assert ask(service + V0_1, order(weekday=6)) == (200, plain)
+    schemas = ask(f"{service}/openapi.json")[1]["components"]["schemas"]
+    assert len(schemas["TimeToDispatchRequest"]["properties"]) == 2
+    assert "weekday" in schemas["Order"]["properties"]
+
+
+def test_the_new_feature_gets_a_control_on_the_page(service: str) -> None:
+    with HTTP.open(f"{service}/") as response:
+        text = response.read().decode()
+    (declaration,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)
+    assert list(json.loads(declaration)["properties"]) == [
+        "product_code",
+        "orders_placed",
+        "weekday",
+    ]
+
+
+@pytest.mark.usefixtures("service")
+def test_rows_with_an_invalid_new_feature_are_set_aside_and_those_without_are_not(
+    store: Path,
+) -> None:
+    (rejected,) = (store / "rejected").iterdir()
+    rows = list(csv.DictReader(rejected.read_text().splitlines()))
+    assert [(row["weekday"], row["reason"]) for row in rows] == [
+        ("7", "weekday is above 6"),
+        ("-1", "weekday is negative"),
+        ("2.5", "weekday is not a whole number"),
+        ("Friday", "weekday is not a number"),
+    ]
+
+
+# Refused weeks
+
+
+def quiet_week(rows: int = 1_000) -> pd.DataFrame:
+    week = simulate_orders(16 * rows, 1, {"SKU001": HOURS_PER_ORDER["SKU001"]})
+    quiet = week[week["orders_placed"] <= QUIET_DAY].head(rows)
+    return quiet.astype({"product_code": "category", "orders_placed": float})
+
+
+@pytest.mark.parametrize("text", [ADD_A_CANDIDATE, REFUSED_WEEKS], ids=["add", "refused"])
+def test_every_option_in_the_documents_exists(text: str) -> None:
+    options = set(re.findall(r"(?<![\w-])--([a-z][a-z0-9-]*)", text))
     known = {name.replace("_", "-") for name in TrainSettings.model_fields}
 
     assert options <= known
-    assert document is ADD_A_CANDIDATE or len(options) == 8
+    assert text is ADD_A_CANDIDATE or len(options) == 8
 
 
 def test_the_messages_in_the_document_are_those_of_the_pipeline() -> None:

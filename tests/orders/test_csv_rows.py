@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.orders import csv_rows
-from pipeline.orders.csv_rows import OrderRows, read_order_rows
+from pipeline.orders.csv_rows import CHUNK_ROWS, COLUMNS, OrderRows, read_order_rows
 from pipeline.stages.errors import DatasetError
 
 HEADER = "product_code,orders_placed,hours_to_dispatch\n"
@@ -15,21 +14,18 @@ def read(text: str) -> OrderRows:
     return read_order_rows(text.encode())
 
 
-def test_sound_rows_are_all_valid() -> None:
-    rows = read(HEADER + SOUND)
-
-    assert rows.valid["product_code"].tolist() == ["SKU001", "SKU002"]
-    assert rows.valid["orders_placed"].tolist() == [112.0, 7.5]
-    assert rows.valid["hours_to_dispatch"].tolist() == [8.28, 0.0]
-    assert rows.rejected.empty
-
-
 def test_rows_are_read_alike_whether_or_not_the_file_has_bad_rows() -> None:
-    sound = read(HEADER + SOUND).valid
+    rows = read(HEADER + SOUND)
+    sound = rows.valid
     mixed = read(HEADER + SOUND + "SKU003,-1,2\n").valid
 
-    assert sound.equals(mixed)
-    assert sound.dtypes.astype(str).tolist() == ["category", "float64", "float64"]
+    assert sound["product_code"].tolist() == ["SKU001", "SKU002"]
+    assert sound["orders_placed"].tolist() == [112.0, 7.5]
+    assert sound["hours_to_dispatch"].tolist() == [8.28, 0.0]
+    assert rows.rejected.empty and sound.equals(mixed)
+    assert sound.dtypes.astype(str).to_dict() == {name: "float64" for name in COLUMNS} | {
+        "product_code": "category"
+    }
 
 
 @pytest.mark.parametrize(
@@ -39,31 +35,28 @@ def test_rows_are_read_alike_whether_or_not_the_file_has_bad_rows() -> None:
         ("SKU001,1,-2", "hours_to_dispatch is negative"),
         ("SKU001,inf,2", "orders_placed is above 1,000,000"),
         ("SKU001,1,Infinity", "hours_to_dispatch is above 100,000"),
-        ("SKU001,1,1e400", "hours_to_dispatch is above 100,000"),
         ("SKU001,1,-inf", "hours_to_dispatch is negative"),
-        ("SKU001,1e308,2", "orders_placed is above 1,000,000"),
         ("SKU001,1,100000.5", "hours_to_dispatch is above 100,000"),
         ("SKU001,,2", "orders_placed is missing"),
-        ("SKU001,1,", "hours_to_dispatch is missing"),
         ("SKU001,1", "hours_to_dispatch is missing"),
         ("SKU001,many,2", "orders_placed is not a number"),
         ("SKU001,1,nan", "hours_to_dispatch is not a number"),
         ("SKU001,True,2", "orders_placed is not a number"),
         ("SKU001,1_000,2", "orders_placed is not a number"),
-        (",1,2", "product_code is missing"),
         ('"  ",1,2', "product_code is missing"),
         ("SKU001,1,2,5", "row has more fields than the header"),
+        (
+            ",-1,x",
+            "product_code is missing; orders_placed is negative; hours_to_dispatch is not a number",
+        ),
     ],
 )
-def test_a_bad_row_is_set_aside_with_its_reason(row: str, reason: str) -> None:
-    rows = read(f"{HEADER}{SOUND}{row}\n")
+def test_a_bad_row_is_set_aside_with_its_reasons(row: str, reason: str) -> None:
+    for text in (f"{HEADER}{SOUND}{row}\n", f"{HEADER}{row}\n{SOUND}"):
+        rows = read(text)
 
-    assert rows.rejected["reason"].tolist() == [reason]
-    assert len(rows.valid) == 2
-
-
-def test_a_bad_first_row_is_set_aside_too() -> None:
-    assert len(read(f"{HEADER}SKU001,1,2,5\n{SOUND}").valid) == 2
+        assert rows.rejected["reason"].tolist() == [reason]
+        assert len(rows.valid) == 2
 
 
 def test_a_field_too_many_in_every_row_never_shifts_the_columns() -> None:
@@ -71,14 +64,6 @@ def test_a_field_too_many_in_every_row_never_shifts_the_columns() -> None:
 
     assert rows.valid.empty
     assert rows.rejected["product_code"].tolist() == ["SKU001", "SKU002"]
-
-
-def test_all_faults_of_a_row_are_given() -> None:
-    rows = read(f"{HEADER}{SOUND},-1,x\n")
-
-    assert rows.rejected["reason"].tolist() == [
-        "product_code is missing; orders_placed is negative; hours_to_dispatch is not a number"
-    ]
 
 
 def test_bad_rows_keep_the_words_they_came_in_and_every_column() -> None:
@@ -93,18 +78,6 @@ def test_bad_rows_keep_the_words_they_came_in_and_every_column() -> None:
             "reason": "hours_to_dispatch is negative",
         }
     ]
-
-
-def test_no_row_is_lost_when_a_file_is_read_in_several_chunks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(csv_rows, "CHUNK_ROWS", 3)
-    text = HEADER + "".join(f"SKU{i:03},{i},{i if i % 4 else -1}\n" for i in range(1, 101))
-
-    rows = read(text)
-
-    assert (len(rows.valid), len(rows.rejected)) == (75, 25)
-    assert rows.valid["orders_placed"].tolist() == [i for i in range(1, 101) if i % 4]
 
 
 @pytest.mark.parametrize("codes", [["007", "7", "08"], ["1e5", "2.0"], ["True", "False"], ["NA"]])
@@ -206,14 +179,18 @@ def test_what_is_not_a_csv_of_orders_is_refused_with_all_faults(
 
 @pytest.mark.parametrize("body", ["A,True,2\nA,False,3\n", "A,1,TRUE\n"])
 def test_a_column_of_nothing_but_truth_values_is_not_taken_for_numbers(body: str) -> None:
-    rows = read_order_rows(f"{HEADER}{body}".encode())
+    rows = read(HEADER + body)
 
     assert rows.valid.empty
     assert rows.rejected["reason"].str.endswith("is not a number").all()
 
 
-def test_a_word_far_down_a_long_file_is_set_aside() -> None:
-    rows = read_order_rows(f"{HEADER}{400_000 * SOUND}SKU001,1,soon\n".encode())
+def test_bad_rows_in_every_chunk_of_a_long_file_are_set_aside_and_none_is_lost() -> None:
+    rows = read(f"{HEADER}SKU001,-1,1\n{CHUNK_ROWS // 2 * SOUND}SKU001,1,soon\n")
 
-    assert len(rows.valid) == 800_000
-    assert rows.rejected["reason"].tolist() == ["hours_to_dispatch is not a number"]
+    assert len(rows.valid) == CHUNK_ROWS // 2 * 2
+    assert rows.rejected["reason"].tolist() == [
+        "orders_placed is negative",
+        "hours_to_dispatch is not a number",
+    ]
+    assert rows.valid["orders_placed"].sum() == CHUNK_ROWS // 2 * (112 + 7.5)

@@ -72,20 +72,13 @@ def test_bad_rows_are_kept_and_the_dataset_is_refused_when_they_are_many(
     assert len(store.read(REJECTED).splitlines()) == 3
 
 
-def test_bad_rows_of_the_same_dataset_are_kept_once(store: DirectoryStore) -> None:
-    store.write_new(KEY, (HEADER + SOUND + BAD).encode())
-
-    for _ in range(2):
-        load_newest_dataset(store, max_rejected_share=0.5)
-
-    assert store.list_keys("rejected") == [REJECTED]
-
-
-def test_bad_rows_of_a_corrected_dataset_are_kept_beside_the_first(
+def test_bad_rows_of_a_dataset_are_kept_once_and_those_of_a_corrected_one_beside_them(
     store: DirectoryStore, tmp_path: Path
 ) -> None:
     store.write_new(KEY, (HEADER + SOUND + BAD).encode())
-    load_newest_dataset(store, max_rejected_share=0.5)
+    for _ in range(2):
+        load_newest_dataset(store, max_rejected_share=0.5)
+    assert store.list_keys("rejected") == [REJECTED]
     corrected = (HEADER + SOUND * 2 + "SKU001,x,2\n").encode()
     (tmp_path / KEY).write_bytes(corrected)
 

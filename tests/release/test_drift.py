@@ -23,7 +23,7 @@ from pipeline.release.drift import (
 )
 from tests.support.builders import LineModel, comparison, metadata_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 
 def champion_of(orders: pd.DataFrame, **changes: object) -> LineModel:

@@ -15,7 +15,7 @@ from pipeline.stages.errors import DatasetError
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.selection import CANDIDATES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.statistics
 
 LEVEL = 0.9
 MAX_LABEL_HOURS = 100_000.0
@@ -154,7 +154,7 @@ def test_exact_labels_are_followed_closely(hours: Callable[[Floats], Floats], na
     orders = week(seed=9)
     truth = hours(orders["orders_placed"].to_numpy())
 
-    model = train_on(orders.assign(hours_to_dispatch=truth), LEVEL)
+    model = train_on(orders.assign(hours_to_dispatch=truth), LEVEL, CANDIDATES[:3])
 
     assert model.name == name
     assert model.metrics.r_squared is not None and model.metrics.r_squared > 0.999

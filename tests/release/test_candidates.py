@@ -1,0 +1,75 @@
+"""What every candidate must keep, whichever week gets it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.curves.estimator import DispatchCurve
+from pipeline.model.metadata import ModelMetadata
+from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
+from pipeline.release.publishing import check_agreement, write_artifact
+from pipeline.release.rules import behaviour_failures
+from pipeline.training.evaluation import estimate_on_grid
+from pipeline.training.selection import CANDIDATES, Candidate
+from tests.support.service_fixtures import HandMadeModel
+
+pytestmark = pytest.mark.slow
+
+every_candidate = pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda each: each.name)
+
+
+@pytest.fixture(scope="module")
+def metadata() -> ModelMetadata:
+    """Return the metadata of some model of the simulator's products."""
+    return HandMadeModel(list(HOURS_PER_ORDER)).metadata
+
+
+def week(rows: int = 1_000, fractions: bool = False) -> pd.DataFrame:
+    """Return a week; fractional order counts have three decimals, which few float32 can hold."""
+    orders = simulate_orders(rows, seed=1).astype({"product_code": "category"})
+    added = np.random.default_rng(1).integers(1_000, size=rows) / 1_000 if fractions else 0.0
+    return orders.assign(orders_placed=orders["orders_placed"] + added)
+
+
+def check_everywhere(model: DispatchCurve, orders: pd.DataFrame, metadata: ModelMetadata) -> None:
+    """Raise an `ArtifactError` if a model and its artifact disagree on rows, between or beyond."""
+    counts = np.concatenate([np.arange(801) / 2, np.linspace(0, 400, 1_234)])
+    codes = sorted(orders["product_code"].unique())
+    columns = {"product_code": np.repeat(codes, len(counts)).astype(object)}
+    grid = pd.DataFrame({**columns, "orders_placed": np.tile(counts, len(codes))})
+    content = write_artifact(model, metadata)
+    for points in (orders.astype({"product_code": object}), grid):
+        check_agreement(model, metadata, content, points)
+
+
+@every_candidate
+@pytest.mark.parametrize(
+    "orders", [week(), week(fractions=True), week(1), week(7)], ids=["whole", "parts", "1", "7"]
+)
+def test_it_agrees_with_its_artifact_also_after_few_rows(
+    candidate: Candidate, orders: pd.DataFrame, metadata: ModelMetadata
+) -> None:
+    check_everywhere(candidate.fit(orders), orders, metadata)
+
+
+@every_candidate
+def test_it_keeps_the_rules_of_behaviour(candidate: Candidate) -> None:
+    orders = week()
+    grid = estimate_on_grid(candidate.fit(orders), orders)
+    failures = behaviour_failures(grid, orders["hours_to_dispatch"].max())
+    assert [each for each in failures if "do not depend on orders placed" not in each] == []
+
+
+@every_candidate
+def test_the_same_rows_give_the_same_artifact(
+    candidate: Candidate, metadata: ModelMetadata
+) -> None:
+    first, second = (write_artifact(candidate.fit(week()), metadata) for _ in range(2))
+    assert first == second
+
+
+@every_candidate
+def test_it_refuses_an_unknown_product(candidate: Candidate) -> None:
+    unknown = pd.DataFrame({"product_code": ["SKU999"], "orders_placed": [1.0]})
+    with pytest.raises(ValueError, match="SKU999"):
+        candidate.fit(week()).predict(unknown)
