@@ -36,11 +36,13 @@ RUN python -m compileall -q -x '/(idlelib|lib2to3|site-packages|test)/' /usr/loc
 COPY --from=build /opt /opt
 COPY docker/bodywork /usr/local/bin/bodywork
 
-# `python` is the pipeline's; what it would compile in a pod is used once.
+# `python` is the pipeline's; what it would compile in a pod is used once. Bodywork starts a stage
+# inside the folder pipeline/, no module of which may then stand for a library.
 ENV PATH=/opt/pipeline/bin:$PATH \
     BODYWORK_BOX=/opt/bodywork \
     MPLCONFIGDIR=/opt/matplotlib \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1
 
 USER 1000:1000

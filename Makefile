@@ -6,8 +6,8 @@ PYENV_BINS := $(foreach minor,11 12 13,$(lastword $(sort $(wildcard $(PYENV_ROOT
 # Interpreters under pyenv are found too, whichever of them pyenv has made the default.
 export PATH := $(if $(strip $(PYENV_BINS)),$(shell printf '%s:' $(PYENV_BINS)))$(PATH)
 
-# Imports take four seconds otherwise, where Python may not write bytecode itself.
-export UV_COMPILE_BYTECODE := 1
+# Imports would take four seconds each time; the first one compiles what it needs, and keeps it.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v python3.$(minor))))
 TOX := .venv/bin/tox run
@@ -15,12 +15,12 @@ STORE = data
 BRANCH = master
 
 CONTAINER_ENGINE ?= docker
-image_is_named = test -n '$(IMAGE)' || { echo "Name the image: make $@ IMAGE=user/name:tag" >&2; exit 2; }
 
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-apt_install = { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends $(1); }
+# What the tests need beside Python. They install it in continuous integration, or if asked to.
+TOOLS_OF_TESTS := chromium kubectl promtool
+TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo test week lock static notebook fuzz-api kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 chromium kubectl promtool wrk aws
+.PHONY: help demo check test tools week lock static notebook fuzz-api kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 tools-of-tests kubectl wrk aws
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -28,8 +28,17 @@ help:  ## show this list
 demo: .venv/ready  ## train on the sample store, serve the model, ask it for one prediction
 	@.venv/bin/python -m examples.demo
 
-test: python3.11 .venv/ready chromium kubectl promtool  ## everything that must hold, on every supported Python of this machine
+check: .venv/ready  ## format, types, imports and the quick tests, after each change
+	$(TOX) -e check
+
+test: python3.11 tools-of-tests .venv/ready  ## everything that must hold, on every supported Python of this machine
 	$(TOX)-parallel --parallel 2 --parallel-live --parallel-no-spinner
+
+tools: python3.11 .venv/ready  ## install the programs that the tests need beside Python: a browser, kubectl, promtool
+	@.ci/tools install $(TOOLS_OF_TESTS)
+
+tools-of-tests: $(if $(filter install,$(TOOLS)),.venv/ready)
+	@.ci/tools $(TOOLS) $(TOOLS_OF_TESTS) || { echo "make tools installs them; make tools test is all that a fresh machine needs." >&2; exit 1; }
 
 week: .venv/ready  ## add a simulated week of orders: make week [STORE=s3://bucket/prefix]
 	@.venv/bin/python -m pipeline.orders.simulator '$(STORE)'
@@ -46,22 +55,22 @@ notebook: .venv/ready  ## only the notebook
 fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SECONDS=600]
 	$(TOX) -e fuzz-api
 
-kubeconfig: .venv/ready aws  ## let kubectl and Bodywork work on a cluster of EKS: make kubeconfig CLUSTER=name
+kubeconfig: given-CLUSTER aws .venv/ready  ## let kubectl and Bodywork work on a cluster of EKS: make kubeconfig CLUSTER=name
 	$(TOX) -e kubeconfig -- --name '$(CLUSTER)'
 
 bodywork-cli: .venv/ready  ## Bodywork for your own use: .tox/bodywork-cli/box/bin/bodywork
 	$(TOX) -e bodywork-cli
 
-deploy: .venv/ready kubectl  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [IMAGE=user/name:tag]
+deploy: given-GIT_URL kubectl .venv/ready  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [IMAGE=user/name:tag]
 	$(TOX) -e deploy -- '$(GIT_URL)' --branch '$(BRANCH)' $(if $(IMAGE),--image '$(IMAGE)')
 
-smoke: .venv/ready  ## ask a deployed service for a prediction: make smoke SERVICE_URL=https://… [COMMIT=hash]
+smoke: given-SERVICE_URL .venv/ready  ## ask a deployed service for a prediction: make smoke SERVICE_URL=https://… [COMMIT=hash]
 	$(TOX) -e smoke -- '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
 
-test-cluster: .venv/ready kubectl  ## the life of a deployment on the cluster of KUBECONFIG: see deploy/campaign/README.md
+test-cluster: kubectl .venv/ready  ## the life of a deployment on the cluster of KUBECONFIG: see deploy/campaign/README.md
 	$(TOX) -e cluster
 
-test-cluster-on-kind: .venv/ready kubectl  ## the same on a cluster of kind, made for it and removed afterwards
+test-cluster-on-kind: kubectl .venv/ready  ## the same on a cluster of kind, made for it and removed afterwards
 	deploy/campaign/on_kind.sh
 
 docs: .venv/ready  ## the documents as a site in site/: make docs [REPOSITORY_URL=https://github.com/user/name]
@@ -82,31 +91,29 @@ version-tag:  ## fail if a tag is not that of this version: make version-tag TAG
 bodywork: .venv/ready  ## only the stages under Bodywork
 	$(TOX) -e py311-bodywork
 
-bench-serving bench-peers: wrk
+bench-quality bench-gate bench-training: .venv/ready  ## a benchmark: see benchmarks/README.md
+	$(TOX) -e $@
 
-bench-quality bench-gate bench-training bench-serving bench-peers: .venv/ready  ## a benchmark: see benchmarks/README.md
+bench-serving bench-peers: wrk .venv/ready  ## a benchmark under the load of wrk
 	$(TOX) -e $@
 
 package: .venv/ready  ## the wheel of the last commit, in dist/
 	$(TOX) -e package
 
-publish: .venv/ready  ## package, and upload it: make publish INDEX_URL=https://packages.example.com/
+publish: given-INDEX_URL .venv/ready  ## package, and upload it: make publish INDEX_URL=https://packages.example.com/
 	@$(TOX) -e publish
 
 # Git shows no password of a URL; make and the shell must not either.
-deploy-app:  ## the last commit to a platform with Procfile: make deploy-app APP_GIT_URL=https://…
-	@test -n "$$APP_GIT_URL" || { echo "Say where to: make deploy-app APP_GIT_URL=<the app's Git remote>" >&2; exit 2; }
+deploy-app: given-APP_GIT_URL  ## the last commit to a platform with Procfile: make deploy-app APP_GIT_URL=https://…
 	@git diff --quiet HEAD || { echo "There are uncommitted changes, which would not be deployed: commit or stash them." >&2; exit 1; }
 	@git push "$$APP_GIT_URL" HEAD:refs/heads/main
 
-image:  ## the image of all pods: make image IMAGE=user/name:tag [CONTAINER_ENGINE=podman]
-	@$(image_is_named)
+image: given-IMAGE  ## the image of all pods: make image IMAGE=user/name:tag [CONTAINER_ENGINE=podman]
 	$(CONTAINER_ENGINE) build --build-arg VERSION="$$(cat VERSION)" \
 	--build-arg REVISION="$$(git rev-parse --short HEAD)" --tag '$(IMAGE)' .
 
 # With DOCKERHUB_USERNAME and DOCKERHUB_PASSWORD in the environment it logs in first.
-push-image:  ## push it: make push-image IMAGE=user/name:tag
-	@$(image_is_named)
+push-image: given-IMAGE  ## push it: make push-image IMAGE=user/name:tag
 	@test -z "$$DOCKERHUB_PASSWORD" || printf '%s' "$$DOCKERHUB_PASSWORD" | \
 	$(CONTAINER_ENGINE) login --username "$$DOCKERHUB_USERNAME" --password-stdin docker.io
 	$(CONTAINER_ENGINE) push '$(IMAGE)'
@@ -120,32 +127,12 @@ audit: .venv/ready  ## known vulnerabilities of what is pinned
 clean:  ## remove all environments
 	rm -rf .venv .tox .tools
 
-# The browser of the web page's tests: Debian's package, elsewhere Playwright's own download.
-chromium: .venv/ready
-	@command -v chromium >/dev/null || if grep -q '^ID=debian' /etc/os-release; \
-	then $(call apt_install,chromium); else .venv/bin/playwright install --with-deps chromium; fi
+# The value may hold a password, so it is read from the environment, where nobody sees it.
+given-%:
+	@test -n "$$$*" || { echo "make $(MAKECMDGOALS) needs $*=…; make help shows an example." >&2; exit 2; }
 
-# kubectl with kustomize 5 renders deploy/. Debian has it from 13 on, as kubernetes-client.
-kubectl_found = kubectl version --client 2>/dev/null | grep -q 'Kustomize Version: v[5-9]'
-kubectl_of_apt = apt-cache policy kubernetes-client | sed -n 's/.*Candidate: //p'
-
-kubectl:
-	@$(kubectl_found) || { $(SUDO) apt-get -qq update && \
-	  dpkg --compare-versions "$$($(kubectl_of_apt))" ge 1.27 && \
-	  $(call apt_install,kubernetes-client) && $(kubectl_found); } 2>/dev/null || { \
-	  echo "kubectl 1.27 or newer is needed on PATH: https://kubernetes.io/docs/tasks/tools/" >&2; exit 1; }
-
-# The checker of alert rules, out of Debian's package, which would start a server if installed.
-promtool:
-	@command -v promtool >/dev/null || test -x .tools/usr/bin/promtool || { mkdir -p .tools && \
-	  $(SUDO) apt-get -qq update && \
-	  (cd .tools && apt-get -qq -o APT::Sandbox::User=root download prometheus) && \
-	  dpkg --fsys-tarfile .tools/prometheus_*.deb | tar --extract --directory .tools ./usr/bin/promtool && \
-	  rm .tools/prometheus_*.deb; } || { \
-	  echo "make test needs promtool on PATH: https://prometheus.io/download/" >&2; exit 1; }
-
-wrk:
-	@command -v wrk >/dev/null || $(call apt_install,wrk)
+kubectl wrk:
+	@.ci/tools check $@
 
 aws:
 	@command -v aws >/dev/null || { echo "make kubeconfig needs the AWS command line, and there is no aws on PATH." >&2; exit 1; }

@@ -17,14 +17,21 @@ from tests.support.local_servers import s3_server, serving
 
 ONCE = ("system", "deployment", "documents")
 """Folders whose tests are the same on every Python, and run once."""
+MAX_SECONDS_OF_ONCE = 900
+"""For one of those tests: some install things, and some machines are slow."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of those folders, before others are chosen by marker."""
     for item in items:
-        if item.path.parent.name in ONCE:
+        folder = item.path.parent.name
+        if folder in ONCE:
             item.add_marker("system")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(MAX_SECONDS_OF_ONCE))
+        if folder == "documents":
+            item.add_marker("documents")
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ PORT = "{port}"
 """Stands for the port in a command and in the environment."""
 PORTS = iter(range(20_000, 30_000))
 POLL_SECONDS = 0.003
-START_TIMEOUT_SECONDS = 120.0
+START_TIMEOUT_SECONDS = 600.0
 STOP_TIMEOUT_SECONDS = 15.0
 MAX_LOG_LINES = 5
 

@@ -31,7 +31,8 @@ TREE_NODES = "sklearn.tree._tree.Tree"
 if __name__ == "__main__":
     model = Path("mlflow_model").resolve()
     tree = joblib.load(os.environ["MODEL_FILE"])
-    mlflow.sklearn.save_model(tree, model, skops_trusted_types=[TREE_NODES])
+    # Without the list, another process finds out what the tree needs; nobody installs that.
+    mlflow.sklearn.save_model(tree, model, pip_requirements=[], skops_trusted_types=[TREE_NODES])
     environment = Path(sys.executable).parent
     program = str(environment / "mlflow")
     serve = [program, "models", "serve", "--model-uri", str(model), "--env-manager", "local"]

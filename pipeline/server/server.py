@@ -23,8 +23,8 @@ class DispatchServer(uvicorn.Server):
     """uvicorn that goes on serving for a while after SIGTERM, and closes slow connections.
 
     Requests still arrive after SIGTERM: Kubernetes takes seconds to send them elsewhere, and
-    clients keep connections open. So for `drain_seconds` every request is answered as before, but with
-    `Connection: close`, and `/readyz` answers 503. SIGINT, or a second SIGTERM, stops at once.
+    clients keep connections open. So for `drain_seconds` every request is answered as before, but
+    with `Connection: close`, and `/readyz` answers 503. SIGINT, or a second SIGTERM, stops at once.
     """
 
     def __init__(self, config: uvicorn.Config, service: DispatchService) -> None:

@@ -1,7 +1,7 @@
-"""Tell people what failed, through an incoming webhook as Slack and others have them.
+"""Posts alerts to an incoming webhook, in the form that Slack and others expect.
 
-An alert is a help, not a part of the work: whatever goes wrong with it becomes a warning. The
-webhook's URL is a secret, because whoever knows it can post; of it only scheme and host are logged.
+An alert never ends a stage: whatever goes wrong with it becomes a warning. The webhook's URL is a
+secret, because whoever knows it can post, so only its scheme and host are logged.
 """
 
 import json
@@ -18,12 +18,12 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pipeline.stages.logs import LOG
 
-ALERT_SECONDS = 10.0
-MAX_TEXT_LETTERS = 3_000
-"""In characters, before escaping; Slack takes 40,000."""
+MAX_ALERT_SECONDS = 10.0
+MAX_ALERT_CHARACTERS = 3_000
+"""Before escaping; Slack takes 40,000."""
 
 
-def post_alert(webhook: str, text: str, seconds: float = ALERT_SECONDS) -> bool:
+def post_alert(webhook: str, text: str, seconds: float = MAX_ALERT_SECONDS) -> bool:
     """Post a text to a webhook; log a warning if that does not succeed. Never raises.
 
     Args:
@@ -52,7 +52,7 @@ def post_alert(webhook: str, text: str, seconds: float = ALERT_SECONDS) -> bool:
 
 @contextmanager
 def alert_on_failure(webhook: str | None) -> Iterator[None]:
-    """Post what goes wrong inside to a webhook, if there is one, and let it go on."""
+    """Post an exception that leaves the block to a webhook, if there is one; raise it again."""
     try:
         yield
     except Exception as error:
@@ -91,8 +91,8 @@ class _NoRedirects(HTTPRedirectHandler):
 
 def _slack_message(text: str) -> bytes:
     """Return the body of the request: the text, cut and escaped by Slack's rules, as JSON."""
-    if len(text) > MAX_TEXT_LETTERS:
-        text = text[: MAX_TEXT_LETTERS - 1] + "…"
+    if len(text) > MAX_ALERT_CHARACTERS:
+        text = text[: MAX_ALERT_CHARACTERS - 1] + "…"
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return json.dumps({"text": escaped}).encode()
 

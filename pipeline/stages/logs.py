@@ -1,4 +1,4 @@
-"""How a stage logs, and how an error becomes its exit code.
+"""Configures the log of a stage, and turns an error into its exit code.
 
 Log lines read `2021-07-05 18:52:24,264 - INFO - train_model.main - Starting train-model stage.`
 and go to standard error. All modules of the pipeline log to one logger, `LOG`.
@@ -24,7 +24,7 @@ HANDLER_NAME = "time_to_dispatch"
 TEXT_FORMAT = "%(asctime)s - %(levelname)s - %(module)s.%(funcName)s - %(message)s"
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The identifier of the request that is being answered, which stands in each line about it."""
+"""The identifier of the request that is being answered; each log line about it ends with it."""
 
 Arguments = ParamSpec("Arguments")
 
@@ -50,7 +50,7 @@ def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
         root.removeHandler(handler)
     handler = StandardErrorHandler()
     handler.name = HANDLER_NAME
-    handler.addFilter(_name_the_request)
+    handler.addFilter(_add_request_id)
     handler.setFormatter(_formatter(log_format))
     root.addHandler(handler)
     for name in (LOG.name, "uvicorn"):
@@ -60,8 +60,8 @@ def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
 def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
     """Make a stage's `main` return its exit code: 0 done, 1 refused or failed.
 
-    A `PipelineError` is logged as one line (with the traceback at level DEBUG). Anything else is
-    a fault of ours and is logged with its traceback.
+    A `PipelineError` is logged as one line (with the traceback at level DEBUG). Any other exception
+    is a bug, and is logged with its traceback.
     """
 
     @functools.wraps(main)
@@ -74,8 +74,9 @@ def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
         except KeyboardInterrupt:
             _log_error(main, "Interrupted.", with_traceback=False)
             return 1
-        except Exception:
-            message = "The stage failed in a way that nobody foresaw. Please report this."
+        except Exception as error:
+            name = type(error).__name__
+            message = f"Unexpected error: {name}. Please report it with the traceback."
             _log_error(main, message, with_traceback=True)
             return 1
         return 0
@@ -84,7 +85,7 @@ def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
 
 
 def _log_error(main: Callable[..., None], message: str, with_traceback: bool) -> None:
-    """Log an error as if `main` had done so, which is where people look."""
+    """Log an error under the name of the stage's `main` rather than of this module."""
     code = main.__code__
     LOG.handle(
         LOG.makeRecord(
@@ -100,8 +101,8 @@ def _log_error(main: Callable[..., None], message: str, with_traceback: bool) ->
     )
 
 
-def _name_the_request(record: logging.LogRecord) -> bool:
-    """Let a record know the request that it is about, if it is about one."""
+def _add_request_id(record: logging.LogRecord) -> bool:
+    """Add the identifier of the current request, if there is one, to a record."""
     request_id = REQUEST_ID.get()
     if request_id is not None:
         record.request_id = request_id

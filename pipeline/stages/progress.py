@@ -1,4 +1,4 @@
-"""Progress on a terminal, for work that takes more than a second or two."""
+"""Shows progress on a terminal, for work that takes more than a second or two."""
 
 import sys
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from threading import Timer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-PATIENCE_SECONDS = 1.5
+MAX_SILENT_SECONDS = 1.5
 
 
 @contextmanager
 def progress(description: str) -> Iterator[None]:
-    """Show what is being done and for how long, if it is slow and somebody is watching.
+    """Show what is being done, and for how long, on a terminal if it takes longer than a moment.
 
-    Nothing is shown where standard error is not a terminal, and nothing stays on the screen.
+    Nothing is shown if standard error is not a terminal, and nothing stays on the screen.
     """
     if not sys.stderr.isatty():
         yield
@@ -29,7 +29,7 @@ def progress(description: str) -> Iterator[None]:
         transient=True,
     )
     display.add_task(description)
-    timer = Timer(PATIENCE_SECONDS, display.start)
+    timer = Timer(MAX_SILENT_SECONDS, display.start)
     timer.start()
     try:
         yield

@@ -14,7 +14,7 @@ from pipeline.stages.logs import LogFormat, LogLevel
 
 SAMPLE_STORE = Path(__file__).resolve().parents[2] / "data"
 DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else ""
-"""An installed package has no sample store beside it; the empty one is refused."""
+"""Empty, and refused, in an installed package, which has no sample store beside it."""
 COMMANDS = ("ttd-train", "ttd-serve")
 ENVIRONMENT_PREFIX = "TTD_"
 SECRETS = {"alert_webhook", "api_key"}
@@ -29,7 +29,7 @@ def git_commit() -> str | None:
 
 
 class StageSettings(BaseSettings):
-    """What every stage can be told."""
+    """Settings that every stage has."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX,
@@ -61,7 +61,7 @@ class StageSettings(BaseSettings):
 
 
 class StoreSettings(StageSettings):
-    """What a stage that works with a store can be told."""
+    """Settings of a stage that works with a store."""
 
     store: CliPositionalArg[str] = Field(
         default=DEFAULT_STORE,
@@ -245,7 +245,7 @@ class ServeSettings(StoreSettings):
 
 
 def _program(settings: type[StageSettings]) -> str | None:
-    """Return what people call the stage: the command that runs it, or else its module."""
+    """Return the name of the stage in usage errors: its installed command, or else its module."""
     command = Path(sys.argv[0]).stem
     return command if command in COMMANDS else settings.model_config.get("cli_prog_name")
 

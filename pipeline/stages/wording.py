@@ -1,4 +1,4 @@
-"""Words that the messages of all rooms share."""
+"""Writes lists of names in messages, the same way everywhere."""
 
 import reprlib
 from collections.abc import Callable, Sequence

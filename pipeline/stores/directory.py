@@ -1,4 +1,4 @@
-"""A store in a folder: the twin of S3 for the first steps, ad hoc runs and tests."""
+"""A store in a local folder, for first steps, ad hoc runs and tests."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
 class DirectoryStore:
     """Objects as files below one folder; a key is the path of a file relative to it.
 
-    Names that start with a dot are not objects: files in the making have such names.
+    Names that start with a dot are not objects: files that are being written have such names.
     """
 
     def __init__(self, root: str) -> None:

@@ -20,7 +20,7 @@ from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-NOT_REACHED = "Check the network, the region and AWS_ENDPOINT_URL_S3."
+UNREACHABLE_ADVICE = "Check the network, the region and AWS_ENDPOINT_URL_S3."
 ADVICE = {
     "NoSuchBucket": "Check the name of the bucket and the region.",
     "AccessDenied": "These credentials may not do this: check the policy of the user or role.",
@@ -30,10 +30,10 @@ ADVICE = {
     "SignatureDoesNotMatch": "The secret key is wrong: check AWS_SECRET_ACCESS_KEY.",
     "ExpiredToken": "The session has expired: sign in again.",
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use an IAM role.",
-    "EndpointConnectionError": NOT_REACHED,
-    "ConnectTimeoutError": NOT_REACHED,
-    "ConnectionClosedError": NOT_REACHED,
-    "ReadTimeoutError": NOT_REACHED,
+    "EndpointConnectionError": UNREACHABLE_ADVICE,
+    "ConnectTimeoutError": UNREACHABLE_ADVICE,
+    "ConnectionClosedError": UNREACHABLE_ADVICE,
+    "ReadTimeoutError": UNREACHABLE_ADVICE,
     "ParamValidationError": "Check the spelling of the bucket in STORE.",
     "PreconditionFailed": "The object exists, and nothing is ever overwritten.",
     "ConditionalRequestConflict": "Somebody else is writing this object at the same moment.",

@@ -11,7 +11,7 @@ from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 
-pytestmark = pytest.mark.statistics
+pytestmark = pytest.mark.slow
 
 
 def rows(product_code: str, orders_placed: list[float]) -> pd.DataFrame:

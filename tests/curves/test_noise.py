@@ -9,7 +9,7 @@ from pipeline.curves.noise import estimate_noise
 from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
 
-pytestmark = pytest.mark.statistics
+pytestmark = pytest.mark.slow
 
 PRODUCTS = 8
 

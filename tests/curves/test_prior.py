@@ -8,7 +8,7 @@ from pipeline.curves.prior import Prior, compute_posterior, estimate_prior, make
 from pipeline.curves.segments import NormalEquations
 from pipeline.model.arrays import Floats
 
-pytestmark = pytest.mark.statistics
+pytestmark = pytest.mark.slow
 
 NOISE_HOURS = 0.8
 TRUE = Prior(np.array([2.0, 18.0]), np.array([[0.64, 0.5], [0.5, 9.0]]))

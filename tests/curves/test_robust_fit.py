@@ -6,7 +6,7 @@ import pytest
 from pipeline.curves.robust_fit import LabelledRows, fit_robustly
 from pipeline.model.arrays import Floats
 
-pytestmark = pytest.mark.statistics
+pytestmark = pytest.mark.slow
 
 KNOTS = np.array([0.0, 320.0])
 PRODUCTS = 5

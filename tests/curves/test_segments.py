@@ -66,7 +66,8 @@ def test_segments_are_short_where_hours_are_steep_and_equally_long_on_a_line() -
 
     assert len(widths) == 8
     assert widths[-1] < widths[0] / 3
-    np.testing.assert_allclose(knots_of(orders, 0.1 * orders), np.linspace(0, 380, 9), atol=7)
+    for straight in (0.1 * orders, 40 - 0.1 * orders):
+        np.testing.assert_allclose(knots_of(orders, straight), np.linspace(0, 380, 9), atol=7)
 
 
 def test_slow_products_count_as_much_as_quick_ones_where_knots_are_placed() -> None:
@@ -80,11 +81,11 @@ def test_slow_products_count_as_much_as_quick_ones_where_knots_are_placed() -> N
     np.testing.assert_allclose(knots, place_knots(product, orders, equal, segments=8))
 
 
-def test_a_few_labels_ten_times_too_large_hardly_move_the_knots() -> None:
+def test_a_few_labels_far_too_large_hardly_move_the_knots() -> None:
     random = np.random.default_rng(1)
     orders = random.uniform(0, 380, 4000)
     hours = congestion(orders)
-    wrong = np.where(random.random(4000) < 0.03, 10 * hours, hours)
+    wrong = np.where(random.random(4000) < 0.03, 1000 * hours, hours)
 
     np.testing.assert_allclose(knots_of(orders, wrong), knots_of(orders, hours), atol=8)
 

@@ -8,12 +8,9 @@ import pytest
 from tests.support.helpers import ROOT
 from tools.live_reference import demo
 
-pytestmark = pytest.mark.documents
-
 COMMANDS = re.compile(r"(?:^|`)make ([a-z -]+)", re.MULTILINE)
 
 
-@pytest.mark.system
 def test_the_demo_prints_what_the_readme_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,6 @@ import pytest
 
 from tests.support.helpers import ROOT
 
-pytestmark = [pytest.mark.system, pytest.mark.documents]
-
 REPOSITORY = "https://github.com/user/name"
 
 

@@ -23,7 +23,7 @@ from pipeline.release.drift import (
 )
 from tests.support.builders import LineModel, comparison, metadata_of
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.slow
 
 
 def champion_of(orders: pd.DataFrame, **changes: object) -> LineModel:

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
+import re
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,15 +19,19 @@ from pipeline.model.reader import load_model, newest_model_key
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.serve_model import main
 from pipeline.server.reload import ModelReloader
-from pipeline.stages.errors import ArtifactError
 from pipeline.stages.settings import ServeSettings
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.stores.directory import DirectoryStore
 from pipeline.stores.s3 import S3Store
 from pipeline.stores.timestamped_keys import name_of
 from pipeline.train_model import main as train_model
-from tests.support.helpers import HTTP, deliver, logged, predict
-from tests.support.service_clients import WatchedService, wait_until, watched_service
+from tests.support.helpers import deliver, logged, predict
+from tests.support.service_clients import (
+    WatchedService,
+    flip_a_bit,
+    wait_until,
+    watched_service,
+)
 
 NEW_PRODUCT = "SKU777"
 RELOADING = ("--reload-seconds", "0.2")
@@ -66,14 +70,11 @@ def publish(source: Path, store: ObjectStore) -> str:
 
 def publish_damaged(store: Path) -> Path:
     """Put a model with one flipped bit into a store, only just newer than its newest one."""
-    models = DirectoryStore(str(store))
-    key = newest_model_key(models)
-    content = bytearray(models.read(key))
-    content[len(content) // 2] ^= 0b0000_1000
+    key = newest_model_key(DirectoryStore(str(store)))
     moment, content_hash = key.rsplit("_", 1)
     damaged = store / f"{moment[:-6]}{int(moment[-6:]) + 1:06}_{content_hash}"
     assert damaged.name > Path(key).name
-    damaged.write_bytes(content)
+    flip_a_bit(store / key, damaged)
     return damaged
 
 
@@ -82,24 +83,17 @@ def version_of(service: DispatchService) -> str:
     return service.answers().model.version
 
 
-def reloads(service: DispatchService) -> dict[str, float]:
-    """Return how many newer models were found, by what became of them."""
-    lines = service.metrics.exposition().decode().splitlines()
-    return {
-        outcome: float(line.split()[-1])
-        for line in lines
-        for outcome in ("served", "refused")
-        if line.startswith(f'ttd_model_reloads_total{{outcome="{outcome}"}}')
-    }
+def reloads(service: DispatchService) -> list[float]:
+    """Return how many newer models were served, and how many were refused."""
+    counts = service.metrics.exposition().decode()
+    return [float(count) for count in re.findall(r"ttd_model_reloads_total\S+ (.+)", counts)]
 
 
-def test_nothing_happens_while_there_is_no_newer_model(
-    served: DispatchService, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_happens_while_there_is_no_newer_model(served: DispatchService) -> None:
     answers = served.answers()
     asyncio.run(ModelReloader(served).look())
     assert served.answers() is answers
-    assert reloads(served) == {"served": 0, "refused": 0}
+    assert reloads(served) == [0, 0]
 
 
 def test_a_newer_model_is_served_and_then_that_before_it_if_it_is_taken_away(
@@ -116,7 +110,7 @@ def test_a_newer_model_is_served_and_then_that_before_it_if_it_is_taken_away(
     (production / MODELS / f"{newer}.onnx").unlink()
     asyncio.run(reloader.look())
     assert version_of(served) == before
-    assert reloads(served) == {"served": 2, "refused": 0}
+    assert reloads(served) == [2, 0]
 
 
 def test_a_damaged_model_is_refused_once_and_does_not_stand_in_the_way_of_a_newer_one(
@@ -134,27 +128,18 @@ def test_a_damaged_model_is_refused_once_and_does_not_stand_in_the_way_of_a_newe
     (error,) = logged(caplog, "ERROR")
     assert error.startswith(f"The newest model is refused, and {before} goes on: ")
     assert f"{damaged.name} is damaged" in error
-    assert reloads(served) == {"served": 0, "refused": 1}
+    assert reloads(served) == [0, 1]
 
     newer = publish(next_store, served.store)
     asyncio.run(reloader.look())
     assert version_of(served) == newer
-    assert reloads(served) == {"served": 1, "refused": 1}
+    assert reloads(served) == [1, 1]
 
 
-def test_a_store_without_models_leaves_the_service_with_its_own(
-    served: DispatchService, production: Path
-) -> None:
-    before = version_of(served)
-    shutil.rmtree(production / MODELS)
-    with pytest.raises(ArtifactError, match="There is no model under"):
-        asyncio.run(ModelReloader(served).look())
-    assert version_of(served) == before
-
-
-def test_each_trouble_with_the_store_is_told_once(
+def test_each_trouble_with_the_store_is_told_once_and_the_model_goes_on(
     served: DispatchService, production: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    answers = served.answers()
     models, away = production / MODELS, production / "away"
 
     async def lose_the_models_twice() -> None:
@@ -170,6 +155,7 @@ def test_each_trouble_with_the_store_is_told_once(
         reloading.cancel()
 
     asyncio.run(lose_the_models_twice())
+    assert served.answers() is answers
     first, second = logged(caplog, "ERROR")
     assert first == second
     assert first.startswith("Cannot look for a newer model, so the old one goes on: There is no ")
@@ -234,7 +220,6 @@ def test_the_model_of_a_new_week_is_served_without_a_restart_and_without_a_faile
             assert predict(service.url, NEW_PRODUCT)["model_version"] == newest.version
         assert service.metric("ttd_model_info", model_version=newest.version) == 1
         assert service.metric("ttd_model_info") == 1
-        assert NEW_PRODUCT in documented_products(service)
         assert service.errors == []
     assert {one.answer.status for one in asked} == {200}
     versions = [json.loads(one.answer.body)["model_version"] for one in asked]
@@ -254,44 +239,6 @@ def loaded(service: WatchedService) -> Iterator[list[Asked]]:
         finally:
             ending.set()
             asked += running.result()
-
-
-def documented_products(service: WatchedService) -> list[str]:
-    """Return the products that the OpenAPI schema of a service lists."""
-    with HTTP.open(f"{service.url}/openapi.json") as response:
-        schemas = json.load(response)["components"]["schemas"]
-    codes: list[str] = schemas["TimeToDispatchRequest"]["properties"]["product_code"]["enum"]
-    return codes
-
-
-@pytest.mark.system
-def test_a_running_service_refuses_a_damaged_model_with_one_line(
-    production: Path, next_store: Path, tmp_path: Path
-) -> None:
-    with watched_service(tmp_path, str(production), *RELOADING) as service:
-        before = predict(service.url)["model_version"]
-        publish_damaged(production)
-        wait_until(lambda: len(service.errors) > 0, "the damaged model is refused")
-        time.sleep(SEVERAL_LOOKS_SECONDS)
-        assert len(service.errors) == 1
-        assert "is damaged" in service.errors[0]
-        assert service.metric("ttd_model_reloads_total", outcome="refused") == 1
-        assert predict(service.url)["model_version"] == before
-        assert_serves_next(service, next_store, DirectoryStore(str(production)))
-
-
-@pytest.mark.system
-def test_a_running_service_gets_over_a_store_that_vanishes(
-    production: Path, next_store: Path, tmp_path: Path
-) -> None:
-    with watched_service(tmp_path, str(production), *RELOADING) as service:
-        production.rename(tmp_path / "away")
-        wait_until(lambda: len(service.errors) > 0, "the store is missed")
-        time.sleep(SEVERAL_LOOKS_SECONDS)
-        assert len(service.errors) == 1
-        assert predict(service.url)["est_hours_to_dispatch"] > 0
-        (tmp_path / "away").rename(production)
-        assert_serves_next(service, next_store, DirectoryStore(str(production)))
 
 
 @pytest.mark.system

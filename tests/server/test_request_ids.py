@@ -25,22 +25,12 @@ from tests.support.service_fixtures import (
 OURS = "[0-9a-f]{16}-[0-9a-f]+"
 
 
-@pytest.fixture(params=["right", "locked", "broken", "empty"])
-def service(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[DispatchService, int]:
-    """Return services, and the status of their answers to a valid order."""
-    return {
-        "right": lambda: (hand_made_service(), 200),
-        "locked": lambda: (hand_made_service("--api-key", "right"), 401),
-        "broken": lambda: (hand_made_service(model=BrokenModel()), 500),
-        "empty": lambda: (service_without_model(tmp_path), 503),
-    }[request.param]()
-
-
 @pytest.mark.parametrize("path", [V0_1, V0_2])
-def test_answers_of_each_kind_of_service_name_their_requests(
-    path: str, service: tuple[DispatchService, int]
-) -> None:
-    check_identifiers(service[0], path, ORDER, service[1])
+def test_answers_of_each_kind_of_service_name_their_requests(path: str, tmp_path: Path) -> None:
+    check_identifiers(hand_made_service(), path, ORDER, 200)
+    check_identifiers(hand_made_service("--api-key", "right"), path, ORDER, 401)
+    check_identifiers(hand_made_service(model=BrokenModel()), path, ORDER, 500)
+    check_identifiers(service_without_model(tmp_path), path, ORDER, 503)
 
 
 @pytest.mark.parametrize(

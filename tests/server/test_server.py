@@ -15,11 +15,9 @@ import uvicorn
 
 from deploy.campaign.steady_load import PATIENCE_SECONDS, request_bytes
 from pipeline.api.predictions import ESTIMATE
-from pipeline.api.service import DispatchService
 from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
-from pipeline.server.server import DispatchServer, allow_many_connections
-from pipeline.stages.settings import ServeSettings
+from pipeline.server.server import DispatchServer
 from tests.support.service_clients import (
     EXAMPLE_REQUEST,
     STAGE,
@@ -30,48 +28,38 @@ from tests.support.service_clients import (
     wait_until,
     watched_service,
 )
+from tests.support.service_fixtures import hand_made_service
 from tests.support.service_takeover import check_takeover
 
 LONG_DRAIN = ("--drain-seconds", "600")
 """Longer than any test, so that a service that ends was not waiting for it."""
 
 
-@pytest.fixture
-def server(trained_store: Path) -> DispatchServer:
-    """Return a server that does not run."""
-    settings = ServeSettings.from_arguments([str(trained_store), "--drain-seconds", "0.2"])
-    service = DispatchService(settings)
-    return DispatchServer(uvicorn.Config(create_app(service), log_config=None), service)
-
-
-def test_a_first_sigterm_lets_the_server_go_on_until_it_is_drained(server: DispatchServer) -> None:
-    server.started = True
-    server.handle_exit(signal.SIGTERM, None)
-    assert not asyncio.run(server.on_tick(1))
-    assert not server.force_exit
-    time.sleep(0.3)
-    assert asyncio.run(server.on_tick(2))
-    assert not server.force_exit
+TERM, INT = signal.SIGTERM, signal.SIGINT
 
 
 @pytest.mark.parametrize(
-    ("started", "signals"),
+    ("started", "signals", "stops_at_once"),
     [
-        (True, [signal.SIGINT]),
-        (True, [signal.SIGTERM, signal.SIGTERM]),
-        (True, [signal.SIGTERM, signal.SIGINT]),
-        (False, [signal.SIGTERM]),
+        (True, [TERM], False),
+        (True, [INT], True),
+        (True, [TERM, TERM], True),
+        (True, [TERM, INT], True),
+        (False, [TERM], True),
     ],
-    ids=["SIGINT", "two SIGTERMs", "SIGTERM and SIGINT", "SIGTERM before the start"],
 )
-def test_other_signals_stop_the_server_at_once(
-    started: bool, signals: Sequence[signal.Signals], server: DispatchServer
+def test_only_a_first_sigterm_of_a_started_server_drains_it(
+    started: bool, signals: Sequence[signal.Signals], stops_at_once: bool
 ) -> None:
+    service = hand_made_service("--drain-seconds", "0.2")
+    server = DispatchServer(uvicorn.Config(create_app(service), log_config=None), service)
     server.started = started
     for number in signals:
         server.handle_exit(number, None)
-    assert asyncio.run(server.on_tick(1))
-    assert server.force_exit
+    assert asyncio.run(server.on_tick(1)) == server.force_exit == stops_at_once
+    time.sleep(0.3)
+    assert asyncio.run(server.on_tick(2))
+    assert server.force_exit == stops_at_once
 
 
 @pytest.mark.system
@@ -99,18 +87,15 @@ def test_a_service_that_is_about_to_stop_answers_for_the_last_time_on_each_conne
         assert not exchange(kept_alive, EXAMPLE_REQUEST).is_last
         half_sent.sendall(EXAMPLE_REQUEST[:half])
         told_to_stop(service)
-        assert service.ask(request_bytes("GET", "/readyz")).status == 503
-        answers = {
-            "kept-alive": exchange(kept_alive, EXAMPLE_REQUEST),
-            "half-sent": exchange(half_sent, EXAMPLE_REQUEST[half:]),
-            "new": service.ask(EXAMPLE_REQUEST),
-            "alive": service.ask(request_bytes("GET", "/healthz")),
-            "wrong": service.ask(request_bytes("POST", ESTIMATE, b"{}")),
-            "missing": service.ask(request_bytes("GET", "/nowhere")),
-            "too long": service.ask(request_bytes("POST", ESTIMATE, length=2 * 1024 * 1024)),
-        }
-        assert [answer.status for answer in answers.values()] == [200] * 4 + [422, 404, 413]
-        assert [name for name, answer in answers.items() if not answer.is_last] == []
+        answers = [
+            exchange(kept_alive, EXAMPLE_REQUEST),
+            exchange(half_sent, EXAMPLE_REQUEST[half:]),
+            service.ask(EXAMPLE_REQUEST),
+            service.ask(request_bytes("GET", "/readyz")),
+            service.ask(request_bytes("POST", ESTIMATE, length=2 * 1024 * 1024)),
+        ]
+        assert [answer.status for answer in answers] == [200, 200, 200, 503, 413]
+        assert all(answer.is_last for answer in answers)
         assert is_closed(kept_alive)
         assert is_closed(half_sent)
         assert service.process.poll() is None
@@ -140,11 +125,7 @@ def test_what_is_in_flight_at_the_end_of_the_drain_is_finished(
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(
-    "signals",
-    [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGTERM, signal.SIGINT]],
-    ids=["SIGINT", "two SIGTERMs", "SIGTERM and SIGINT"],
-)
+@pytest.mark.parametrize("signals", [[INT], [TERM, TERM]])
 def test_a_service_that_is_told_to_stop_at_once_does_so(
     signals: Sequence[signal.Signals], trained_store: Path, tmp_path: Path
 ) -> None:
@@ -167,16 +148,6 @@ def test_a_service_that_is_told_to_stop_at_once_does_so(
         assert is_closed(idle)
         assert service.log.endswith("serve_model.main - Finished serve-model stage.\n")
         assert service.errors == []
-
-
-def test_as_many_files_may_be_opened_as_the_process_may_allow_itself() -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] // 2, before[1]))
-    try:
-        allow_many_connections()
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.system

@@ -7,11 +7,12 @@ import re
 import pytest
 
 from pipeline.stages.errors import PipelineError
-from pipeline.stages.logs import LOG, configure_logging, exit_code_of
+from pipeline.stages.logs import LOG, LogLevel, configure_logging, exit_code_of
 
 
 def test_a_line_names_time_level_module_and_function(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("INFO", "text")
+    configure_logging("INFO", "text")  # replaces the first, or the line would come twice
 
     LOG.info("Hello.")
 
@@ -20,15 +21,6 @@ def test_a_line_names_time_level_module_and_function(capsys: pytest.CaptureFixtu
         r"test_a_line_names_time_level_module_and_function - Hello\.\n",
         capsys.readouterr().err,
     )
-
-
-def test_configuring_twice_does_not_log_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO", "text")
-    configure_logging("INFO", "text")
-
-    LOG.info("Hello.")
-
-    assert capsys.readouterr().err.count("Hello.") == 1
 
 
 def test_json_lines_carry_the_same_facts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,20 +38,13 @@ def test_json_lines_carry_the_same_facts(capsys: pytest.CaptureFixture[str]) -> 
     }
 
 
-def test_less_severe_lines_than_the_level_are_not_shown(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(("level", "logger"), [("WARNING", LOG.name), ("DEBUG", "botocore")])
+def test_libraries_log_warnings_and_the_pipeline_from_the_level_on(
+    level: LogLevel, logger: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configure_logging("WARNING", "text")
+    configure_logging(level, "text")
 
-    LOG.info("Hello.")
-
-    assert capsys.readouterr().err == ""
-
-
-def test_libraries_log_only_warnings_and_worse(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("DEBUG", "text")
-
-    logging.getLogger("botocore").info("Found credentials.")
+    logging.getLogger(logger).info("Hello.")
 
     assert capsys.readouterr().err == ""
 
@@ -68,37 +53,34 @@ def test_a_stage_that_ends_well_has_exit_code_0() -> None:
     assert exit_code_of(lambda: None)() == 0
 
 
-@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-def test_a_known_failure_is_one_line_and_has_a_traceback_only_at_debug(
-    level: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("error", "level", "message", "with_traceback"),
+    [
+        (PipelineError("No such bucket."), "INFO", "No such bucket.", False),
+        (PipelineError("No such bucket."), "DEBUG", "No such bucket.", True),
+        (KeyboardInterrupt(), "INFO", "Interrupted.", False),
+        (
+            KeyError("a bug"),
+            "INFO",
+            "Unexpected error: KeyError. Please report it with the traceback.",
+            True,
+        ),
+    ],
+    ids=["known", "known at level DEBUG", "interrupted", "unexpected"],
+)
+def test_an_error_is_exit_code_1_and_one_line_with_a_traceback_where_it_helps(
+    error: BaseException,
+    level: LogLevel,
+    message: str,
+    with_traceback: bool,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    configure_logging("DEBUG" if level == "DEBUG" else "INFO", "text")
+    configure_logging(level, "text")
 
     def main() -> None:
-        raise PipelineError("No such bucket.")
+        raise error
 
     assert exit_code_of(main)() == 1
-    text = capsys.readouterr().err
-    assert " - ERROR - test_logs.main - No such bucket." in text
-    assert ("Traceback" in text) == (level == "DEBUG")
-    assert (text.count("\n") == 1) == (level == "INFO")
-
-
-def test_an_interrupted_stage_fails_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO", "text")
-
-    def main() -> None:
-        raise KeyboardInterrupt
-
-    assert exit_code_of(main)() == 1
-    assert capsys.readouterr().err.endswith(" - ERROR - test_logs.main - Interrupted.\n")
-
-
-def test_an_unforeseen_failure_always_has_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO", "text")
-
-    def main() -> None:
-        raise KeyError("surprise")
-
-    assert exit_code_of(main)() == 1
-    assert "Traceback" in capsys.readouterr().err
+    first_line, *traceback = capsys.readouterr().err.splitlines()
+    assert first_line.endswith(f" - ERROR - test_logs.main - {message}")
+    assert traceback[:1] == ["Traceback (most recent call last):"] * with_traceback

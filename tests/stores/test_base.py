@@ -26,7 +26,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     return open_store(request.getfixturevalue("s3_store_url"))
 
 
-@pytest.mark.parametrize("size", [0, 1_000, 1_000_000, 20_000_000])
+@pytest.mark.parametrize("size", [0, 1_000, 20_000_000])
 def test_an_object_of_any_size_is_read_as_it_was_written(store: ObjectStore, size: int) -> None:
     content = os.urandom(size)
 
@@ -35,24 +35,13 @@ def test_an_object_of_any_size_is_read_as_it_was_written(store: ObjectStore, siz
     assert store.read(KEY) == content
 
 
-def test_keys_are_listed_in_order(store: ObjectStore) -> None:
-    for name in ("b", "a", "ä", "B", "a|b c+d:e"):
-        store.write_new(f"models/{name}", b"content")
-
-    assert store.list_keys("models") == [
-        "models/B",
-        "models/a",
-        "models/a|b c+d:e",
-        "models/b",
-        "models/ä",
-    ]
-
-
-def test_only_keys_directly_in_the_folder_are_listed(store: ObjectStore) -> None:
-    for key in (KEY, "models/old/b.onnx", "models2/c.onnx", "datasets/d.csv"):
+def test_keys_directly_in_the_folder_are_listed_in_order(store: ObjectStore) -> None:
+    names = ["B", "a", "a|b c+d:e", "b", "ä"]
+    for key in [*(f"models/{name}" for name in reversed(names)), "models2/c", "datasets/d.csv"]:
         store.write_new(key, b"content")
+    store.write_new("models/old/b.onnx", b"content")
 
-    assert store.list_keys("models") == [KEY]
+    assert store.list_keys("models") == [f"models/{name}" for name in names]
     assert store.list_keys("models/old") == ["models/old/b.onnx"]
 
 
@@ -67,22 +56,16 @@ def test_an_absent_key_cannot_be_read(store: ObjectStore) -> None:
     assert str(failure.value).startswith(f"Cannot read {store.url}/{KEY}: ")
 
 
-def test_a_taken_key_is_never_overwritten(store: ObjectStore) -> None:
+@pytest.mark.parametrize("content", [b"second", b"first"], ids=["other", "the same"])
+def test_a_taken_key_is_never_overwritten(store: ObjectStore, content: bytes) -> None:
     store.write_new(KEY, b"first")
 
     with pytest.raises(ObjectExists) as failure:
-        store.write_new(KEY, b"second")
+        store.write_new(KEY, content)
 
     assert str(failure.value).startswith(f"Cannot write {store.url}/{KEY}: ")
     assert "nothing is ever overwritten" in str(failure.value)
     assert store.read(KEY) == b"first"
-
-
-def test_even_the_same_content_is_not_written_twice(store: ObjectStore) -> None:
-    store.write_new(KEY, b"content")
-
-    with pytest.raises(ObjectExists):
-        store.write_new(KEY, b"content")
 
 
 def test_one_of_many_writers_of_a_key_wins(store: ObjectStore) -> None:
@@ -103,26 +86,17 @@ def test_one_of_many_writers_of_a_key_wins(store: ObjectStore) -> None:
     assert winners == [store.read(KEY)]
 
 
-def test_the_url_of_a_folder_has_no_final_slash(tmp_path: Path) -> None:
-    assert open_store(f"{tmp_path}/").url == str(tmp_path)
+def test_a_url_that_is_a_path_opens_a_folder(tmp_path: Path) -> None:
+    store = open_store(f"{tmp_path}/")
+
+    assert isinstance(store, DirectoryStore)
+    assert store.url == str(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("s3://bucket", "s3://bucket"),
-        ("s3://bucket/", "s3://bucket"),
-        ("s3://bucket/a/b", "s3://bucket/a/b"),
-        ("s3://bucket/a/b/", "s3://bucket/a/b"),
-    ],
-)
-def test_the_url_of_an_s3_store_has_no_final_slash(url: str, expected: str) -> None:
-    assert open_store(url).url == expected
-
-
-def test_a_url_decides_on_the_kind_of_store(tmp_path: Path) -> None:
-    assert isinstance(open_store("s3://bucket"), S3Store)
-    assert isinstance(open_store(str(tmp_path)), DirectoryStore)
+@pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/a/b"])
+def test_a_url_of_s3_opens_a_bucket(url: str) -> None:
+    assert isinstance(open_store(url), S3Store)
+    assert open_store(url).url == open_store(f"{url}/").url == url
 
 
 @pytest.mark.parametrize(("url", "imported"), [(".", "False"), ("s3://bucket", "True")])

@@ -1,6 +1,7 @@
 """Servers that run beside the tests: in a thread, or as a process of their own."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -40,10 +41,16 @@ def answer_json(handler: BaseHTTPRequestHandler, status: int, content: Any) -> N
 
 @contextmanager
 def s3_server(address: str = "127.0.0.1") -> Iterator[str]:
-    """Run an empty S3 server as a process on an address of this machine, and yield its URL."""
+    """Run an empty S3 server as a process on an address of this machine, and yield its URL.
+
+    It lists ten keys on a page, where S3 lists a thousand.
+    """
     port = free_port(address)
+    pages = {"MOTO_S3_DEFAULT_MAX_KEYS": "10"}
     command = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        command, env=os.environ | pages, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
         try:
             wait_for(f"http://{address}:{port}/moto-api/", process=server)
             yield f"http://{address}:{port}"

@@ -26,15 +26,19 @@ from schemathesis.specs.openapi.checks import (
 from pipeline.api.keys import OPEN_PATHS
 from pipeline.api.operations import router as operations_router
 from pipeline.api.predictions import router as predictions_router
+from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
 from tests.support.helpers import EXAMPLE, running_service
 from tests.support.service_fixtures import (
     BATCH,
+    ORDER,
     PROBLEM,
     PRODUCTS,
+    UNREADABLE,
     V0_1,
     V0_2,
     BrokenModel,
+    HandMadeModel,
     hand_made_service,
     service_without_model,
 )
@@ -44,9 +48,17 @@ FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))
 SHORT_CAMPAIGN = ("--generation-deterministic", "--max-examples", "40")
 LONG_CAMPAIGN = ("--max-time", str(FUZZ_SECONDS), "--max-examples", "1000")
 KEY = "right-key"
+POSTS = (V0_1, V0_2, BATCH)
+ROUTES = {
+    (route.path, method.lower())
+    for router in (predictions_router, operations_router)
+    for route in router.routes
+    if isinstance(route, APIRoute) and route.include_in_schema
+    for method in route.methods or ()
+}
+"""Paths and methods of all routes that should be described."""
 
 
-@pytest.mark.system
 @pytest.mark.timeout(180 + 2 * FUZZ_SECONDS)
 def test_no_made_up_request_finds_an_answer_that_is_not_described(
     trained_store: Path, tmp_path: Path
@@ -68,150 +80,141 @@ def test_no_made_up_request_finds_an_answer_that_is_not_described(
     assert campaign.returncode == 0, campaign.stdout + campaign.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     operations, cases = report["operations"], report["test_cases"]
-    assert operations["total"] == operations["tested"] == len(_routes())
+    assert operations["total"] == operations["tested"] == len(ROUTES)
     assert cases["generated"] > 250
     assert not any(report["warnings"].values())
-    for path in (V0_1, V0_2, BATCH):
+    for path in POSTS:
         assert report["valid_rates"][f"POST {path}"]["fuzzing"]["accepted"] > 5
 
 
-def _routes() -> set[tuple[str, str]]:
-    """Return paths and methods of all routes that should be described."""
-    return {
-        (route.path, method.lower())
-        for router in (predictions_router, operations_router)
-        for route in router.routes
-        if isinstance(route, APIRoute) and route.include_in_schema
-        for method in route.methods or ()
-    }
-
-
-def description(*arguments: str, **options: Any) -> dict[str, Any]:
-    """Return the schema of a service with these command line arguments."""
-    client = TestClient(create_app(hand_made_service(*arguments, **options)))
-    response = client.get("/openapi.json", headers={"x-api-key": KEY})
+def description(service: DispatchService) -> dict[str, Any]:
+    """Return the schema of a service."""
+    response = TestClient(create_app(service)).get("/openapi.json", headers={"x-api-key": KEY})
     assert response.status_code == 200
     schema: dict[str, Any] = response.json()
     return schema
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [(), ("--api-key", KEY), ("--root-path", "/dispatch")],
-    ids=["plain", "with a key", "behind a prefix"],
-)
-def test_the_schema_is_valid_openapi(arguments: tuple[str, ...]) -> None:
-    schema = description(*arguments)
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """Return the schema of a service with a key."""
+    return description(hand_made_service("--api-key", KEY))
+
+
+@pytest.mark.parametrize("arguments", ["", f"--api-key {KEY}", "--root-path /dispatch"])
+def test_the_schema_is_valid_openapi(arguments: str) -> None:
+    schema = description(hand_made_service(*arguments.split()))
     assert schema["openapi"].startswith("3.1.")
     validate(schema)
 
 
-def test_every_route_is_described() -> None:
-    described = {
-        (path, method)
-        for path, operations in description()["paths"].items()
-        for method in operations
+def operations_of(schema: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what a schema says of each path and method."""
+    return {
+        (path, method): operation
+        for path, operations in schema["paths"].items()
+        for method, operation in operations.items()
     }
-    assert described == _routes()
-    assert len(described) >= 9
 
 
-def test_the_key_is_asked_for_where_it_is_needed_and_only_if_there_is_one() -> None:
-    schema, open_schema = description("--api-key", KEY), description()
-    for path, operations in schema["paths"].items():
-        for method, operation in operations.items():
-            assert ("security" in operation) == (path not in OPEN_PATHS)
-            assert ("401" in operation["responses"]) == (path not in OPEN_PATHS)
-            assert "security" not in open_schema["paths"][path][method]
-    assert schema["components"]["securitySchemes"] == {
-        "X-API-Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
-    }
+def test_every_route_is_described(schema: dict[str, Any]) -> None:
+    assert operations_of(schema).keys() == ROUTES
+    assert len(ROUTES) >= 9
+
+
+def test_the_key_is_asked_for_where_it_is_needed_and_only_if_there_is_one(
+    schema: dict[str, Any],
+) -> None:
+    open_schema = description(hand_made_service())
+    for (path, method), operation in operations_of(schema).items():
+        assert ("security" in operation) == (path not in OPEN_PATHS)
+        assert ("401" in operation["responses"]) == (path not in OPEN_PATHS)
+        assert "security" not in open_schema["paths"][path][method]
+    key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    assert schema["components"]["securitySchemes"] == {"X-API-Key": key}
     assert "securitySchemes" not in open_schema["components"]
 
 
 def test_the_products_of_the_model_are_listed_for_orders_and_for_the_filter() -> None:
-    schema = description()
-    order = schema["components"]["schemas"]["TimeToDispatchRequest"]["properties"]["product_code"]
-    (product_filter,) = [
-        parameter
-        for parameter in schema["paths"][PRODUCTS]["get"]["parameters"]
-        if parameter["name"] == "product_code"
-    ]
-    assert order["enum"] == ["SKU001", "SKU002", "SKU003"]
-    assert product_filter["schema"] == {
-        "$ref": "#/components/schemas/TimeToDispatchRequest/properties/product_code"
-    }
-
-
-def test_errors_are_described_in_the_form_of_their_version() -> None:
-    for path, operations in description("--api-key", KEY)["paths"].items():
-        media_type = PROBLEM if path.startswith("/api/v0.2/") else "application/json"
-        for operation in operations.values():
-            for status, response in operation["responses"].items():
-                if status not in ("200", "408"):
-                    assert list(response["content"]) == [media_type]
-                assert response["description"]
-
-
-def test_the_answer_to_those_who_are_too_slow_has_no_body() -> None:
-    paths = description()["paths"]
-    for path in (V0_1, V0_2, BATCH):
-        assert "content" not in paths[path]["post"]["responses"]["408"]
-
-
-TOO_LONG = b" " * (4 * 1024 * 1024 + 1)
-RARE: dict[str, tuple[str, str, bytes, int]] = {
-    **{f"too long for {path}": ("POST", path, TOO_LONG, 413) for path in (V0_1, V0_2, BATCH)},
-    **{f"unreadable for {path}": ("POST", path, b"[" * 10**5, 400) for path in (V0_1, V0_2, BATCH)},
-    **{f"not JSON for {path}": ("POST", path, b"x", 422) for path in (V0_1, V0_2, BATCH)},
-    "bad product for v0.1": ("POST", V0_1, b'{"product_code": "no", "orders_placed": 1}', 422),
-    "no report": ("GET", "/report", b"", 404),
-}
-
-
-@pytest.mark.parametrize(("method", "path", "body", "status"), RARE.values(), ids=RARE.keys())
-def test_rare_answers_are_as_described(
-    method: str, path: str, body: bytes, status: int, tmp_path: Path
-) -> None:
-    client = TestClient(create_app(hand_made_service(str(tmp_path))))
-    _check(client, method, path, body, status)
-
-
-@pytest.mark.parametrize(("path", "method"), sorted(_routes()))
-def test_answers_without_a_model_are_as_described(path: str, method: str, tmp_path: Path) -> None:
-    client = TestClient(create_app(service_without_model(tmp_path)))
-    open_without = {"/healthz", "/metrics"}
-    body = json.dumps({"orders": [EXAMPLE]} if path == BATCH else EXAMPLE).encode()
-    _check(client, method.upper(), path, body, 200 if path in open_without else 503)
-
-
-@pytest.mark.parametrize(("path", "method"), sorted(_routes()))
-def test_answers_without_a_key_are_as_described(path: str, method: str) -> None:
-    client = TestClient(create_app(hand_made_service("--api-key", KEY)))
-    _check(client, method.upper(), path, b"", 200 if path in OPEN_PATHS else 401)
-
-
-def test_the_answer_of_a_service_about_to_stop_is_as_described() -> None:
     service = hand_made_service()
-    service.is_draining = True
-    _check(TestClient(create_app(service)), "GET", "/readyz", b"", 503)
+    for codes in (["SKU001", "SKU002", "SKU003"], ["ANOTHER"]):
+        schema = description(service)
+        for request in ("TimeToDispatchRequest", "Order"):
+            properties = schema["components"]["schemas"][request]["properties"]
+            assert properties["product_code"]["enum"] == codes
+        parameters = schema["paths"][PRODUCTS]["get"]["parameters"]
+        (filtered,) = [each for each in parameters if each["name"] == "product_code"]
+        assert filtered["schema"] == {"$ref": "#/components/schemas/Order/properties/product_code"}
+        service.serve(HandMadeModel(["ANOTHER"]))
 
 
-def _check(client: TestClient, method: str, path: str, body: bytes, status: int) -> None:
-    """Send a request, and check that the answer has this status and is one of those described."""
-    response = client.request(
+def test_errors_are_described_in_the_form_of_their_version(schema: dict[str, Any]) -> None:
+    for (path, _), operation in operations_of(schema).items():
+        media_type = PROBLEM if path.startswith("/api/v0.2/") else "application/json"
+        for status, response in operation["responses"].items():
+            assert response["description"]
+            if status == "408":  # the connection is closed without a body
+                assert "content" not in response
+            elif status != "200":
+                assert list(response["content"]) == [media_type]
+    assert all("408" in operations_of(schema)[path, "post"]["responses"] for path in POSTS)
+
+
+LONGEST = b" " * (4 * 1024 * 1024 + 1)
+UNKNOWN = b'{"product_code": "no", "orders_placed": 1}'
+BODIES = {V0_1: ORDER, V0_2: ORDER, BATCH: b'{"orders": [%b]}' % ORDER}
+RARE = [
+    *(("plain", "post", path, LONGEST, 413) for path in POSTS),
+    *(("plain", "post", path, UNREADABLE, 400) for path in POSTS),
+    *(("plain", "post", path, b"x", 422) for path in POSTS),
+    ("plain", "post", V0_1, UNKNOWN, 422),
+    ("plain", "get", "/report", b"", 404),
+    ("draining", "get", "/readyz", b"", 503),
+    *(
+        ("locked", method, path, b"", 200 if path in OPEN_PATHS else 401)
+        for path, method in sorted(ROUTES)
+    ),
+    *(
+        ("empty", method, path, BODIES.get(path, b""), 503)
+        for path, method in sorted(ROUTES)
+        if path not in ("/healthz", "/metrics")
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "path", "body", "status"),
+    RARE,
+    ids=[f"{service}-{path}-{status}" for service, _, path, _, status in RARE],
+)
+def test_rare_answers_are_as_described(
+    service: str,
+    method: str,
+    path: str,
+    body: bytes,
+    status: int,
+    schema: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    served = {
+        "plain": lambda: hand_made_service(str(tmp_path)),
+        "draining": lambda: hand_made_service(),
+        "locked": lambda: hand_made_service("--api-key", KEY),
+        "empty": lambda: service_without_model(tmp_path),
+    }[service]()
+    served.is_draining = service == "draining"
+    response = TestClient(create_app(served)).request(
         method, path, content=body, headers={"content-type": "application/json"}
     )
     assert response.status_code == status
-    schema = schemathesis.openapi.from_dict(description("--api-key", KEY))
+    case = schemathesis.openapi.from_dict(schema)[path][method].Case()
     checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
-    schema[path][method].Case().validate_response(response, checks=checks)
+    case.validate_response(response, checks=checks)
 
 
-def test_a_fault_of_ours_has_the_form_of_other_errors() -> None:
+def test_unexpected_errors_have_the_form_of_other_errors(schema: dict[str, Any]) -> None:
     client = TestClient(create_app(hand_made_service(model=BrokenModel())))
-    schemas = description()["components"]["schemas"]
     for path, name in ((V0_1, "ErrorAnswer"), (V0_2, "Problem")):
+        described = schema["components"]["schemas"][name]
         answer = client.post(path, json=EXAMPLE).json()
-        required = set(schemas[name]["required"])
-        assert required <= answer.keys() <= schemas[name]["properties"].keys()
+        assert set(described["required"]) <= answer.keys() <= described["properties"].keys()

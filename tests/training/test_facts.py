@@ -13,7 +13,7 @@ from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import TrainedModel, train_on
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 11, 20, 23, 30, 0, 123456, tzinfo=UTC)
 ORDINARY = ("SKU001", "SKU002", "SKU003", "SKU004", "SKU005")

@@ -15,7 +15,7 @@ from pipeline.stages.errors import DatasetError
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.selection import CANDIDATES
 
-pytestmark = pytest.mark.statistics
+pytestmark = pytest.mark.slow
 
 LEVEL = 0.9
 MAX_LABEL_HOURS = 100_000.0

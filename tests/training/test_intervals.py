@@ -18,7 +18,7 @@ from pipeline.orders.simulator import simulate_orders
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.intervals import calibrate_interval
 
-pytestmark = pytest.mark.statistics
+pytestmark = pytest.mark.slow
 
 # By hand
 

@@ -10,7 +10,7 @@ from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
 from pipeline.training.selection import CANDIDATES, Choice, choose_candidate
 
-pytestmark = pytest.mark.statistics
+pytestmark = pytest.mark.slow
 
 MEAN, LINE, CURVE = "mean per product", "line per product", "curve per product"
 THREE = tuple(each for each in CANDIDATES if each.name in (MEAN, LINE, CURVE))

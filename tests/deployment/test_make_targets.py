@@ -1,0 +1,78 @@
+"""The Makefile refuses what cannot work before it installs anything; tests install no tools."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.helpers import ROOT
+
+TOOLS = ["chromium", "kubectl", "promtool"]
+Result = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Copy what make reads; it finds the programs of `bin` there and no others."""
+    folder = tmp_path / "project"
+    shutil.copytree(ROOT / ".ci", folder / ".ci")
+    for name in ("Makefile", "requirements_cicd.txt", "requirements_pipe.txt"):
+        shutil.copy2(ROOT / name, folder)
+    (folder / "bin").mkdir()
+    for name in ("bash", "dirname", "env", "sh"):
+        (folder / "bin" / name).symlink_to(str(shutil.which(name)))
+    (folder / "bin" / "python3.11").symlink_to(str(shutil.which("true")))
+    return folder
+
+
+def make(project: Path, *arguments: str, **variables: str) -> Result:
+    """Run make on a machine that has nothing but the programs of `bin`."""
+    environment = {"PATH": str(project / "bin"), "HOME": str(project), **variables}
+    command = [str(shutil.which("make")), *arguments]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "variable"),
+    [
+        ("deploy", "GIT_URL"),
+        ("deploy-app", "APP_GIT_URL"),
+        ("image", "IMAGE"),
+        ("kubeconfig", "CLUSTER"),
+        ("publish", "INDEX_URL"),
+        ("push-image", "IMAGE"),
+        ("smoke", "SERVICE_URL"),
+    ],
+)
+def test_a_target_says_first_which_variable_it_needs(
+    target: str, variable: str, project: Path
+) -> None:
+    done = make(project, target)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"make {target} needs {variable}=…; make help shows an example.")
+    assert not (project / ".venv").exists()
+
+
+def test_tests_name_the_tools_that_are_missing_and_install_none(project: Path) -> None:
+    done = make(project, "test")
+
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [line.split(" is missing: ")[0] for line in lines[:3]] == TOOLS
+    assert lines[3].startswith("make tools installs them")
+    assert not {".tools", ".venv"} & set(os.listdir(project))
+
+
+@pytest.mark.parametrize(
+    ("variables", "action"),
+    [({}, "check"), ({"CI": "true"}, "install"), ({"TOOLS": "install"}, "install")],
+)
+def test_tests_install_tools_only_in_continuous_integration_or_if_asked_to(
+    variables: dict[str, str], action: str, project: Path
+) -> None:
+    planned = make(project, "--dry-run", "test", **variables).stdout
+
+    assert f".ci/tools {action} {' '.join(TOOLS)}" in planned
