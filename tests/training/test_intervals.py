@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "multiple"),
     # Of nine scores from 1 to 9, a tenth score is below the k-th with a probability of k / 10.
-    [(0.5, 5.0), (0.8, 8.0), (0.9, 9.0), (0.75, 8.0), (0.95, 9.0)],
+    [(0.5, 5.0), (0.9, 9.0), (0.75, 8.0), (0.95, 9.0), (0.1 + 0.2, 3.0)],
 )
 def test_the_multiple_is_the_score_that_a_new_row_stays_within(
     level: float, multiple: float
