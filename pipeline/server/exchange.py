@@ -27,6 +27,7 @@ class Exchange:
     """
 
     request_id: bytes
+    answer_headers: tuple[Header, ...] = ()
 
     def __init__(
         self,
@@ -47,7 +48,6 @@ class Exchange:
         self.receive = receive
         self.path: str = route_path(scope) if scope["root_path"] else scope["path"]
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
-        self.answer_headers: list[Header] = []
         self.status = CLIENT_CLOSED_REQUEST
         self._send = send
         self._add_late_headers = add_late_headers

@@ -21,7 +21,7 @@ def identify(exchange: Exchange) -> None:
         exchange.request_id = given
     else:
         exchange.request_id = b"%b-%x" % (ID_PREFIX, next(ID_NUMBERS))
-    exchange.answer_headers.append((b"x-request-id", exchange.request_id))
+    exchange.answer_headers += ((b"x-request-id", exchange.request_id),)
 
 
 def name_in_log(exchange: Exchange) -> None:

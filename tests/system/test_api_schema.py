@@ -28,7 +28,7 @@ from pipeline.api.operations import router as operations_router
 from pipeline.api.predictions import router as predictions_router
 from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
-from tests.support.helpers import EXAMPLE, running_service
+from tests.support.helpers import running_service
 from tests.support.service_fixtures import (
     BATCH,
     ORDER,
@@ -37,7 +37,6 @@ from tests.support.service_fixtures import (
     UNREADABLE,
     V0_1,
     V0_2,
-    BrokenModel,
     HandMadeModel,
     hand_made_service,
     service_without_model,
@@ -210,11 +209,3 @@ def test_rare_answers_are_as_described(
     case = schemathesis.openapi.from_dict(schema)[path][method].Case()
     checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
     case.validate_response(response, checks=checks)
-
-
-def test_unexpected_errors_have_the_form_of_other_errors(schema: dict[str, Any]) -> None:
-    client = TestClient(create_app(hand_made_service(model=BrokenModel())))
-    for path, name in ((V0_1, "ErrorAnswer"), (V0_2, "Problem")):
-        described = schema["components"]["schemas"][name]
-        answer = client.post(path, json=EXAMPLE).json()
-        assert set(described["required"]) <= answer.keys() <= described["properties"].keys()
