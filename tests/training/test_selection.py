@@ -62,6 +62,13 @@ def test_a_world_gets_the_simplest_candidate_within_one_standard_error(
         assert score.excess_hours == pytest.approx(excess, abs=1e-12)
 
 
+def test_chance_does_not_let_the_best_candidate_beat_a_simpler_one() -> None:
+    mean, _, curve = choose(level_orders(600, seed=2)).scores
+
+    assert curve.excess_hours == 0.0 < mean.excess_hours
+    assert mean.chosen
+
+
 def test_wrong_labels_are_left_out_of_the_errors() -> None:
     clean = choose(simulate_orders(1000, seed=5)).scores[1]
     damaged = choose(mistyped(simulate_orders(1000, seed=5))).scores[1]
