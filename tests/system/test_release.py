@@ -332,13 +332,15 @@ def test_after_a_refusal_the_stage_may_go_on_with_the_champion(
 
 @pytest.mark.parametrize("options", [[], ["--ignore-champion"]], ids=["none", "ignored"])
 def test_without_champion_there_is_nothing_to_go_on_with(
-    options: list[str], production: Path, tmp_path: Path
+    options: list[str], production: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = production if options else tmp_path / "new"
     deliver(store, simulate_orders(500, seed=1).assign(hours_to_dispatch=3.0))
 
     assert main([str(store), "--on-refusal", "keep", *options]) == 1
 
+    (error,) = logged(caplog, "ERROR")
+    assert error.startswith("Refused the model trained on ") and "Going on" not in error
     assert len(names_in(store / REFUSED)) == 1
 
 
