@@ -119,7 +119,7 @@ def test_uncommitted_changes_are_not_left_behind(repository: Path, app: Path) ->
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
-        ([], "make deploy-app APP_GIT_URL="),
+        ([], "make deploy-app needs APP_GIT_URL="),
         (["APP_GIT_URL=http://deployer:hidden@127.0.0.1:1/app.git"], "127.0.0.1"),
     ],
 )
