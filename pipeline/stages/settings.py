@@ -22,7 +22,7 @@ from pipeline.stages.logs import LogFormat, LogLevel
 SAMPLE_STORE = Path(__file__).resolve().parents[2] / "data"
 DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else ""
 """Empty, and refused, in an installed package, which has no sample store beside it."""
-COMMANDS = ("ttd-train", "ttd-serve")
+COMMANDS = ("ttd-train", "ttd-serve", "ttd-models")
 SECRETS = {"alert_webhook", "api_key"}
 """Settings whose value is never shown."""
 COMMIT_VARIABLE = "GIT_COMMIT_HASH"
