@@ -26,6 +26,7 @@ from pipeline.stores.timestamped_keys import (
 )
 
 DECISIONS = "decisions"
+"""Models that people pinned, withdrew or restored, each as a small JSON file."""
 
 
 class Action(StrEnum):
