@@ -13,7 +13,8 @@ from pipeline.model.reader import newest_model_key
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.stores.timestamped_keys import name_of
-from tests.support.helpers import logged
+from pipeline.train_model import main as train_model
+from tests.support.helpers import logged, names_in
 
 
 @pytest.fixture(params=["folder", "S3"])
@@ -45,6 +46,21 @@ def test_a_withdrawn_model_counts_no_more_until_it_is_restored(url: str) -> None
     assert main(["restore", newer, url]) == 0
     assert name_of(newest_model_key(store)) == newer
     assert withdrawn_datasets(store) == {}
+
+
+def test_the_dataset_of_a_withdrawn_model_is_not_trained_on_until_it_is_restored(
+    production: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (model,) = names_in(production / MODELS)
+    main(["withdraw", model, str(production), "--reason", "halved labels"])
+
+    assert train_model([str(production)]) == 1
+    assert f"its model {model} was withdrawn (halved labels)." in logged(caplog, "ERROR")[0]
+    assert names_in(production / MODELS) == [model]
+
+    main(["restore", model, str(production)])
+    assert train_model([str(production)]) == 0
+    assert len(names_in(production / MODELS)) == 2
 
 
 def test_a_pinned_model_counts_though_there_are_newer_ones(production: Path) -> None:
