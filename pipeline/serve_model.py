@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     settings = ServeSettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
     with _stopped_by_sigterm():
-        LOG.info("Starting serve-model stage.")
+        LOG.info(f"Starting serve-model stage. {_who_may_ask(len(settings.api_keys))}")
         allow_many_connections()
         service = DispatchService(settings)
         service.answers()
@@ -82,6 +82,13 @@ def create_app(
         paths |= {route.path for route in router.routes if isinstance(route, Route)}
     install_error_handlers(api)
     return RequestMiddleware(api, service, paths, fast_answer)
+
+
+def _who_may_ask(keys: int) -> str:
+    """Say whether a key is asked for: one that was lost on the way should be noticed."""
+    if keys == 0:
+        return "No API key is asked for: whoever reaches the port is answered."
+    return f"Requests need an API key; {keys:,} {'is' if keys == 1 else 'are'} valid."
 
 
 class LazyApp:

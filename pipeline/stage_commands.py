@@ -1,6 +1,6 @@
-"""The commands of an installed package: `ttd-train` and `ttd-serve`.
+"""The commands of an installed package: `ttd-train`, `ttd-serve` and `ttd-models`.
 
-They do what `python -m pipeline.train_model` and `python -m pipeline.serve_model` do. Each imports
+They do what `python -m pipeline.train_model` and its kind do. Each imports
 its stage when it is called, since the one must not import what the other needs.
 """
 
@@ -19,5 +19,12 @@ def serve() -> int:
     """Run `serve_model` with the arguments of the process, and return its exit code."""
     gc.disable()  # as `python -m pipeline.serve_model` does; the stage enables it again
     from pipeline.serve_model import main
+
+    return main(sys.argv[1:])
+
+
+def models() -> int:
+    """Run `manage_models` with the arguments of the process, and return its exit code."""
+    from pipeline.manage_models import main
 
     return main(sys.argv[1:])

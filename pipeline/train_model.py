@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_version
+from pipeline.model.decisions import withdrawn_datasets
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.weekly_dataset import load_newest_dataset
+from pipeline.orders.weekly_dataset import WeeklyDataset, load_newest_dataset
 from pipeline.release.champion import load_champion
 from pipeline.release.gate import Limits, Verdict, judge
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
@@ -76,6 +77,7 @@ def _train_and_release(
     trained_at = datetime.now(UTC)
     with progress("Reading the newest dataset"):
         dataset = load_newest_dataset(store, settings.max_rejected_share)
+        _refuse_withdrawn(store, dataset)
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
         verdict = judge(model, dataset, champion, _limits(settings))
@@ -90,6 +92,17 @@ def _train_and_release(
     if metadata.refused_because:
         _refuse(store, metadata, artifact, report)
     _publish(store, metadata, artifact, settings.r2_warning_threshold)
+
+
+def _refuse_withdrawn(store: ObjectStore, dataset: WeeklyDataset) -> None:
+    """Refuse a dataset whose model people have withdrawn: training would publish the same again."""
+    decision = withdrawn_datasets(store).get(dataset.sha256)
+    if decision is not None:
+        reason = f" ({decision.reason})" if decision.reason else ""
+        raise DatasetError(
+            f"Cannot train on {store.url}/{dataset.key}: its model {decision.model_version} was "
+            f"withdrawn{reason}. Deliver a corrected week, or restore the model with ttd-models."
+        )
 
 
 def _limits(settings: TrainSettings) -> Limits:

@@ -11,20 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from pipeline import notify_failure, serve_model, train_model
-from pipeline.model import artifact
+from pipeline import manage_models, notify_failure, serve_model, train_model
+from pipeline.model import artifact, decisions
 from pipeline.model.order import HOURS, MAX_HOURS_TO_DISPATCH, Order
 from pipeline.orders import weekly_dataset
+from pipeline.stages.command_line import option_of, variable_of
 from pipeline.stages.errors import PipelineError
 from pipeline.stages.settings import (
-    ENVIRONMENT_PREFIX,
     SAMPLE_STORE,
     ServeSettings,
     StoreSettings,
     TrainSettings,
 )
 
-STAGES = (train_model, serve_model, notify_failure)
+STAGES = (train_model, serve_model, notify_failure, manage_models)
 SETTINGS = {"both": StoreSettings, "train_model": TrainSettings, "serve_model": ServeSettings}
 BOUNDS = {
     "minimum": "≥ {:,.12g}",
@@ -35,7 +35,14 @@ BOUNDS = {
     "maxItems": "at most {:,} items",
 }
 """How a table says what a JSON schema allows."""
-FOLDERS = ("DATASETS", "MODELS", "REPORTS", "REFUSED", "REJECTED")
+FOLDERS = {
+    "DATASETS": weekly_dataset,
+    "MODELS": artifact,
+    "REPORTS": artifact,
+    "REFUSED": artifact,
+    "REJECTED": weekly_dataset,
+    "DECISIONS": decisions,
+}
 
 
 def settings(stage: str) -> str:
@@ -43,7 +50,7 @@ def settings(stage: str) -> str:
     shared = () if stage == "both" else StoreSettings.model_fields.keys()
     wanted = SETTINGS[stage].model_fields.keys() - shared
     rows = [
-        [f"`{_option(name)}`", f"`{ENVIRONMENT_PREFIX}{name.upper()}`", _default(field["default"])]
+        [f"`{option_of(name)}`", f"`{variable_of(name)}`", _default(field["default"])]
         + [_allowed(field), field["description"]]
         for name, field in SETTINGS[stage].model_json_schema()["properties"].items()
         if name in wanted
@@ -69,11 +76,10 @@ def errors(error: type[PipelineError] = PipelineError) -> str:
 
 def folders() -> str:
     """Return what is in each folder of a store."""
-    told = _attribute_docstrings(weekly_dataset) | _attribute_docstrings(artifact)
-    rows = []
-    for name in FOLDERS:
-        module = artifact if hasattr(artifact, name) else weekly_dataset
-        rows.append([f"`{getattr(module, name)}/`", told[name]])
+    rows = [
+        [f"`{getattr(module, name)}/`", _attribute_docstrings(module)[name]]
+        for name, module in FOLDERS.items()
+    ]
     return table("folder | what is in it", rows)
 
 
@@ -114,10 +120,6 @@ def fields_table(properties: Mapping[str, Any], required: Sequence[str]) -> str:
         for name, field in properties.items()
     ]
     return table("field | type | allowed | required | meaning", rows)
-
-
-def _option(name: str) -> str:
-    return "STORE" if name == "store" else f"--{name.replace('_', '-')}"
 
 
 def _default(value: Any) -> str:

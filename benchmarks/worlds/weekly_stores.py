@@ -13,7 +13,7 @@ from pipeline.model.artifact import REFUSED, SUFFIX
 from pipeline.model.reader import load_model
 from pipeline.orders.simulator import FIRST_FRIDAY
 from pipeline.orders.weekly_dataset import DATASETS
-from pipeline.stages.settings import ENVIRONMENT_PREFIX
+from pipeline.stages.command_line import ENVIRONMENT_PREFIX
 from pipeline.stores.base import open_store
 from pipeline.stores.timestamped_keys import NAME_PREFIX, find_newest
 from pipeline.train_model import main as train_model

@@ -30,6 +30,12 @@ def short_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+def hash_of_version(version: str) -> str:
+    """Return the hash in the name of a model, or nothing if there is none."""
+    found = HASH_IN_NAME.search(version)
+    return found[1] if found else ""
+
+
 def artifact_version(trained_at: datetime, content: bytes) -> str:
     """Return the name that a model has, which is that of its artifact without folder and suffix."""
     return f"{NAME_PREFIX}_{format_timestamp(trained_at)}_{short_hash(content)}"

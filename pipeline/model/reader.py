@@ -14,18 +14,18 @@ from pydantic import ValidationError
 
 from pipeline.model.arrays import Floats
 from pipeline.model.artifact import (
-    HASH_IN_NAME,
     HOURS_OUTPUT,
     METADATA_KEY,
     MODELS,
-    SUFFIX,
+    hash_of_version,
     short_hash,
 )
+from pipeline.model.decisions import newest_usable_model
 from pipeline.model.metadata import FORMAT_VERSION, ModelMetadata
 from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, number_or_nan
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore
-from pipeline.stores.timestamped_keys import find_newest, name_of, timestamp_of
+from pipeline.stores.timestamped_keys import name_of, timestamp_of
 
 WARM_UP_ORDERS = 0.0
 
@@ -181,13 +181,13 @@ def read_artifact(key: str, content: bytes) -> DispatchModel:
 
 
 def newest_model_key(store: ObjectStore) -> str:
-    """Return the key of the newest model of a store.
+    """Return the key of the pinned model of a store, or else of the newest not withdrawn.
 
     Raises:
         ArtifactError: there is none.
         StoreError: the store cannot be listed.
     """
-    newest = find_newest(store.list_keys(MODELS), SUFFIX)
+    newest = newest_usable_model(store)
     if newest is None:
         raise ArtifactError(
             f"There is no model under {store.url}/{MODELS}/: run the train-model stage on this "
@@ -197,17 +197,17 @@ def newest_model_key(store: ObjectStore) -> str:
 
 
 def _check_hash(key: str, version: str, content: bytes) -> None:
-    named = HASH_IN_NAME.search(version)
-    if named is None:
+    named = hash_of_version(version)
+    if not named:
         raise ArtifactError(
             f"The name of the model {key} does not end in a hash of 16 hex digits, "
             "so its content cannot be verified. Restore its name."
         )
     actual = short_hash(content)
-    if named[1] != actual:
+    if named != actual:
         raise ArtifactError(
             f"The model {key} is damaged or was renamed: the hash of its {len(content):,} bytes "
-            f"is {actual}, its name says {named[1]}. Remove it, or restore it from a backup."
+            f"is {actual}, its name says {named}. Remove it, or restore it from a backup."
         )
 
 

@@ -39,7 +39,7 @@ FIRST_FRIDAY = datetime(2026, 10, 30, 23, 0, tzinfo=UTC)
 class SimulatorSettings(StoreSettings):
     """Add the next simulated week of orders to a store."""
 
-    model_config = {"cli_prog_name": "python -m pipeline.orders.simulator"}
+    program = "python -m pipeline.orders.simulator"
 
 
 @exit_code_of

@@ -7,13 +7,12 @@ import numpy.typing as npt
 from scipy import stats
 
 from pipeline.model.arrays import Floats
-from pipeline.model.artifact import MODELS, SUFFIX
+from pipeline.model.decisions import newest_usable_model
 from pipeline.model.metadata import ChampionComparison, ProductShift
 from pipeline.model.order import PRODUCT
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.errors import ArtifactError, StoreError
 from pipeline.stores.base import ObjectStore
-from pipeline.stores.timestamped_keys import find_newest
 from pipeline.training.evaluation import GridEstimates
 from pipeline.training.selection import OutOfSample
 
@@ -45,13 +44,13 @@ class Challenger(NamedTuple):
 
 
 def load_champion(store: ObjectStore) -> DispatchModel | None:
-    """Return the model in production, which is the newest of a store, or None if there is none.
+    """Return the model in production, which is the one that would be served, or None.
 
     Raises:
         ArtifactError: there is one, and it cannot be read or does not pass a check.
         StoreError: the store cannot be listed.
     """
-    newest = find_newest(store.list_keys(MODELS), SUFFIX)
+    newest = newest_usable_model(store)
     if newest is None:
         return None
     try:

@@ -5,18 +5,24 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, ClassVar, Literal, NoReturn, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.stages.command_line import (
+    ENVIRONMENT_PREFIX,
+    option_of,
+    parse_arguments,
+    refuse_unknown_variables,
+    variable_of,
+)
 from pipeline.stages.logs import LogFormat, LogLevel
 
 SAMPLE_STORE = Path(__file__).resolve().parents[2] / "data"
 DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else ""
 """Empty, and refused, in an installed package, which has no sample store beside it."""
-COMMANDS = ("ttd-train", "ttd-serve")
-ENVIRONMENT_PREFIX = "TTD_"
+COMMANDS = ("ttd-train", "ttd-serve", "ttd-models")
 SECRETS = {"alert_webhook", "api_key"}
 """Settings whose value is never shown."""
 COMMIT_VARIABLE = "GIT_COMMIT_HASH"
@@ -36,10 +42,13 @@ class StageSettings(BaseSettings):
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,  # one setting is a secret
-        cli_kebab_case=True,
-        cli_hide_none_type=True,
-        cli_implicit_flags=True,
     )
+    program: ClassVar[str]
+    """What starts the stage."""
+    options_title: ClassVar[str] = "log"
+    """What its options are about, in the help."""
+    examples: ClassVar[tuple[str, ...]] = ()
+    """Command lines for the end of the help."""
 
     log_level: LogLevel = Field(
         default="INFO", description="least severe log lines to show; DEBUG adds tracebacks"
@@ -48,14 +57,26 @@ class StageSettings(BaseSettings):
         default="text", description="log lines for people (text) or for machines (json)"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_line_breaks(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Take off the line break that a file or a secret ends in, which nobody sees."""
+        return {
+            name: value.rstrip("\r\n") if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+
     @classmethod
     def from_arguments(cls, arguments: Sequence[str]) -> Self:
         """Return the settings for these command line arguments and the environment.
 
         Ends the process with exit code 2 when they are wrong, and with 0 after `--help`.
         """
+        program = _program(cls)
+        given = parse_arguments(cls, arguments, program, cls.examples)
+        refuse_unknown_variables(_all_names(), program)
         try:
-            return cls(_cli_parse_args=list(arguments), _cli_prog_name=_program(cls))
+            return cls(**given)
         except ValidationError as error:
             _exit_with_usage_errors(cls, error)
 
@@ -63,7 +84,9 @@ class StageSettings(BaseSettings):
 class StoreSettings(StageSettings):
     """Settings of a stage that works with a store."""
 
-    store: CliPositionalArg[str] = Field(
+    options_title = "store"
+
+    store: str = Field(
         default=DEFAULT_STORE,
         description="where datasets and models are: s3://bucket[/prefix] or a folder",
     )
@@ -81,11 +104,12 @@ class StoreSettings(StageSettings):
 class AlertSettings(StageSettings):
     """Tell people through a webhook that a deployment failed, and why, as Bodywork has it."""
 
-    model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.notify_failure")
+    program = "python -m pipeline.notify_failure"
+    options_title = "alerts"
 
     alert_webhook: SecretStr | None = Field(
         default=None,
-        description="URL that refusals and failures are posted to, as Slack expects them",
+        description="URL that refusals and failures are posted to, as Slack expects them, or none",
     )
 
     @property
@@ -96,17 +120,24 @@ class AlertSettings(StageSettings):
     @field_validator("alert_webhook")
     @classmethod
     def _url_or_none(cls, webhook: SecretStr | None) -> SecretStr | None:
-        """Take an empty URL for none, as a Kubernetes secret may be empty; refuse other words."""
-        url = webhook.get_secret_value().strip() if webhook else ""
-        if url and not re.match("https?://[^/]", url):
-            raise ValueError("should be a URL that begins with http:// or https:// and a host")
-        return SecretStr(url) if url else None
+        """Refuse an empty URL, so that a lost secret does not silence alerts."""
+        url = "none" if webhook is None else webhook.get_secret_value().strip()
+        if url != "none" and not re.match("https?://[^/]", url):
+            raise ValueError(
+                "should be a URL that begins with http:// or https:// and a host, or the word none"
+            )
+        return None if url == "none" else SecretStr(url)
 
 
 class TrainSettings(AlertSettings, StoreSettings):
     """Train a model on the newest weekly dataset of a store, check it and publish it there."""
 
-    model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.train_model")
+    program = "python -m pipeline.train_model"
+    options_title = "checks of the dataset and of the model"
+    examples = (
+        "python -m pipeline.train_model                 train on the sample store",
+        "python -m pipeline.train_model s3://my-bucket --on-refusal keep",
+    )
 
     r2_error_threshold: float = Field(
         default=0.8, gt=0, le=1, description="refuse a model whose R² is below this"
@@ -162,7 +193,12 @@ class TrainSettings(AlertSettings, StoreSettings):
 class ServeSettings(StoreSettings):
     """Serve predictions of the newest model of a store over HTTP."""
 
-    model_config = SettingsConfigDict(cli_prog_name="python -m pipeline.serve_model")
+    program = "python -m pipeline.serve_model"
+    options_title = "service"
+    examples = (
+        "python -m pipeline.serve_model                 serve the sample store on port 8000",
+        "python -m pipeline.serve_model s3://my-bucket --port 8080 --reload-seconds 60",
+    )
 
     host: str = Field(
         default="127.0.0.1", description="address to listen on; 0.0.0.0 means every network"
@@ -219,7 +255,7 @@ class ServeSettings(StoreSettings):
     @classmethod
     def _at_least_one_key(cls, api_key: SecretStr | None) -> SecretStr | None:
         """Refuse a setting without a key in it: an empty secret must not open the service."""
-        keys = api_key.get_secret_value().split(",") if api_key else ["none"]
+        keys = ["none"] if api_key is None else api_key.get_secret_value().split(",")
         if not all(re.fullmatch(r"[!-~]+", key.strip()) for key in keys):
             raise ValueError(
                 "should be keys of ASCII letters, digits and signs with commas between them; "
@@ -234,6 +270,14 @@ class ServeSettings(StoreSettings):
             raise ValueError("should be a path that begins with a slash, such as /dispatch")
         return root_path.rstrip("/")
 
+    @field_validator("model_key")
+    @classmethod
+    def _a_key(cls, model_key: str | None) -> str | None:
+        """Refuse an empty key: a pin that was lost must not serve the newest model."""
+        if model_key is not None and not model_key.strip():
+            raise ValueError("should be the key of a model; leave it out for the newest")
+        return model_key
+
     @model_validator(mode="after")
     def _pinned_or_newest(self) -> Self:
         if self.model_key is not None and self.reload_seconds is not None:
@@ -244,10 +288,16 @@ class ServeSettings(StoreSettings):
         return self
 
 
-def _program(settings: type[StageSettings]) -> str | None:
+def _program(settings: type[StageSettings]) -> str:
     """Return the name of the stage in usage errors: its installed command, or else its module."""
     command = Path(sys.argv[0]).stem
-    return command if command in COMMANDS else settings.model_config.get("cli_prog_name")
+    return command if command in COMMANDS else settings.program
+
+
+def _all_names() -> set[str]:
+    """Return the names of the settings of all stages, which share one environment."""
+    stages = (TrainSettings, ServeSettings)
+    return {name for settings in stages for name in settings.model_fields}
 
 
 def _exit_with_usage_errors(settings: type[StageSettings], error: ValidationError) -> NoReturn:
@@ -264,7 +314,6 @@ def _usage_error(details: dict[str, Any]) -> str:
     if not details["loc"]:
         return str(reason)
     name = str(details["loc"][0])
-    option = "STORE" if name == "store" else f"--{name.replace('_', '-')}"
-    variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
     value = "wrong" if name in SECRETS else repr(details["input"])
-    return f"{option} (or {variable}) is {value}: {reason[0].lower()}{reason[1:]}"
+    names = f"{option_of(name)} (or {variable_of(name)})"
+    return f"{names} is {value}: {reason[0].lower()}{reason[1:]}"

@@ -33,6 +33,7 @@ from tests.support.helpers import (
 )
 from tests.support.service_clients import STAGE, flip_a_bit, watched_service
 
+OPEN = "No API key is asked for: whoever reaches the port is answered."
 UVICORN = (sys.executable, "-m", "uvicorn", "pipeline.serve_model:app")
 
 
@@ -120,7 +121,7 @@ def test_sigterm_ends_the_service_with_exit_code_0_and_json_lines_if_asked_for(
         assert service.process.wait(timeout=30) == 0
         records = [json.loads(line) for line in service.log.splitlines()]
     assert [record["message"] for record in records if record["module"] == "serve_model"] == [
-        "Starting serve-model stage.",
+        f"Starting serve-model stage. {OPEN}",
         "Finished serve-model stage.",
     ]
     assert {record["level"] for record in records} == {"INFO"}

@@ -1,0 +1,130 @@
+"""What people decided about the models of a store: which is pinned, and which are withdrawn.
+
+Nothing in a store is changed or deleted, so each decision is a small new object,
+`decisions/time_to_dispatch_<time>_<action>_<hash of the artifact>.json`. The newest decision about
+a model counts. Its name says all that serving has to know; the reason stands in its content.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.model.artifact import MODELS, SUFFIX, hash_of_version
+from pipeline.stages.errors import ArtifactError
+from pipeline.stores.base import ObjectStore
+from pipeline.stores.timestamped_keys import (
+    NAME_PREFIX,
+    TimestampedKey,
+    find_newest,
+    format_timestamp,
+    name_of,
+    timestamp_of,
+)
+
+DECISIONS = "decisions"
+"""Models that people pinned, withdrew or restored, each as a small JSON file."""
+
+
+class Action(StrEnum):
+    """What can be decided about a model."""
+
+    PIN = "pin"
+    WITHDRAW = "withdraw"
+    RESTORE = "restore"
+
+
+NAME = re.compile(rf"_({'|'.join(Action)})_([0-9a-f]{{16}})$")
+
+
+class Decision(BaseModel):
+    """A decision about a model, as it is kept.
+
+    Attributes:
+        action: what was decided; `restore` takes back whatever was decided before.
+        model_version: name of the model.
+        dataset_key: where the dataset is that it was trained on.
+        dataset_sha256: hash of that dataset, in hex digits.
+        reason: in the words of whoever decided.
+    """
+
+    action: Action
+    model_version: str
+    dataset_key: str
+    dataset_sha256: str
+    reason: str
+
+
+class Decided(NamedTuple):
+    """The newest decision about a model: what it is, and where it is kept."""
+
+    action: Action
+    key: str
+
+
+def read_decisions(store: ObjectStore) -> Mapping[str, Decided]:
+    """Return the newest decision about each model, by the hash in the model's name.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    found = {}
+    for key in sorted(store.list_keys(DECISIONS)):  # the names begin with the time
+        parts = NAME.search(name_of(key))
+        if parts is not None and timestamp_of(key) is not None:
+            found[parts[2]] = Decided(Action(parts[1]), key)
+    return found
+
+
+def newest_usable_model(store: ObjectStore) -> TimestampedKey | None:
+    """Return the model that counts: the one pinned last, or else the newest that is not withdrawn.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    keys = store.list_keys(MODELS)
+    decisions = read_decisions(store) if keys else {}
+    decided = {key: decisions.get(hash_of_version(name_of(key))) for key in keys}
+    pinned = [(one.key, key) for key, one in decided.items() if one and one.action is Action.PIN]
+    if pinned:
+        return find_newest([max(pinned)[1]], SUFFIX)
+    withdrawn = [key for key, one in decided.items() if one and one.action is Action.WITHDRAW]
+    return find_newest([key for key in keys if key not in withdrawn], SUFFIX)
+
+
+def withdrawn_datasets(store: ObjectStore) -> Mapping[str, Decision]:
+    """Return the decisions to withdraw a model, by the hash of the dataset that it was trained on.
+
+    Raises:
+        ArtifactError: such a decision cannot be read.
+        StoreError: the store cannot be listed or read.
+    """
+    withdrawn = [one for one in read_decisions(store).values() if one.action is Action.WITHDRAW]
+    decisions = [_read(store, one.key) for one in withdrawn]
+    return {decision.dataset_sha256: decision for decision in decisions}
+
+
+def decide(store: ObjectStore, decision: Decision) -> str:
+    """Keep a decision, and return its key.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    moment = format_timestamp(datetime.now(UTC))
+    short_hash = hash_of_version(decision.model_version)
+    key = f"{DECISIONS}/{NAME_PREFIX}_{moment}_{decision.action}_{short_hash}.json"
+    store.write_new(key, decision.model_dump_json(indent=2).encode())
+    return key
+
+
+def _read(store: ObjectStore, key: str) -> Decision:
+    try:
+        return Decision.model_validate_json(store.read(key))
+    except ValidationError as error:
+        raise ArtifactError(
+            f"Cannot read the decision {store.url}/{key}: it is not as ttd-models writes it. "
+            "Remove it, and decide again."
+        ) from error
