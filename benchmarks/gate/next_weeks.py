@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
         kind: of the week: `SOUND`, or the name of its damage.
         seed: of the week.
         refused: whether the stage ended with exit code 1, as it should for a bad week.
-        crashed: whether it failed in a way that nobody foresaw, which is no refusal.
+        crashed: whether it failed with an unexpected error, which is no refusal.
         reasons: why it was refused, in the words of the artifact or of the log.
     """
 

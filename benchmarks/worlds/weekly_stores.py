@@ -32,7 +32,7 @@ class TrainingRun(NamedTuple):
 
     @property
     def crashed(self) -> bool:
-        """Whether it failed in a way that nobody foresaw; only then there is a traceback."""
+        """Whether it ended with an unexpected error; only then there is a traceback."""
         return "Traceback" in self.log
 
 
