@@ -124,7 +124,10 @@ def _add_argument(group: Any, name: str, field: FieldInfo) -> None:
 
 
 def _version() -> str:
-    """Return the version of the installed package, or else of the checkout."""
+    """Return the version of the checkout, or else of the installed package."""
     if VERSION_FILE.is_file():
         return VERSION_FILE.read_text().strip()
-    return metadata.version("time-to-dispatch")
+    try:
+        return metadata.version("time-to-dispatch")
+    except metadata.PackageNotFoundError:  # some of the files were copied somewhere
+        return "of unknown version"
