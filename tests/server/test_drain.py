@@ -32,21 +32,6 @@ def test_each_answer_of_a_draining_service_closes_its_connection(path: str, body
     assert list(headers.items())[-1] == ("connection", "close")
 
 
-def test_a_request_from_before_the_drain_is_told_too() -> None:
-    service = hand_made_service()
-    app = create_app(service)
-
-    async def drain_in_the_middle() -> str:
-        orders = b",".join([ORDER] * 1_000)
-        batch = asyncio.create_task(ask(app, BATCH, [b'{"orders": [%b]}' % orders]))
-        await asyncio.sleep(0)
-        assert not batch.done()
-        service.is_draining = True
-        return (await batch).headers["connection"]
-
-    assert asyncio.run(drain_in_the_middle()) == "close"
-
-
 def test_a_request_that_is_not_complete_when_the_server_stops_gets_503() -> None:
     service = hand_made_service()
     app = create_app(service)
