@@ -96,10 +96,6 @@ def compare(
 # The champion
 
 
-def test_an_empty_store_has_no_champion(store: DirectoryStore) -> None:
-    assert load_champion(store) is None
-
-
 def test_a_champion_that_vanished_after_listing_ends_the_stage() -> None:
     with pytest.raises(ArtifactError, match="no such object.*--ignore-champion"):
         load_champion(VanishingStore())
@@ -229,17 +225,6 @@ def test_a_hundred_products_are_listed_and_all_are_counted() -> None:
     assert len(found.shifts) == 100
     assert found.shifted_share == 1.0
     assert "and 95 more" in shift_failures(found, MAX_SHIFT)[0]
-
-
-def test_the_champion_s_grid_has_no_numbers_for_products_that_it_does_not_know() -> None:
-    week = pd.concat([week_of([1.0], code) for code in "AB"])
-    champion = champion_of({"B": (1.0, 0.01)})
-
-    hours = champion_on_grid(champion, challenger_of(week, champion.lines).grid)
-
-    assert hours.shape == (2, 41)
-    assert np.isnan(hours[0]).all()
-    np.testing.assert_allclose(hours[1], np.linspace(1.0, 2.0, 41))
 
 
 # Rules
