@@ -5,7 +5,6 @@ import json
 import random
 from typing import Any
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -15,7 +14,6 @@ from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.schemas import OrderEstimate
 from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
-from pipeline.server.body_limit import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
 from tests.support.helpers import EXAMPLE
 from tests.support.service_fixtures import (
     BATCH,

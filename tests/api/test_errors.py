@@ -1,6 +1,5 @@
 """Every error says what is wrong, in the form of its API version."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from fastapi.testclient import TestClient
 from pipeline.api.errors import UNEXPECTED_ERROR, faults_of
 from pipeline.serve_model import create_app
 from pipeline.server.middleware import RequestMiddleware
-from tests.support.helpers import EXAMPLE
 from tests.support.service_fixtures import (
     BATCH,
     ORDER,
@@ -23,7 +21,6 @@ from tests.support.service_fixtures import (
     V0_2,
     Answer,
     BrokenModel,
-    ask,
     hand_made_service,
     send,
     service_without_model,

@@ -1,13 +1,11 @@
 """What every candidate must keep, whichever week gets it."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.curves.estimator import DispatchCurve
 from pipeline.model.metadata import ModelMetadata
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
-from pipeline.release.publishing import check_agreement, write_artifact
+from pipeline.release.publishing import write_artifact
 from pipeline.release.rules import behaviour_failures
 from pipeline.training.evaluation import estimate_on_grid
 from pipeline.training.selection import CANDIDATES, Candidate

@@ -11,7 +11,6 @@ from pipeline.model.artifact import artifact_key
 from pipeline.model.metadata import ChampionComparison, ProductShift
 from pipeline.release.champion import (
     Challenger,
-    champion_on_grid,
     compare_with_champion,
     load_champion,
 )
@@ -22,7 +21,6 @@ from pipeline.release.champion_rules import (
     shift_failures,
 )
 from pipeline.stages.errors import ArtifactError, ObjectMissing, StoreError
-from pipeline.stores.directory import DirectoryStore
 from pipeline.training.evaluation import estimate_on_grid
 from pipeline.training.selection import OutOfSample
 from tests.support.builders import (

@@ -8,13 +8,11 @@ from starlette.types import Message
 
 from pipeline.serve_model import create_app
 from tests.support.service_fixtures import (
-    BATCH,
     JSON,
     ORDER,
     TOO_LONG,
     V0_1,
     V0_2,
-    ask,
     hand_made_service,
     request_scope,
     send,

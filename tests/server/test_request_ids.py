@@ -1,19 +1,14 @@
 """Every answer names its request: as the client does if that is harmless, or else as we do."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
-from tests.support.helpers import ROOT
 from tests.support.service_fixtures import (
     ORDER,
-    TOO_LONG,
-    UNREADABLE,
     V0_1,
     V0_2,
     BrokenModel,
