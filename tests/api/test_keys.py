@@ -105,12 +105,6 @@ def test_probes_and_page_need_no_key(path: str, client: TestClient) -> None:
         assert client.get(path, headers=headers).status_code == 200
 
 
-def test_without_configured_keys_everybody_may_ask() -> None:
-    client = TestClient(create_app(hand_made_service()))
-    for headers in ({}, {"x-api-key": "any"}):
-        assert client.post(V0_1, json=EXAMPLE, headers=headers).status_code == 200
-
-
 def test_a_refused_request_is_not_even_read(client: TestClient) -> None:
     response = client.post(V0_1, content=b" " * 2_000_000)
     assert response.status_code == 401

@@ -242,12 +242,6 @@ def test_the_ages_of_model_and_dataset_are_told_and_grow(service: DispatchServic
         assert series(service, f"ttd_{name}_age_seconds")[()] > age
 
 
-def test_reloads_are_counted_from_zero(service: DispatchService) -> None:
-    assert series(service, "ttd_model_reloads_total") == {("refused",): 0, ("served",): 0}
-    service.metrics.count_reload("served")
-    assert series(service, "ttd_model_reloads_total") == {("refused",): 0, ("served",): 1}
-
-
 def test_without_a_model_the_metrics_work_and_name_none(tmp_path: Path) -> None:
     service = service_without_model(tmp_path)
     assert TestClient(create_app(service)).get("/metrics").status_code == 200

@@ -127,13 +127,6 @@ def test_a_curve_goes_through_the_answers_to_single_orders(
         ]
 
 
-def test_a_curve_has_41_points_at_equal_distances(client: TestClient) -> None:
-    (product,) = client.get(PRODUCTS, params={"product_code": "SKU001"}).json()["products"]
-    points = product["curve"]["orders_placed"]
-    assert points == pytest.approx([10 + n * 190.5 / 40 for n in range(41)])
-    assert {len(column) for column in product["curve"].values()} == {41}
-
-
 def test_a_product_with_one_order_count_has_a_curve_too() -> None:
     model = HandMadeModel(["ONE", "TWO"], ranges=[(7, 7), (0, 40)])
     client = TestClient(create_app(hand_made_service(model=model)))
@@ -183,11 +176,6 @@ def test_a_store_that_cannot_be_read_is_503_with_the_reason(tmp_path: Path) -> N
     assert "there is no such folder" in response.json()["detail"]
 
 
-def test_a_service_with_a_model_is_alive_and_ready(client: TestClient) -> None:
-    assert _health(client, "/healthz") == (200, "ok")
-    assert _health(client, "/readyz") == (200, "ready")
-
-
 def test_a_service_without_a_model_is_alive_but_not_ready(tmp_path: Path) -> None:
     service = service_without_model(tmp_path)
     client = TestClient(create_app(service))
@@ -223,13 +211,6 @@ def _health(client: TestClient, path: str) -> tuple[int, str]:
     return response.status_code, response.json()["status"]
 
 
-def test_metrics_come_in_the_format_of_prometheus(client: TestClient) -> None:
-    response = client.get("/metrics")
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/plain; version=")
-    assert b"ttd_model_info{" in response.content
-
-
 @pytest.fixture
 def behind_a_proxy() -> TestClient:
     """Return a client of a service behind the prefix /dispatch."""
@@ -263,13 +244,3 @@ def test_the_prefix_does_not_open_what_needs_a_key() -> None:
         assert asyncio.run(ask(app, f"{prefix}/metrics", method="GET")).status == 401
     refused = asyncio.run(ask(app, f"/dispatch{V0_2}"))
     assert (refused.status, refused.headers["content-type"]) == (401, PROBLEM)
-
-
-def test_the_description_follows_the_model_that_is_served() -> None:
-    service = hand_made_service()
-    client = TestClient(create_app(service))
-    for model in (HandMadeModel(["A", "B"]), HandMadeModel(["C"])):
-        service.serve(model)
-        description = client.get("/openapi.json").json()
-        request = description["components"]["schemas"]["TimeToDispatchRequest"]
-        assert request["properties"]["product_code"]["enum"] == sorted(model.products)

@@ -126,12 +126,6 @@ def test_the_interval_of_the_product_contains_the_estimate_in_two_decimals(
     assert [hours, lower, upper] == [round(number, 2) for number in (hours, lower, upper)]
 
 
-def test_unknown_fields_are_ignored(client: TestClient) -> None:
-    more = json.dumps(EXAMPLE | {"customer": ["A", 1]}).encode()
-    for path in (V0_1, V0_2):
-        assert post(client, more, path) == post(client, json.dumps(EXAMPLE).encode(), path)
-
-
 BAD_VALUES = {
     ("orders_placed", "greater_than_equal"): ["-1", "-1e-300"],
     ("orders_placed", "less_than_equal"): ["1000001", "1000000.0001"],

@@ -11,7 +11,6 @@ from pipeline.model.artifact import artifact_key
 from pipeline.model.metadata import ChampionComparison, ProductShift
 from pipeline.release.champion import (
     Challenger,
-    champion_on_grid,
     compare_with_champion,
     load_champion,
 )
@@ -22,7 +21,6 @@ from pipeline.release.champion_rules import (
     shift_failures,
 )
 from pipeline.stages.errors import ArtifactError, ObjectMissing, StoreError
-from pipeline.stores.directory import DirectoryStore
 from pipeline.training.evaluation import estimate_on_grid
 from pipeline.training.selection import OutOfSample
 from tests.support.builders import (
@@ -94,10 +92,6 @@ def compare(
 
 
 # The champion
-
-
-def test_an_empty_store_has_no_champion(store: DirectoryStore) -> None:
-    assert load_champion(store) is None
 
 
 def test_a_champion_that_vanished_after_listing_ends_the_stage() -> None:
@@ -229,17 +223,6 @@ def test_a_hundred_products_are_listed_and_all_are_counted() -> None:
     assert len(found.shifts) == 100
     assert found.shifted_share == 1.0
     assert "and 95 more" in shift_failures(found, MAX_SHIFT)[0]
-
-
-def test_the_champion_s_grid_has_no_numbers_for_products_that_it_does_not_know() -> None:
-    week = pd.concat([week_of([1.0], code) for code in "AB"])
-    champion = champion_of({"B": (1.0, 0.01)})
-
-    hours = champion_on_grid(champion, challenger_of(week, champion.lines).grid)
-
-    assert hours.shape == (2, 41)
-    assert np.isnan(hours[0]).all()
-    np.testing.assert_allclose(hours[1], np.linspace(1.0, 2.0, 41))
 
 
 # Rules

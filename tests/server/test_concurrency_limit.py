@@ -3,22 +3,36 @@
 import asyncio
 
 from pipeline.serve_model import create_app
-from tests.support.service_fixtures import BATCH, ORDER, PRODUCTS, V0_1, ask, hand_made_service
+from tests.support.service_fixtures import (
+    BATCH,
+    ORDER,
+    PROBLEM,
+    PRODUCTS,
+    V0_1,
+    Answer,
+    ask,
+    hand_made_service,
+)
 
 
 def test_only_what_fastapi_answers_is_refused_and_only_while_it_is_busy() -> None:
     service = hand_made_service("--max-concurrency", "1")
     app = create_app(service)
 
-    async def ask_beside_a_batch() -> list[int]:
+    async def ask_beside_a_batch() -> list[Answer]:
         orders = b",".join([ORDER] * 1_000)
         batch = asyncio.create_task(ask(app, BATCH, [b'{"orders": [%b]}' % orders]))
         await asyncio.sleep(0)
         answers = [await ask(app, V0_1, [ORDER])]
+        answers += [await ask(app, V0_1, [b"not JSON"])]
         answers += [await ask(app, path, method="GET") for path in (PRODUCTS, "/readyz")]
         assert not batch.done()
-        answers += [await batch, await ask(app, PRODUCTS, method="GET")]
-        return [answer.status for answer in answers]
+        return [*answers, await batch, await ask(app, PRODUCTS, method="GET")]
 
-    assert asyncio.run(ask_beside_a_batch()) == [200, 503, 200, 200, 200]
-    assert b'ttd_refused_inputs_total{reason="overloaded"} 1.0' in service.metrics.exposition()
+    answers = asyncio.run(ask_beside_a_batch())
+    assert [answer.status for answer in answers] == [200, 503, 503, 200, 200, 200]
+    for refused, media_type in zip(answers[1:3], ("application/json", PROBLEM)):
+        assert refused.headers["content-type"] == media_type
+        assert refused.headers["retry-after"] == "1"
+        assert b"1 requests are being worked on already" in refused.body
+    assert b'ttd_refused_inputs_total{reason="overloaded"} 2.0' in service.metrics.exposition()

@@ -8,13 +8,11 @@ from starlette.types import Message
 
 from pipeline.serve_model import create_app
 from tests.support.service_fixtures import (
-    BATCH,
     JSON,
     ORDER,
     TOO_LONG,
     V0_1,
     V0_2,
-    ask,
     hand_made_service,
     request_scope,
     send,
@@ -30,21 +28,6 @@ def test_each_answer_of_a_draining_service_closes_its_connection(path: str, body
     service.is_draining = True
     headers = send(app, path, body).headers
     assert list(headers.items())[-1] == ("connection", "close")
-
-
-def test_a_request_from_before_the_drain_is_told_too() -> None:
-    service = hand_made_service()
-    app = create_app(service)
-
-    async def drain_in_the_middle() -> str:
-        orders = b",".join([ORDER] * 1_000)
-        batch = asyncio.create_task(ask(app, BATCH, [b'{"orders": [%b]}' % orders]))
-        await asyncio.sleep(0)
-        assert not batch.done()
-        service.is_draining = True
-        return (await batch).headers["connection"]
-
-    assert asyncio.run(drain_in_the_middle()) == "close"
 
 
 def test_a_request_that_is_not_complete_when_the_server_stops_gets_503() -> None:

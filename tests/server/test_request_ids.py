@@ -1,19 +1,14 @@
 """Every answer names its request: as the client does if that is harmless, or else as we do."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
-from tests.support.helpers import ROOT
 from tests.support.service_fixtures import (
     ORDER,
-    TOO_LONG,
-    UNREADABLE,
     V0_1,
     V0_2,
     BrokenModel,
@@ -31,22 +26,6 @@ def test_answers_of_each_kind_of_service_name_their_requests(path: str, tmp_path
     check_identifiers(hand_made_service("--api-key", "right"), path, ORDER, 401)
     check_identifiers(hand_made_service(model=BrokenModel()), path, ORDER, 500)
     check_identifiers(service_without_model(tmp_path), path, ORDER, 503)
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "status"),
-    [
-        (V0_2, UNREADABLE, 400),
-        ("/no/such/path", ORDER, 404),
-        ("/api/v0.2/no_such_path", ORDER, 404),
-        ("/healthz", ORDER, 405),
-        (V0_2, TOO_LONG, 413),
-        (V0_1, b"{}", 422),
-        (V0_2, b"x", 422),
-    ],
-)
-def test_errors_of_clients_name_their_requests(path: str, body: bytes, status: int) -> None:
-    check_identifiers(hand_made_service(), path, body, status)
 
 
 def check_identifiers(service: DispatchService, path: str, body: bytes, status: int) -> None:
@@ -81,13 +60,3 @@ CONTROLS = (b"a\n", b"a\r", b"a\0", b"\x1b[31mred")
 def test_harmful_identifiers_are_replaced(given: bytes) -> None:
     answer = send(create_app(hand_made_service()), V0_1, ORDER, (b"x-request-id", given))
     assert re.fullmatch(OURS, answer.headers["x-request-id"])
-
-
-@pytest.mark.system
-def test_identifiers_of_two_processes_differ() -> None:
-    tell = (
-        sys.executable,
-        "-c",
-        "from pipeline.server import request_ids as r; print(r.ID_PREFIX)",
-    )
-    assert len({subprocess.check_output(tell, cwd=ROOT) for _ in range(2)}) == 2

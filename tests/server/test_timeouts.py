@@ -127,16 +127,6 @@ def test_a_connection_that_is_too_slow_is_closed(
         assert has_counted() == (is_counted and is_short)
 
 
-def test_each_phase_has_all_of_its_time() -> None:
-    connections, _ = timeouts(header_seconds=0.05, request_seconds=0.05)
-    connection = Connection()
-    for answer in [WAITING, ANSWERED] * 3:
-        connections.close_slow([connection])
-        time.sleep(0.03)
-        connection.cycle = Connection(FIRST, answer).cycle
-        assert connection.what_happened() == (b"", "")
-
-
 def test_this_is_the_uvicorn_that_the_timeouts_were_written_for() -> None:
     assert uvicorn.__version__ == UVICORN_VERSION, (
         "pipeline/server/timeouts.py looks into uvicorn's HttpToolsProtocol. See whether the "
