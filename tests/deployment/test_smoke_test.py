@@ -20,12 +20,6 @@ KEY = "a-key-of-the-shop"
 PREDICTION = {"est_hours_to_dispatch": 8.28, "model_version": "time_to_dispatch_x"}
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask no proxy: all services are on this machine."""
-    monkeypatch.setenv("no_proxy", "*")
-
-
 @pytest.fixture(scope="module")
 def service(trained_store: Path) -> Iterator[str]:
     """Run a service that asks for a key and knows its commit, and return its URL."""

@@ -111,13 +111,11 @@ def test_values_outside_the_limits_are_refused(name: str, value: str, refusal: R
     ("arguments", "words"),
     [
         (["--on-refusal", "stop"], ["TTD_ON_REFUSAL", "'stop'", "'fail' or 'keep'"]),
-        (["--ignore-champion=perhaps"], ["--ignore-champion", "'perhaps'"]),
         (["--log-level", "LOUD"], ["--log-level", "'LOUD'", "'DEBUG', 'INFO'"]),
         (
             ["gs://bucket"],
             ["STORE (or TTD_STORE) is 'gs://bucket': should be s3://bucket[/prefix]"],
         ),
-        (["s3://"], ["STORE", "'s3://'", "s3://bucket[/prefix]"]),
         ([""], ["STORE", "''", "s3://bucket[/prefix]"]),
         (
             ["--r2-error-threshold", "0.9", "--r2-warning-threshold", "0.7"],
@@ -137,19 +135,10 @@ def test_what_is_wrong_is_named_with_what_is_allowed(
     assert [word for word in words if word not in message] == []
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "message"),
-    [
-        ("TTD_STORE", "", "STORE (or TTD_STORE) is '': should be s3://bucket"),
-        ("TTD_PORT", "70000", "--port (or TTD_PORT) is '70000': "),
-    ],
-)
-def test_a_wrong_variable_is_named(
-    variable: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
-) -> None:
-    monkeypatch.setenv(variable, value)
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> None:
+    monkeypatch.setenv("TTD_PORT", "70000")
 
-    assert message in refusal([], ServeSettings)
+    assert "--port (or TTD_PORT) is '70000': " in refusal([], ServeSettings)
 
 
 @pytest.mark.parametrize("given", [WEBHOOK, f" {WEBHOOK}\n"])
