@@ -2,32 +2,28 @@
 
 import ssl
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 import pytest
 
 from deploy.campaign.stand_ins import main, stand_ins
-from tests.support.helpers import ROOT
+from tests.support.helpers import ROOT, QuietHandler
 from tests.support.local_servers import serving
 
 HERE = "127.0.0.1"
 TAGS = "https://hub.docker.com/v2/repositories/timetodispatch/pipeline/tags"
 
 
-class _Registry(BaseHTTPRequestHandler):
+class _Registry(QuietHandler):
     """A registry with one image."""
 
     def do_HEAD(self) -> None:
         is_there = self.path == "/v2/timetodispatch/pipeline/manifests/0.1.0"
         self.send_response(200 if is_there and "oci.image" in self.headers["accept"] else 404)
         self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing."""
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.smoke_test import SmokeFailure, an_order, check_commit, check_prediction, main
-from tests.support.helpers import ROOT, free_port, running_service
+from tests.support.helpers import ROOT, QuietHandler, free_port, running_service
 from tests.support.local_servers import serving
 
 COMMIT = "5210017"
@@ -106,12 +106,9 @@ def test_wrong_arguments_end_with_2(arguments: list[str]) -> None:
     ],
 )
 def test_another_site_fails(answer: bytes, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    class Site(BaseHTTPRequestHandler):
+    class Site(QuietHandler):
         def do_GET(self) -> None:
             self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Log nothing."""
 
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), Site)) as site:
         assert main([f"http://127.0.0.1:{site.server_port}", "--wait-seconds", "0"]) == 1

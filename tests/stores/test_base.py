@@ -42,10 +42,6 @@ def test_keys_directly_in_the_folder_are_listed_in_order(store: ObjectStore) -> 
     assert store.list_keys("models/old") == ["models/old/b.onnx"]
 
 
-def test_an_absent_folder_has_no_keys(store: ObjectStore) -> None:
-    assert store.list_keys("models") == []
-
-
 def test_an_absent_key_cannot_be_read(store: ObjectStore) -> None:
     with pytest.raises(ObjectMissing) as failure:
         store.read(KEY)

@@ -114,7 +114,6 @@ CASES = {
     ),
     "in the rolling update": Case(ROLLING_UPDATE, 29, {}),
     "just after the rolling update": Case(ROLLING_UPDATE, 32, {}),
-    "long after the rolling update": Case(ROLLING_UPDATE, 60, {}),
     "extrapolations rise from 2 to 15 %": Case(
         estimates(2, 15), 510, {"TtdExtrapolations": "15%"}, minutes=20
     ),
