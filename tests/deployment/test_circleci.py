@@ -60,8 +60,6 @@ def matching(pattern: str, paths: Iterable[str]) -> set[str]:
         ("benchmarks/README.md", {"documents"}),
         ("notebooks/time_to_dispatch_model.ipynb", {"notebook"}),
         ("pipeline/train_model.py", {"code"}),
-        ("deploy/base/cronjob.yaml", {"code"}),
-        ("mkdocs.yml", {"code"}),
         ("VERSION", {"code", "version"}),
     ],
 )

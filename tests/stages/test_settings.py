@@ -116,6 +116,7 @@ def test_values_outside_the_limits_are_refused(name: str, value: str, refusal: R
             ["gs://bucket"],
             ["STORE (or TTD_STORE) is 'gs://bucket': should be s3://bucket[/prefix]"],
         ),
+        (["s3://"], ["STORE", "'s3://'", "s3://bucket[/prefix]"]),
         ([""], ["STORE", "''", "s3://bucket[/prefix]"]),
         (
             ["--r2-error-threshold", "0.9", "--r2-warning-threshold", "0.7"],
@@ -135,10 +136,14 @@ def test_what_is_wrong_is_named_with_what_is_allowed(
     assert [word for word in words if word not in message] == []
 
 
-def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> None:
+def test_all_wrong_variables_are_named(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> None:
+    monkeypatch.setenv("TTD_STORE", "")
     monkeypatch.setenv("TTD_PORT", "70000")
 
-    assert "--port (or TTD_PORT) is '70000': " in refusal([], ServeSettings)
+    message = refusal([], ServeSettings)
+
+    assert "STORE (or TTD_STORE) is '': should be s3://bucket" in message
+    assert "--port (or TTD_PORT) is '70000': " in message
 
 
 @pytest.mark.parametrize("given", [WEBHOOK, f" {WEBHOOK}\n"])
