@@ -36,13 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep the settings and credentials of whoever runs the tests out of them."""
+    """Keep the settings and credentials of whoever runs the tests out of them, and any proxy."""
     for name in list(os.environ):
         if name.startswith(("TTD_", "AWS_")) or name == "GIT_COMMIT_HASH":
             monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no_config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no_credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("no_proxy", "*")
 
 
 @pytest.fixture(scope="session")
@@ -99,9 +100,8 @@ def served_model(trained_store: Path) -> DispatchModel:
 
 
 @pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
-    """Run a webhook in a thread, and ask no proxy for it."""
-    monkeypatch.setenv("no_proxy", "*")
+def webhook() -> Iterator[Webhook]:
+    """Run a webhook in a thread."""
     with serving(Webhook()) as server:
         yield server
 

@@ -187,7 +187,7 @@ def test_the_100_products_with_the_most_rows_are_told_apart() -> None:
     codes = [f"P{n:05}" for n in range(10_000)]
     rows = [(n * 7_919) % 10_007 for n in range(10_000)]
     largest = [code for _, code in sorted(zip(rows, codes), reverse=True)[:100]]
-    service = hand_made_service(model=HandMadeModel(codes, rows))
+    service = hand_made_service(model=HandMadeModel(codes, catalogue={"rows": rows}))
     client = TestClient(create_app(service))
     labels = set(series(service, "ttd_predictions_total"))
     assert labels == {("other",), *((code,) for code in largest)}
@@ -212,12 +212,12 @@ def test_another_model_adds_no_series_beyond_101_and_no_counter_falls() -> None:
         assert all(counts[label] >= value for label, value in before.items())
         assert sum(counts.values()) == sum(before.values()) + 1
         before = counts
-        service.serve(HandMadeModel([f"{letter}{n}" for n in range(n_products)]))
+        service.serve(HandMadeModel([f"{letter}{n:03}" for n in range(n_products)]))
         labels = series(service, "ttd_predictions_total")
         assert labels.items() >= before.items()
         assert len(labels) == n_labels
     # Of the products that are new the largest got the labels that were left.
-    assert ("B0",) in labels and ("C199",) in labels and ("C100",) not in labels
+    assert ("B000",) in labels and ("C199",) in labels and ("C100",) not in labels
     assert not [code for (code,) in labels if code.startswith("D")]
 
 

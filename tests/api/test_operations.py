@@ -128,7 +128,9 @@ def test_a_curve_goes_through_the_answers_to_single_orders(
 
 
 def test_a_product_with_one_order_count_has_a_curve_too() -> None:
-    model = HandMadeModel(["ONE", "TWO"], ranges=[(7, 7), (0, 40)])
+    model = HandMadeModel(
+        ["ONE", "TWO"], catalogue={"least_orders": [7, 0], "most_orders": [7, 40]}
+    )
     client = TestClient(create_app(hand_made_service(model=model)))
     one, two = client.get(PRODUCTS).json()["products"]
     assert one["curve"]["orders_placed"] == [7]

@@ -35,11 +35,8 @@ def client(served_model: DispatchModel) -> TestClient:
 @pytest.fixture(scope="module")
 def hand_made_client() -> TestClient:
     """Return a client of a service with a model made by hand, whose products differ in noise."""
-    model = HandMadeModel(list(RELATIVE_NOISE))
-    noise = {"relative_noise": tuple(RELATIVE_NOISE.values())}
-    catalogue = model.metadata.catalogue.model_copy(update=noise)
-    metadata = model.metadata.model_copy(update={"catalogue": catalogue})
-    DispatchModel.__init__(model, "by_hand", metadata, session=None)
+    noise = {"relative_noise": list(RELATIVE_NOISE.values())}
+    model = HandMadeModel(RELATIVE_NOISE, catalogue=noise)
     return TestClient(create_app(hand_made_service(model=model)))
 
 

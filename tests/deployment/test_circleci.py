@@ -56,18 +56,10 @@ def matching(pattern: str, paths: Iterable[str]) -> set[str]:
     ("path", "parameters"),
     [
         ("docs/how-to/refused_weeks.md", {"documents"}),
-        ("docs/flow.svg", {"documents"}),
         ("README.md", {"documents"}),
         ("benchmarks/README.md", {"documents"}),
         ("notebooks/time_to_dispatch_model.ipynb", {"notebook"}),
         ("pipeline/train_model.py", {"code"}),
-        ("deploy/base/cronjob.yaml", {"code"}),
-        ("tests/documents/test_demo.py", {"code"}),
-        (".circleci/config.yml", {"code"}),
-        (".ci/run", {"code"}),
-        ("mkdocs.yml", {"code"}),
-        ("bodywork.yaml", {"code"}),
-        ("Dockerfile", {"code"}),
         ("VERSION", {"code", "version"}),
     ],
 )

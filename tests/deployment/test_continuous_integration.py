@@ -78,19 +78,6 @@ def test_both_systems_push_the_image_that_bodywork_yaml_names() -> None:
     assert version == (ROOT / "VERSION").read_text().strip()
 
 
-def test_what_reads_documents_also_runs_when_only_documents_changed() -> None:
-    modules = {
-        path.name: path.read_text()
-        for path in (ROOT / "tests").glob("*/test_*.py")
-        if path.parent.name != "documents"
-    }
-    document = re.compile(r'ROOT / "(docs|[A-Z]+\.md)')
-    readers = {name for name, text in modules.items() if document.search(text)}
-
-    assert "test_alert_rules.py" in readers
-    assert [name for name in sorted(readers) if "pytest.mark.documents" not in modules[name]] == []
-
-
 @each_workflow
 def test_a_workflow_of_github_may_only_read_and_does_not_get_in_its_own_way(path: Path) -> None:
     assert WORKFLOWS[path]["permissions"] == {"contents": "read"}

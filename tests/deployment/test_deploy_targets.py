@@ -12,7 +12,6 @@ URL = "https://github.com/shop/pipeline.git"
 @pytest.mark.parametrize(
     ("arguments", "recipe"),
     [
-        ("deploy", "tox run -e deploy -- '' --branch 'master' "),
         (f"deploy GIT_URL={URL}", f"tox run -e deploy -- '{URL}' --branch 'master' "),
         (
             f"deploy GIT_URL={URL} BRANCH=release IMAGE=shop/pipeline:1",
@@ -24,8 +23,6 @@ URL = "https://github.com/shop/pipeline.git"
             "tox run -e smoke -- 'http://a' --commit '5210017'",
         ),
         ("kubeconfig CLUSTER=shop", "tox run -e kubeconfig -- --name 'shop'"),
-        ("test-cluster", "tox run -e cluster"),
-        ("test-cluster-on-kind", "deploy/campaign/on_kind.sh"),
     ],
 )
 def test_arguments_are_passed_on(arguments: str, recipe: str) -> None:

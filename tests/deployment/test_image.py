@@ -18,6 +18,7 @@ import pytest
 
 from deploy.campaign.git_repositories import commit_working_tree
 from pipeline.model.reader import DispatchModel
+from pipeline.stores.base import open_store
 from tests.support.helpers import ROOT, Webhook, free_port, wait_for
 from tests.support.service_clients import WatchedService
 from tests.support.service_takeover import check_takeover
@@ -118,6 +119,20 @@ def test_no_request_is_lost_when_one_pod_takes_over_from_another(
         check_takeover(old, new, served_model)
         assert "Received SIGTERM. Serving for 3 s more, then stopping." in old.log
         assert "Finished serve-model stage." in old.log
+
+
+@pytest.mark.bodywork
+def test_a_stage_trains_on_what_is_in_s3(
+    image: Image, repository: str, s3_store_url: str, sample_store: Path, tmp_path: Path
+) -> None:
+    store = open_store(s3_store_url)
+    for dataset in (sample_store / "datasets").iterdir():
+        store.write_new(f"datasets/{dataset.name}", dataset.read_bytes())
+    secrets = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    secrets |= {"TTD_STORE": s3_store_url}
+    with pod(image, repository, "train_model", tmp_path / "pod", **secrets) as training:
+        assert training.wait(POD_SECONDS) == 0
+    assert len(store.list_keys("models")) == 1
 
 
 @pytest.mark.bodywork

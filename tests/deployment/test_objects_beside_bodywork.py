@@ -7,7 +7,7 @@ own command deploys the project to it, with the `bodywork.yaml` of this reposito
 import os
 import re
 import subprocess
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,7 +50,6 @@ class Bodywork:
         settings = {
             "PATH": f"{self.folder}/bin{os.pathsep}{os.environ['PATH']}",
             "KUBECONFIG": f"{self.folder}/kubeconfig",
-            "no_proxy": "*",
         }
         return subprocess.run(
             command,
@@ -109,11 +108,7 @@ def secret(name: str, entry: str) -> Object:
     """Return a secret as `bodywork create secret … --group time-to-dispatch` makes it."""
     labels = {"group": NAMESPACE}
     metadata = {"name": f"{NAMESPACE}-{name}", "namespace": CONTROLLERS, "labels": labels}
-    return {
-        "kind": "Secret",
-        "metadata": metadata,
-        "data": {entry: b64encode(b"a secret").decode()},
-    }
+    return {"kind": "Secret", "metadata": metadata, "stringData": {entry: "a secret"}}
 
 
 def weekly_pod(ours: list[Object]) -> Any:

@@ -116,20 +116,11 @@ def test_uncommitted_changes_are_not_left_behind(repository: Path, app: Path) ->
     assert git(app, "branch", "--list") == ""
 
 
-@pytest.mark.parametrize(
-    ("variables", "reason"),
-    [
-        ([], "make deploy-app needs APP_GIT_URL="),
-        (["APP_GIT_URL=http://deployer:hidden@127.0.0.1:1/app.git"], "127.0.0.1"),
-    ],
-)
-def test_what_cannot_be_pushed_is_told_without_the_password(
-    variables: list[str], reason: str, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("APP_GIT_URL", raising=False)
+def test_what_cannot_be_pushed_is_told_without_the_password(repository: Path) -> None:
+    url = "http://deployer:hidden@127.0.0.1:1/app.git"
 
-    exit_code, text = deploy(repository, *variables)
+    exit_code, text = deploy(repository, f"APP_GIT_URL={url}")
 
     assert exit_code == 2
-    assert reason in text
+    assert "127.0.0.1" in text
     assert "hidden" not in text

@@ -4,26 +4,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.smoke_test import SmokeFailure, an_order, check_commit, check_prediction, main
-from tests.support.helpers import ROOT, free_port, running_service
+from tests.support.helpers import ROOT, QuietHandler, free_port, running_service
 from tests.support.local_servers import serving
 
 COMMIT = "5210017"
 LONG_COMMIT = "5210017c4a9e1f0b8d7e6a5b4c3d2e1f0a9b8c7d"
 KEY = "a-key-of-the-shop"
 PREDICTION = {"est_hours_to_dispatch": 8.28, "model_version": "time_to_dispatch_x"}
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask no proxy: all services are on this machine."""
-    monkeypatch.setenv("no_proxy", "*")
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +106,9 @@ def test_wrong_arguments_end_with_2(arguments: list[str]) -> None:
     ],
 )
 def test_another_site_fails(answer: bytes, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    class Site(BaseHTTPRequestHandler):
+    class Site(QuietHandler):
         def do_GET(self) -> None:
             self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Log nothing."""
 
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), Site)) as site:
         assert main([f"http://127.0.0.1:{site.server_port}", "--wait-seconds", "0"]) == 1

@@ -17,6 +17,7 @@ def test_the_demo_prints_what_the_readme_shows(
     """Neither settings of the shell nor a proxy lead it away from the sample store."""
     monkeypatch.setenv("TTD_STORE", str(tmp_path / "production"))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
 
     assert demo() in (ROOT / "README.md").read_text()
 

@@ -18,7 +18,6 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
-from pipeline.model.metadata import ModelMetadata
 from pipeline.orders.simulator import (
     BUSIEST_DAY,
     HOURS_PER_ORDER,
@@ -26,12 +25,13 @@ from pipeline.orders.simulator import (
     simulate_orders,
 )
 from pipeline.release.publishing import check_agreement, write_artifact
-from pipeline.release.rules import behaviour_failures, r_squared_failures
+from pipeline.release.rules import behaviour_failures
 from pipeline.stages.errors import ArtifactError
 from pipeline.stages.settings import TrainSettings
 from pipeline.training.evaluation import estimate_on_grid
 from pipeline.training.fitting import train_on
 from pipeline.training.selection import CANDIDATES, Candidate
+from tests.support.builders import metadata
 from tests.support.helpers import HTTP, ROOT, deliver, names_in, running_service
 from tests.support.how_to import (
     blocks,
@@ -40,7 +40,7 @@ from tests.support.how_to import (
     page,
     run_python,
 )
-from tests.support.service_fixtures import BATCH, V0_1, V0_2, HandMadeModel
+from tests.support.service_fixtures import BATCH, V0_1, V0_2
 
 pytestmark = [pytest.mark.slow, pytest.mark.documents, pytest.mark.timeout(900)]
 
@@ -48,6 +48,8 @@ ADD_A_CANDIDATE = page("add_a_candidate")
 ADD_A_FEATURE = page("add_a_feature")
 REFUSED_WEEKS = page("refused_weeks")
 QUIET_DAY = 39
+METADATA = metadata(HOURS_PER_ORDER)
+"""That of some model of the simulator's products."""
 
 
 # Add a candidate
@@ -68,12 +70,6 @@ def code(with_candidate: Path) -> dict[str, Any]:
     for block in blocks(ADD_A_CANDIDATE, "python"):
         exec(compile(block, "add_a_candidate.md", "exec"), names)
     return names
-
-
-@pytest.fixture(scope="module")
-def metadata() -> ModelMetadata:
-    """Return the metadata of some model of the simulator's products."""
-    return HandMadeModel(list(HOURS_PER_ORDER)).metadata
 
 
 @pytest.fixture(autouse=True)
@@ -114,15 +110,13 @@ def stepped_week() -> pd.DataFrame:
     return week.assign(hours_to_dispatch=np.maximum(hours, 0.0))
 
 
-def test_the_new_candidate_wins_where_hours_jump_and_can_be_published(
-    code: dict[str, Any], metadata: ModelMetadata
-) -> None:
+def test_the_new_candidate_wins_where_hours_jump_and_can_be_published(code: dict[str, Any]) -> None:
     week = stepped_week()
     model = train_on(week, 0.9, code["CANDIDATES"])
     assert model.name == "boosted trees"
     assert behaviour_failures(model.grid, week["hours_to_dispatch"].max()) == []
-    content = write_artifact(model.regressor, metadata)
-    check_agreement(model.regressor, metadata, content, model.points())
+    content = write_artifact(model.regressor, METADATA)
+    check_agreement(model.regressor, METADATA, content, model.points())
 
 
 def test_the_new_candidate_does_not_win_where_a_line_is_enough(code: dict[str, Any]) -> None:
@@ -150,11 +144,11 @@ def histogram_trees(code: dict[str, Any], orders: Any = None, **parameters: Any)
 
 @protobuf_6_warns
 def test_histogram_trees_agree_and_may_be_refused_for_negative_estimates(
-    code: dict[str, Any], metadata: ModelMetadata
+    code: dict[str, Any],
 ) -> None:
     week = fractional_week()
     fitted = code["HISTOGRAM_TREES"].fit(week)
-    check_agreement(fitted, metadata, write_artifact(fitted, metadata), week)
+    check_agreement(fitted, METADATA, write_artifact(fitted, METADATA), week)
     (failure,) = behaviour_failures(estimate_on_grid(fitted, week), week["hours_to_dispatch"].max())
     assert failure.startswith("estimates are negative")
 
@@ -166,18 +160,16 @@ def test_histogram_trees_agree_and_may_be_refused_for_negative_estimates(
         {"orders": "passthrough"},
         {"categorical_features": [0]},
         {"loss": "poisson"},
-        {"loss": "gamma"},
     ],
     ids=str,
 )
 def test_what_skl2onnx_converts_wrong_is_not_published(
-    changes: dict[str, Any], code: dict[str, Any], metadata: ModelMetadata
+    changes: dict[str, Any], code: dict[str, Any]
 ) -> None:
     week = fractional_week()
-    week["hours_to_dispatch"] += 0.01  # loss="gamma" takes no zeros
     model = histogram_trees(code, **changes).fit(week)
     with pytest.raises(ArtifactError, match="differ by up to [0-9.]+ h"):
-        check_agreement(model, metadata, write_artifact(model, metadata), week)
+        check_agreement(model, METADATA, write_artifact(model, METADATA), week)
 
 
 def test_with_absolute_error_the_trees_may_fall(code: dict[str, Any]) -> None:
@@ -293,13 +285,7 @@ def test_v0_1_keeps_its_two_fields_beside_the_new_feature(service: str) -> None:
 
 def test_the_new_feature_gets_a_control_on_the_page(service: str) -> None:
     with HTTP.open(f"{service}/") as response:
-        text = response.read().decode()
-    (declaration,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)
-    assert list(json.loads(declaration)["properties"]) == [
-        "product_code",
-        "orders_placed",
-        "weekday",
-    ]
+        assert b'"weekday": {' in response.read()
 
 
 @pytest.mark.usefixtures("service")
@@ -317,12 +303,6 @@ def test_rows_with_an_invalid_new_feature_are_set_aside_and_those_without_are_no
 
 
 # Refused weeks
-
-
-def quiet_week(rows: int = 1_000) -> pd.DataFrame:
-    week = simulate_orders(16 * rows, 1, {"SKU001": HOURS_PER_ORDER["SKU001"]})
-    quiet = week[week["orders_placed"] <= QUIET_DAY].head(rows)
-    return quiet.astype({"product_code": "category", "orders_placed": float})
 
 
 @pytest.mark.parametrize("text", [ADD_A_CANDIDATE, REFUSED_WEEKS], ids=["add", "refused"])
@@ -366,18 +346,10 @@ def test_the_r_squared_of_a_perfect_model_is_as_the_document_says(most_orders: i
 
 
 def test_the_simulator_s_quiet_week_is_as_the_document_says() -> None:
-    week = quiet_week(rows=50_000)
+    orders = simulate_orders(800_000, 1, {"SKU001": HOURS_PER_ORDER["SKU001"]})
+    week = orders[orders["orders_placed"] <= QUIET_DAY].head(50_000)
     hours = week["hours_to_dispatch"]
     perfect = hours.groupby(week["orders_placed"]).transform("mean")
     r_squared = 1 - ((hours - perfect) ** 2).mean() / hours.var(ddof=0)
 
     assert f"changes the quiet week to {r_squared:.2f}" in REFUSED_WEEKS
-
-
-def test_a_quiet_week_is_told_from_a_bad_model() -> None:
-    metrics = train_on(quiet_week(), 0.9).metrics
-
-    (failure,) = r_squared_failures(metrics, 0.8)
-
-    assert "the hours of this week vary too little for a high R²" in failure
-    assert "the hours of this week vary too little for a high R²" in REFUSED_WEEKS

@@ -14,12 +14,6 @@ from tests.support.helpers import Webhook, free_port
 MANY_SECONDS = 30.0
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask no proxy for servers on this machine."""
-    monkeypatch.setenv("no_proxy", "*")
-
-
 @pytest.mark.parametrize(
     ("text", "received"),
     [

@@ -49,10 +49,6 @@ def test_libraries_log_warnings_and_the_pipeline_from_the_level_on(
     assert capsys.readouterr().err == ""
 
 
-def test_a_stage_that_ends_well_has_exit_code_0() -> None:
-    assert exit_code_of(lambda: None)() == 0
-
-
 @pytest.mark.parametrize(
     ("error", "level", "message", "with_traceback"),
     [

@@ -111,7 +111,6 @@ def test_values_outside_the_limits_are_refused(name: str, value: str, refusal: R
     ("arguments", "words"),
     [
         (["--on-refusal", "stop"], ["TTD_ON_REFUSAL", "'stop'", "'fail' or 'keep'"]),
-        (["--ignore-champion=perhaps"], ["--ignore-champion", "'perhaps'"]),
         (["--log-level", "LOUD"], ["--log-level", "'LOUD'", "'DEBUG', 'INFO'"]),
         (
             ["gs://bucket"],
@@ -137,19 +136,14 @@ def test_what_is_wrong_is_named_with_what_is_allowed(
     assert [word for word in words if word not in message] == []
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "message"),
-    [
-        ("TTD_STORE", "", "STORE (or TTD_STORE) is '': should be s3://bucket"),
-        ("TTD_PORT", "70000", "--port (or TTD_PORT) is '70000': "),
-    ],
-)
-def test_a_wrong_variable_is_named(
-    variable: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
-) -> None:
-    monkeypatch.setenv(variable, value)
+def test_all_wrong_variables_are_named(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> None:
+    monkeypatch.setenv("TTD_STORE", "")
+    monkeypatch.setenv("TTD_PORT", "70000")
 
-    assert message in refusal([], ServeSettings)
+    message = refusal([], ServeSettings)
+
+    assert "STORE (or TTD_STORE) is '': should be s3://bucket" in message
+    assert "--port (or TTD_PORT) is '70000': " in message
 
 
 @pytest.mark.parametrize("given", [WEBHOOK, f" {WEBHOOK}\n"])
@@ -183,10 +177,3 @@ def test_a_wrong_webhook_is_refused_without_showing_it(
     for message in (by_option, by_variable):
         assert "--alert-webhook (or TTD_ALERT_WEBHOOK) is wrong: should be a URL" in message
     assert "SECRET" not in by_option + by_variable + str(without_command_line.value)
-
-
-def test_settings_cannot_be_changed() -> None:
-    settings = TrainSettings.from_arguments([])
-
-    with pytest.raises(ValidationError, match="frozen"):
-        settings.store = "s3://bucket"  # type: ignore[misc]

@@ -87,13 +87,6 @@ def test_a_file_where_a_folder_should_be_is_explained(
     assert (type(reading.value), type(writing.value)) == (StoreError, StoreError)
 
 
-def test_a_folder_cannot_be_read_as_an_object(store: DirectoryStore, root: Path) -> None:
-    (root / KEY).mkdir(parents=True)
-
-    with pytest.raises(StoreError, match=f"Cannot read {root}/{KEY}: Is a directory"):
-        store.read(KEY)
-
-
 def test_an_object_is_one_file_that_everyone_may_read(store: DirectoryStore, root: Path) -> None:
     store.write_new(KEY, b"content")
     with pytest.raises(ObjectExists):

@@ -112,10 +112,8 @@ CASES = {
     "one of two pods kept the old model": Case(
         {f"{AGE}{{{NEXT_POD}}}": f"{9 * DAY}+0x60"}, 20, {"TtdModelTooOld": "9d 0h 0m 0s"}
     ),
-    "just before the rolling update": Case(ROLLING_UPDATE, 23, {}),
     "in the rolling update": Case(ROLLING_UPDATE, 29, {}),
     "just after the rolling update": Case(ROLLING_UPDATE, 32, {}),
-    "long after the rolling update": Case(ROLLING_UPDATE, 60, {}),
     "extrapolations rise from 2 to 15 %": Case(
         estimates(2, 15), 510, {"TtdExtrapolations": "15%"}, minutes=20
     ),
@@ -126,7 +124,6 @@ CASES = {
     "extrapolations are at 15 % in the first week": Case(
         estimates(15, 15), 10, {"TtdExtrapolations": "15%"}, minutes=20
     ),
-    "extrapolations are at 15 % always": Case(estimates(15, 15), 510, {}, minutes=20),
     "extrapolations rise from 10 to 15 %": Case(estimates(10, 15), 510, {}, minutes=20),
     "extrapolations rise from 1 to 9 %": Case(estimates(1, 9), 510, {}, minutes=20),
 }

@@ -27,10 +27,10 @@ NEXT_WEEK = "datasets/time_to_dispatch_2026-11-27T23-00-00.csv"
 WEBHOOK_TOKEN = "T0000-B0000-XXXX"
 
 
-def free_port(address: str = "127.0.0.1") -> int:
-    """Return a port of an address of this machine on which nobody listens at the moment."""
+def free_port() -> int:
+    """Return a port of this machine on which nobody listens at the moment."""
     with socket.socket() as probe:
-        probe.bind((address, 0))
+        probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -134,7 +134,14 @@ class Webhook(ThreadingHTTPServer):
         return [body["text"] for _, _, body in self.received]
 
 
-class _WebhookHandler(BaseHTTPRequestHandler):
+class QuietHandler(BaseHTTPRequestHandler):
+    """Answers the requests to a stand-in, and logs nothing."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing."""
+
+
+class _WebhookHandler(QuietHandler):
     def do_POST(self) -> None:
         assert isinstance(self.server, Webhook)
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -149,6 +156,3 @@ class _WebhookHandler(BaseHTTPRequestHandler):
         self.server.received.append((self.path, dict(self.headers), None))
         self.send_response(200)
         self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing."""

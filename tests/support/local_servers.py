@@ -40,19 +40,19 @@ def answer_json(handler: BaseHTTPRequestHandler, status: int, content: Any) -> N
 
 
 @contextmanager
-def s3_server(address: str = "127.0.0.1") -> Iterator[str]:
-    """Run an empty S3 server as a process on an address of this machine, and yield its URL.
+def s3_server() -> Iterator[str]:
+    """Run an empty S3 server as a process of its own, and yield its URL.
 
     It lists ten keys on a page, where S3 lists a thousand.
     """
-    port = free_port(address)
+    port = free_port()
     pages = {"MOTO_S3_DEFAULT_MAX_KEYS": "10"}
-    command = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
     with subprocess.Popen(
         command, env=os.environ | pages, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
-            wait_for(f"http://{address}:{port}/moto-api/", process=server)
-            yield f"http://{address}:{port}"
+            wait_for(f"http://127.0.0.1:{port}/moto-api/", process=server)
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()

@@ -7,12 +7,13 @@ deployments available at once. So kubectl and the real Bodywork can work on it.
 import json
 import re
 from base64 import b64encode
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.support.deploy_objects import Object
+from tests.support.helpers import QuietHandler
 from tests.support.local_servers import answer_json
 
 PATH = re.compile(
@@ -128,7 +129,7 @@ class RecordingCluster(ThreadingHTTPServer):
         ]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: RecordingCluster
 
     def do_GET(self) -> None:
@@ -154,9 +155,6 @@ class _Handler(BaseHTTPRequestHandler):
             name=parts["name"],
             body=json.loads(body) if body else None,
         )
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing."""
 
 
 def write_kubeconfig(path: Path, url: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Message, Scope
 
@@ -35,26 +35,13 @@ class HandMadeModel(builders.LineModel):
 
     def __init__(
         self,
-        products: Sequence[str] = builders.PRODUCTS,
-        rows: Sequence[int] = (),
-        ranges: Sequence[tuple[float, float]] = (),
+        products: Iterable[str] = builders.PRODUCTS,
         version: str = "by_hand",
+        **changes: Any,
     ) -> None:
-        """Make it up.
-
-        Args:
-            products: codes, in any order.
-            rows: of the dataset for each product; by default 1 for the first, 2 for the second…
-            ranges: of the orders placed for each product.
-            version: name of the model.
-        """
-        rows = rows or range(1, len(products) + 1)
-        ranges = ranges or [(builders.MIN_SEEN_ORDERS, builders.MAX_SEEN_ORDERS)] * len(products)
-        codes, rows, ranges = zip(*sorted(zip(products, rows, ranges)))
-        least, most = zip(*ranges)
-        catalogue = {"rows": rows, "least_orders": least, "most_orders": most}
-        facts = builders.metadata(codes, catalogue=catalogue, dataset={"rows": sum(rows)})
-        super().__init__(version, facts, builders.lines_of(codes))
+        """Make it up, with these changes of its metadata."""
+        facts = builders.metadata(products, **changes)
+        super().__init__(version, facts, builders.lines_of(facts.catalogue.product_code))
 
 
 class BrokenModel(HandMadeModel):
