@@ -123,7 +123,7 @@ def test_good_weeks_are_published_and_the_one_in_minutes_is_refused_with_an_aler
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_endpoint)
     for name, value in SETTINGS.credentials.items():
         monkeypatch.setenv(name, value)
-    bucket = WeeklyBucket(SETTINGS._replace(s3_endpoint=s3_endpoint))
+    bucket, other = (WeeklyBucket(SETTINGS._replace(s3_endpoint=s3_endpoint)) for _ in range(2))
     arguments = [bucket.store, "--on-refusal", "keep", "--alert-webhook", webhook.url]
 
     for _ in range(3):
@@ -135,8 +135,10 @@ def test_good_weeks_are_published_and_the_one_in_minutes_is_refused_with_an_aler
     assert len(list(open_store(bucket.store).list_keys(MODELS))) == 3
     assert [dataset in text for text in webhook.texts] == [True]
 
-    # In the end it is removed with all that is in it.
+    # In the end it is removed with all that is in it, and no other bucket.
     bucket.remove()
+    assert open_store(other.store).list_keys(MODELS) == []
+    other.remove()
     with pytest.raises(StoreError, match="The specified bucket does not exist"):
         open_store(bucket.store).list_keys(MODELS)
 

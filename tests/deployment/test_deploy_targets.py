@@ -23,6 +23,8 @@ URL = "https://github.com/shop/pipeline.git"
             "tox run -e smoke -- 'http://a' --commit '5210017'",
         ),
         ("kubeconfig CLUSTER=shop", "tox run -e kubeconfig -- --name 'shop'"),
+        ("test-cluster", "tox run -e cluster"),
+        ("test-cluster-on-kind", "deploy/campaign/on_kind.sh"),
     ],
 )
 def test_arguments_are_passed_on(arguments: str, recipe: str) -> None:

@@ -177,3 +177,10 @@ def test_a_wrong_webhook_is_refused_without_showing_it(
     for message in (by_option, by_variable):
         assert "--alert-webhook (or TTD_ALERT_WEBHOOK) is wrong: should be a URL" in message
     assert "SECRET" not in by_option + by_variable + str(without_command_line.value)
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = TrainSettings.from_arguments([])
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.store = "s3://bucket"  # type: ignore[misc]
