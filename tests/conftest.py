@@ -12,7 +12,7 @@ import pytest
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main as train_model
-from tests.support.helpers import ROOT, Webhook
+from tests.support.helpers import SAMPLE_WEEKS, Webhook
 from tests.support.local_servers import s3_server, serving
 
 ONCE = ("system", "deployment", "documents")
@@ -107,5 +107,7 @@ def webhook() -> Iterator[Webhook]:
 
 
 def _copy_sample_datasets(store: Path) -> Path:
-    shutil.copytree(ROOT / "data" / "datasets", store / "datasets")
+    (store / "datasets").mkdir(parents=True)
+    for week in SAMPLE_WEEKS:
+        shutil.copy2(week, store / "datasets")
     return store

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.orders.simulator import HOURS_PER_ORDER, add_week, main, simulate_orders
 from pipeline.stores.directory import DirectoryStore
-from tests.support.helpers import ROOT
+from tests.support.helpers import SAMPLE_WEEKS
 
 
 def test_the_same_seed_gives_the_same_orders() -> None:
@@ -43,5 +43,5 @@ def test_the_sample_data_is_what_the_simulator_makes_week_by_week(tmp_path: Path
 
     keys = [add_week(store) for _ in range(4)]
 
-    assert keys == sorted(f"datasets/{path.name}" for path in (ROOT / "data/datasets").iterdir())
-    assert all(store.read(key) == (ROOT / "data" / key).read_bytes() for key in keys)
+    assert keys == [f"datasets/{week.name}" for week in SAMPLE_WEEKS]
+    assert [store.read(key) for key in keys] == [week.read_bytes() for week in SAMPLE_WEEKS]
