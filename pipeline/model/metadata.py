@@ -62,9 +62,9 @@ class Metrics(MetadataModel):
         mean_absolute_error_hours: mean distance between estimate and truth, in hours.
         noise_floor_hours: that distance if the model were perfect and only the noise of the
             labels remained, in hours.
-        train_rows: number of rows that the judged model was fitted on; what is published is
+        train_rows: number of rows that the tested model was fitted on; what is published is
             fitted on all rows.
-        test_rows: number of rows that it was judged on.
+        test_rows: number of rows that it was tested on.
     """
 
     r_squared: float | None
@@ -196,8 +196,8 @@ class ChampionComparison(MetadataModel):
 
     Attributes:
         champion_version: name of the champion's artifact.
-        same_dataset: whether both were trained on the same file, so that the champion is judged
-            by the error that it recorded then.
+        same_dataset: whether both were trained on the same file, so that the champion's error is
+            the one that it recorded then.
         compared_rows: number of test rows whose product the champion knows, outliers apart; zero
             means that nothing could be compared.
         champion_error_hours: mean absolute error of the champion on them; None without rows.
@@ -255,7 +255,7 @@ class ModelMetadata(MetadataModel):
         dataset: what it was trained on.
         metrics: how good it is.
         interval: how far from its estimates the truth may be.
-        outliers: rows that are too far from it to judge it by.
+        outliers: rows that are too far from it to count in its errors.
         catalogue: which products it knows.
         remarks: which products deserve a second look.
         orders_placed: how the numbers of orders placed were distributed.

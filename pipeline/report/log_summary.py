@@ -29,7 +29,7 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
         yield _candidate_row(score)
     yield (
         f"R² {r_squared}, mean absolute error {error:.2f} h (noise floor "
-        f"{metrics.noise_floor_hours:.2f} h): fitted on {metrics.train_rows:,} rows and judged on "
+        f"{metrics.noise_floor_hours:.2f} h): fitted on {metrics.train_rows:,} rows and tested on "
         f"{metrics.test_rows:,} others."
     )
     yield (

@@ -44,7 +44,7 @@ def test_the_table_of_a_first_model(caplog: pytest.LogCaptureFixture) -> None:
         "  line per product     cross-validated error   0.657 h (+0.003 h ± 0.006 h, chosen)",
         "  curve per product    cross-validated error   0.654 h (best)",
         "R² 0.9886, mean absolute error 0.62 h (noise floor 0.65 h): fitted on 1,003 rows and "
-        "judged on 231 others.",
+        "tested on 231 others.",
         "Intervals of 90%: 1.60 times the noise of 0.81 h + 0.1% of the estimate. "
         "Outliers: 12 rows (1.0%).",
     ]
