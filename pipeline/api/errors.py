@@ -25,7 +25,7 @@ PROBLEM_PREFIX = "/api/v0.2/"
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 MAX_INPUT_LETTERS_IN_ERROR = 200
-MAX_INTEGER_BITS_IN_ERROR = 64  # bits
+MAX_INTEGER_BITS_IN_ERROR = 64
 
 NOT_SENT_AS_JSON = {
     "type": "json_expected",

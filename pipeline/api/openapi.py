@@ -1,7 +1,7 @@
 """What the OpenAPI schema says beyond what FastAPI sees in the routes.
 
-The product codes that the model knows, the errors that the guard and the error handlers answer
-with, and the API key.
+The product codes that the model knows, the errors that the middleware and the error handlers
+answer with, and the API key.
 """
 
 from copy import deepcopy
