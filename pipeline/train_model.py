@@ -128,8 +128,9 @@ def _with_verdict(metadata: ModelMetadata, verdict: Verdict) -> ModelMetadata:
 
 def _name_options(failure: str, options: Mapping[str, str]) -> str:
     """Put the options in place of the limits that they set; what stands in quotes is data."""
-    limit = rf"(?<!')\b({'|'.join(options)})\b"
-    return re.sub(limit, lambda name: options[name[0]], failure)
+    quoted = r"(?<!\w)(?P<quote>['\"])(?:\\.|(?!(?P=quote)).)*(?P=quote)"
+    limit = rf"{quoted}|\b(?:{'|'.join(options)})\b"
+    return re.sub(limit, lambda found: options.get(found[0], found[0]), failure)
 
 
 def _store_report(store: ObjectStore, version: str, page: str) -> str:
