@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipeline.model.metadata import ChampionComparison, ProductShift
 from pipeline.release.champion import CONFIDENCE, MIN_HOURS_FOR_RATIO, has_shifted
-from pipeline.stages.wording import first_few
+from pipeline.stages.wording import MAX_NAMES, first_few
 
 MIN_COMPARED_ROWS = 20
 """With fewer rows the bootstrap interval is too narrow: of two rows, it calls one pair of equally
@@ -89,10 +89,10 @@ def movement_in_words(comparison: ChampionComparison) -> str:
             f"How the estimates moved since {champion} is unknown: it gives "
             f"{MIN_HOURS_FOR_RATIO:g} h or more for no product and order count of this week."
         )
-    ratios = ", ".join(f"{shift.ratio:.3g}" for shift in comparison.shifts[:5])
     return (
         f"The estimates are {comparison.median_ratio:.3g} times those of {champion} in the median "
-        f"over products; most moved {first_few(_codes(comparison.shifts))} (first {ratios} times)."
+        f"over products; most moved {first_few(_codes(comparison.shifts))} "
+        f"(first {_ratios(comparison.shifts)} times)."
     )
 
 
@@ -111,14 +111,13 @@ def _movement_failures(comparison: ChampionComparison, max_shift: float) -> list
     if comparison.shifted_share <= MAX_SHIFTED_SHARE:
         return []
     moved = [shift for shift in comparison.shifts if has_shifted(shift.ratio, max_shift)]
-    ratios = ", ".join(f"{shift.ratio:.3g}" for shift in moved[:5])
     return [
         f"this week is unlike the last: {comparison.shifted_share:.1%} of its rows (more than "
         f"{MAX_SHIFTED_SHARE:.0%}) are of products whose estimates grew or shrank by more than "
         f"max_shift {max_shift:g} since the model in production "
-        f"({comparison.champion_version}), namely {first_few(_codes(moved))} (now {ratios} times "
-        "as high), as swapped product codes or another unit would do; if the hours really changed, "
-        "accept_shift publishes the new model"
+        f"({comparison.champion_version}), namely {first_few(_codes(moved))} "
+        f"(now {_ratios(moved)} times as high), as swapped product codes or another unit would "
+        "do; if the hours really changed, accept_shift publishes the new model"
     ]
 
 
@@ -145,6 +144,11 @@ def _most_moved(comparison: ChampionComparison) -> str:
 
 def _codes(shifts: Sequence[ProductShift]) -> list[str]:
     return [shift.product_code for shift in shifts]
+
+
+def _ratios(shifts: Sequence[ProductShift]) -> str:
+    """Return the ratios of the products that `first_few` names."""
+    return ", ".join(f"{shift.ratio:.3g}" for shift in shifts[:MAX_NAMES])
 
 
 def _champion_and_rows(comparison: ChampionComparison) -> str:
