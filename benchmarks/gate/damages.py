@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.worlds.order_worlds import with_mis_keyed_labels
 from pipeline.model.arrays import Floats
-from pipeline.orders.csv_rows import HOURS, PRODUCT
+from pipeline.model.order import HOURS, PRODUCT
 from pipeline.orders.simulator import HOURS_PER_ORDER
 
 MINUTES_PER_HOUR = 60

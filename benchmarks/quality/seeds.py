@@ -14,8 +14,8 @@ from benchmarks.worlds.order_worlds import WORLDS, World, dirty_csv
 from benchmarks.worlds.reference_models import best_possible_hours, least_squares_hours, tree_hours
 from benchmarks.worlds.weekly_stores import run_training, temporary_store, week_path
 from pipeline.model.arrays import Floats
+from pipeline.model.order import HOURS, PRODUCT
 from pipeline.model.reader import DispatchModel, load_model
-from pipeline.orders.csv_rows import HOURS, PRODUCT
 from pipeline.stores.base import open_store
 
 MIN_ROWS_FOR_PRODUCT_COVERAGE = 100

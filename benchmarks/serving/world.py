@@ -14,8 +14,8 @@ from benchmarks.measuring.server_processes import ServerFailure
 from benchmarks.worlds.order_worlds import straight, week_csv
 from benchmarks.worlds.reference_models import tree_features
 from benchmarks.worlds.weekly_stores import run_training, temporary_store, week_path
+from pipeline.model.order import HOURS, PRODUCT
 from pipeline.model.reader import DispatchModel, load_model
-from pipeline.orders.csv_rows import HOURS, PRODUCT
 from pipeline.orders.simulator import BUSIEST_DAY
 from pipeline.stores.base import open_store
 

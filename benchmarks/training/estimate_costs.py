@@ -12,8 +12,8 @@ from benchmarks.worlds.order_worlds import World
 from benchmarks.worlds.products import Products, drawn_products
 from benchmarks.worlds.weekly_stores import temporary_store, week_path
 from pipeline.model.arrays import Floats
+from pipeline.model.order import ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel, load_model
-from pipeline.orders.csv_rows import ORDERS, PRODUCT
 from pipeline.stores.base import open_store
 
 MAX_ROW_MICROSECONDS = 25

@@ -22,7 +22,8 @@ from benchmarks.worlds.products import (
     sample_products,
 )
 from pipeline.model.arrays import Floats
-from pipeline.orders.csv_rows import COLUMNS, HOURS, ORDERS, PRODUCT
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
+from pipeline.orders.csv_rows import COLUMNS
 from pipeline.orders.simulator import BUSIEST_DAY, NOISE_HOURS
 
 FRESH_ROWS = 5_000

@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 from benchmarks.worlds.order_worlds import World, floored_mean
 from benchmarks.worlds.products import LinePrior
 from pipeline.model.arrays import Floats
-from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
 
 TREE_SETTINGS = {
     "criterion": ["squared_error", "absolute_error"],

@@ -7,7 +7,7 @@ import boto3
 import pandas as pd
 
 from deploy.campaign.settings import CampaignSettings
-from pipeline.orders.csv_rows import HOURS
+from pipeline.model.order import HOURS
 from pipeline.orders.simulator import FIRST_FRIDAY, ROWS_PER_WEEK, simulate_orders
 from pipeline.orders.weekly_dataset import DATASETS
 from pipeline.stores.timestamped_keys import NAME_PREFIX

@@ -23,15 +23,12 @@ from pipeline.model.order import (
     MAX_HOURS_TO_DISPATCH,
     NUMBERS,
     OPTIONAL,
-    ORDERS,
     PRODUCT,
     REQUIRED,
     is_whole,
     limits,
 )
 from pipeline.stages.errors import DatasetError
-
-__all__ = ["COLUMNS", "HOURS", "ORDERS", "PRODUCT", "REASON", "OrderRows", "read_order_rows"]
 
 COLUMNS = [*FEATURES, HOURS]
 REQUIRED_COLUMNS = [*REQUIRED, HOURS]

@@ -13,8 +13,8 @@ from scipy import stats
 
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import ChampionComparison, DriftMeasure, Histogram
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
 from pipeline.release.champion_rules import error_ratio
 
 MAX_STABILITY_INDEX = 0.25

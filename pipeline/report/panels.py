@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import ModelMetadata
-from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.report.formatting import count, hours, short
 from pipeline.report.plots import (
     DrawnCurve,

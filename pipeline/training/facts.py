@@ -15,7 +15,7 @@ from pipeline.model.metadata import (
     ProductCatalogue,
     ProductRemarks,
 )
-from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.orders.splits import MIN_ROWS_OF_PRODUCT
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.stages.settings import git_commit

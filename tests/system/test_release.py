@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_key
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel, load_model
-from pipeline.orders.csv_rows import HOURS, ORDERS, PRODUCT
 from pipeline.orders.simulator import simulate_orders
 from pipeline.stores.base import open_store
 from pipeline.stores.directory import DirectoryStore

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.model.order import HOURS
 from pipeline.model.reader import DispatchModel, load_model
-from pipeline.orders.csv_rows import HOURS
 from pipeline.orders.simulator import simulate_orders
 from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main
