@@ -74,7 +74,7 @@ class DispatchModel:
         self._most_orders = np.array(catalogue.most_orders)
         self._relative_noise = np.array(catalogue.relative_noise)
         self._session = session
-        self._inputs = [tensor.name for tensor in session.get_inputs()] if session else []
+        self._inputs = [tensor.name for tensor in session.get_inputs()]
 
     @property
     def products(self) -> Set[str]:

@@ -55,12 +55,20 @@ Line = tuple[float, float]
 """Hours at zero orders, and hours for each order."""
 
 
+class NoSession:
+    """Stands for the session of a model that is asked for no estimate."""
+
+    def get_inputs(self) -> list[Any]:
+        """Return that there are none."""
+        return []
+
+
 class LineModel(DispatchModel):
     """A loaded model without an artifact: a straight line for each product."""
 
     def __init__(self, version: str, metadata: ModelMetadata, lines: Mapping[str, Line]) -> None:
         """Put it together; a product of the metadata without a line gets no estimate."""
-        super().__init__(version, metadata, session=None)
+        super().__init__(version, metadata, NoSession())
         self.lines = lines
 
     def estimate(self, orders: OrderColumns) -> Floats:
