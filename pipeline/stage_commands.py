@@ -1,7 +1,7 @@
 """The commands of an installed package: `ttd-train`, `ttd-serve` and `ttd-models`.
 
-They do what `python -m pipeline.train_model` and its kind do. Each imports
-its stage when it is called, since the one must not import what the other needs.
+They do what `python -m pipeline.train_model` and its kind do. Each imports its stage when it is
+called, since the one must not import what the other needs.
 """
 
 import gc

@@ -18,60 +18,52 @@ class MetadataModel(BaseModel):
 
 
 class DatasetLineage(MetadataModel):
-    """The weekly dataset that a model was trained on.
+    """The weekly dataset that a model was trained on."""
 
-    Attributes:
-        key: where it is in the store.
-        sha256: hash of the file, in hex digits.
-        delivered_at: the time in its name, taken as UTC.
-        rows: valid rows.
-        rejected_rows: bad rows, which were set aside.
-    """
-
-    key: str
-    sha256: str
-    delivered_at: datetime
-    rows: int
-    rejected_rows: int
+    key: str = Field(description="where it is in the store")
+    sha256: str = Field(description="hash of the file, in hex digits")
+    delivered_at: datetime = Field(description="the time in its name, taken as UTC")
+    rows: int = Field(description="valid rows")
+    rejected_rows: int = Field(description="bad rows, which were set aside")
 
 
 class CandidateScore(MetadataModel):
-    """How one candidate did in the cross-validation that chose among them.
+    """How one candidate did in the cross-validation that chose among them."""
 
-    Attributes:
-        name: of the candidate.
-        mean_absolute_error_hours: over rows that each fit had not seen.
-        excess_hours: by how much that is more than the error of the best candidate.
-        standard_error_hours: of the excess; zero for the best candidate.
-        chosen: whether the model is of this kind: the simplest one within a standard error.
-    """
-
-    name: str
-    mean_absolute_error_hours: float
-    excess_hours: float
-    standard_error_hours: float
-    chosen: bool
+    name: str = Field(description="name of the candidate")
+    mean_absolute_error_hours: float = Field(
+        description="mean absolute error over rows that each fit had not seen, in hours"
+    )
+    excess_hours: float = Field(
+        description="by how many hours that is more than the error of the best candidate"
+    )
+    standard_error_hours: float = Field(
+        description="standard error of the excess, in hours; zero for the best candidate"
+    )
+    chosen: bool = Field(
+        description="whether the model is of this kind: the simplest one within a standard error"
+    )
 
 
 class Metrics(MetadataModel):
-    """How good a model is on rows that it was not fitted on, outliers apart.
+    """How good a model is on rows that it was not fitted on, outliers apart."""
 
-    Attributes:
-        r_squared: share of the variance of the hours that the model explains; None where it is
-            not defined, because all hours are the same.
-        mean_absolute_error_hours: mean distance between estimate and truth, in hours.
-        noise_floor_hours: that distance if the model were perfect and only the noise of the
-            labels remained, in hours.
-        train_rows: number of rows that the tested model was fitted on; what is published is
-            fitted on all rows.
-        test_rows: number of rows that it was tested on.
-    """
-
-    r_squared: float | None
-    mean_absolute_error_hours: float
-    noise_floor_hours: float
-    train_rows: int
-    test_rows: int
+    r_squared: float | None = Field(
+        description="share of the variance of the hours that the model explains; null where it is "
+        "not defined, because all hours are the same"
+    )
+    mean_absolute_error_hours: float = Field(
+        description="mean distance between estimate and truth, in hours"
+    )
+    noise_floor_hours: float = Field(
+        description="that mean distance if the model were perfect and only the noise of the "
+        "labels remained, in hours"
+    )
+    train_rows: int = Field(
+        description="number of rows that the tested model was fitted on; what is published is "
+        "fitted on all rows"
+    )
+    test_rows: int = Field(description="number of rows that it was tested on")
 
 
 class PredictionInterval(MetadataModel):
@@ -79,20 +71,17 @@ class PredictionInterval(MetadataModel):
 
     The half-width for an estimate of a product is, in hours,
     multiple · relative noise of the product · (noise_base_hours + noise_growth · estimate).
-
-    Attributes:
-        level: share of orders that fall inside, such as 0.9.
-        multiple: half-width in units of the noise.
-        noise_base_hours: noise (a standard deviation) where the estimate is zero.
-        noise_growth: by how many hours the noise grows with each hour of the estimate.
-        calibration_rows: number of rows that the level was calibrated on.
     """
 
-    level: float
-    multiple: float
-    noise_base_hours: float
-    noise_growth: float
-    calibration_rows: int
+    level: float = Field(description="share of orders that fall inside, such as 0.9")
+    multiple: float = Field(description="half-width in units of the noise")
+    noise_base_hours: float = Field(
+        description="noise (a standard deviation) where the estimate is zero"
+    )
+    noise_growth: float = Field(
+        description="by how many hours the noise grows with each hour of the estimate"
+    )
+    calibration_rows: int = Field(description="number of rows that the level was calibrated on")
 
     def half_width(self, estimates: Floats, relative_noise: Floats) -> Floats:
         """Return how far the interval reaches to either side, in hours.
@@ -106,68 +95,55 @@ class PredictionInterval(MetadataModel):
 
 
 class Outlier(MetadataModel):
-    """A row whose label is far from what the model says.
+    """A row whose label is far from what the model says."""
 
-    Attributes:
-        product_code: its product.
-        orders_placed: its orders placed.
-        hours_to_dispatch: its label, in hours.
-        est_hours_to_dispatch: what the model says, in hours.
-        distance: between the two, in robust standard deviations; negative below the estimate.
-    """
-
-    product_code: str
-    orders_placed: float
-    hours_to_dispatch: float
-    est_hours_to_dispatch: float
-    distance: float
+    product_code: str = Field(description="code of its product")
+    orders_placed: float = Field(description="its orders placed")
+    hours_to_dispatch: float = Field(description="its label, in hours")
+    est_hours_to_dispatch: float = Field(description="what the model says, in hours")
+    distance: float = Field(
+        description="between label and estimate, in robust standard deviations; negative below "
+        "the estimate"
+    )
 
 
 class Outliers(MetadataModel):
-    """Rows farther than six robust standard deviations from the model.
+    """Rows farther than six robust standard deviations from the model."""
 
-    Attributes:
-        rows: how many there are.
-        share: of all rows.
-        farthest: the farthest of them, at most 100, by falling distance.
-    """
-
-    rows: int
-    share: float
-    farthest: tuple[Outlier, ...]
+    rows: int = Field(description="how many there are")
+    share: float = Field(description="their share of all rows")
+    farthest: tuple[Outlier, ...] = Field(
+        description="the farthest of them, at most 100, by falling distance"
+    )
 
 
 class ProductCatalogue(MetadataModel):
-    """The products that a model knows, as columns of equal length, sorted by code.
+    """The products that a model knows, as columns of equal length, sorted by code."""
 
-    Attributes:
-        product_code: the codes.
-        rows: rows of each product in the dataset.
-        least_orders: fewest orders placed seen with each product.
-        most_orders: most orders placed seen with each product.
-        relative_noise: noise of each product relative to that of all products.
-    """
-
-    product_code: tuple[str, ...] = Field(min_length=1)
-    rows: tuple[int, ...]
-    least_orders: tuple[float, ...]
-    most_orders: tuple[float, ...]
-    relative_noise: tuple[float, ...]
+    product_code: tuple[str, ...] = Field(min_length=1, description="the codes")
+    rows: tuple[int, ...] = Field(description="rows of each product in the dataset")
+    least_orders: tuple[float, ...] = Field(
+        description="fewest orders placed seen with each product"
+    )
+    most_orders: tuple[float, ...] = Field(description="most orders placed seen with each product")
+    relative_noise: tuple[float, ...] = Field(
+        description="noise of each product relative to that of all products"
+    )
 
 
 class ProductRemarks(MetadataModel):
-    """Products whose curve deserves a second look, by code.
+    """Products whose curve deserves a second look, by code."""
 
-    Attributes:
-        few_rows: fewer than five rows, or all at one order count; the curve leans on those of
-            the other products.
-        falling: hours fell as orders rose; the estimate is the same for every number of orders.
-        flat: the estimate is the same for every number of orders, those that fall included.
-    """
-
-    few_rows: tuple[str, ...]
-    falling: tuple[str, ...]
-    flat: tuple[str, ...]
+    few_rows: tuple[str, ...] = Field(
+        description="fewer than five rows, or all at one order count; the curve leans on those of "
+        "the other products"
+    )
+    falling: tuple[str, ...] = Field(
+        description="hours fell as orders rose; the estimate is the same for every number of orders"
+    )
+    flat: tuple[str, ...] = Field(
+        description="the estimate is the same for every number of orders, those that fall included"
+    )
 
 
 class Histogram(MetadataModel):
@@ -178,105 +154,99 @@ class Histogram(MetadataModel):
 
 
 class ProductShift(MetadataModel):
-    """How much a product's estimates moved since the champion.
+    """How much a product's estimates moved since the champion."""
 
-    Attributes:
-        product_code: the product.
-        ratio: median of challenger's to champion's estimate over a grid of order counts.
-        rows: of the product in this week's dataset.
-    """
-
-    product_code: str
-    ratio: float
-    rows: int
+    product_code: str = Field(description="the product")
+    ratio: float = Field(
+        description="median of challenger's to champion's estimate over a grid of order counts"
+    )
+    rows: int = Field(description="rows of the product in this week's dataset")
 
 
 class ChampionComparison(MetadataModel):
-    """The new model (the challenger) beside the one in production (the champion).
+    """The new model (the challenger) beside the one in production (the champion)."""
 
-    Attributes:
-        champion_version: name of the champion's artifact.
-        same_dataset: whether both were trained on the same file, so that the champion's error is
-            the one that it recorded then.
-        compared_rows: number of test rows whose product the champion knows, outliers apart; zero
-            means that nothing could be compared.
-        champion_error_hours: mean absolute error of the champion on them; None without rows.
-        challenger_error_hours: mean absolute error of the challenger on them, fitted on the
-            training rows; None without rows.
-        least_excess_hours: challenger's error minus champion's, at the lower end of a one-sided
-            99 % bootstrap interval: above zero means worse by more than chance; None without rows.
-        champion_recorded_error_hours: mean absolute error that the champion had in its own week.
-        shifted_share: share of this week's rows whose product's ratio is outside what
-            `--max-shift` allows.
-        median_ratio: median of the ratios of all products that could be compared, or None.
-        shifts: the products that moved most, at most 100.
-    """
-
-    champion_version: str
-    same_dataset: bool
-    compared_rows: int
-    champion_error_hours: float | None
-    challenger_error_hours: float | None
-    least_excess_hours: float | None
-    champion_recorded_error_hours: float
-    shifted_share: float
-    median_ratio: float | None
-    shifts: tuple[ProductShift, ...]
+    champion_version: str = Field(description="name of the champion's artifact")
+    same_dataset: bool = Field(
+        description="whether both were trained on the same file, so that the champion's error is "
+        "the one that it recorded then"
+    )
+    compared_rows: int = Field(
+        description="number of test rows whose product the champion knows, outliers apart; zero "
+        "means that nothing could be compared"
+    )
+    champion_error_hours: float | None = Field(
+        description="mean absolute error of the champion on these rows, in hours; null without rows"
+    )
+    challenger_error_hours: float | None = Field(
+        description="mean absolute error of the challenger on these rows, fitted on the training "
+        "rows, in hours; null without rows"
+    )
+    least_excess_hours: float | None = Field(
+        description="challenger's error minus champion's, at the lower end of a one-sided 99 % "
+        "bootstrap interval: above zero means worse by more than chance; null without "
+        "rows"
+    )
+    champion_recorded_error_hours: float = Field(
+        description="mean absolute error that the champion had in its own week"
+    )
+    shifted_share: float = Field(
+        description="share of this week's rows whose product's ratio is outside what --max-shift "
+        "allows"
+    )
+    median_ratio: float | None = Field(
+        description="median of the ratios of all products that could be compared, or null"
+    )
+    shifts: tuple[ProductShift, ...] = Field(
+        description="the products that moved most, at most 100"
+    )
 
 
 class DriftMeasure(MetadataModel):
-    """One number that tells how this week differs from the champion's.
+    """One number that tells how this week differs from the champion's."""
 
-    Attributes:
-        name: what is measured, in words.
-        value: its value; None where it could not be measured.
-        least: smallest value that is fine, or None.
-        most: largest value that is fine, or None.
-        breached: whether the value is outside.
-    """
-
-    name: str
-    value: float | None
-    least: float | None
-    most: float | None
-    breached: bool
+    name: str = Field(description="what is measured, in words")
+    value: float | None = Field(description="its value; null where it could not be measured")
+    least: float | None = Field(description="smallest value that is fine, or null")
+    most: float | None = Field(description="largest value that is fine, or null")
+    breached: bool = Field(description="whether the value is outside")
 
 
 class ModelMetadata(MetadataModel):
-    """All facts about one model.
+    """All facts about one model."""
 
-    Attributes:
-        format_version: version of the artifact's format.
-        trained_at: start of the training run, UTC, to the microsecond; stands in the name too.
-        git_commit: the commit of the code, if the run knew it (`GIT_COMMIT_HASH`).
-        library_versions: of the libraries that made the model.
-        regressor: name of the chosen candidate.
-        candidates: how each candidate did, from the simplest to the most flexible.
-        dataset: what it was trained on.
-        metrics: how good it is.
-        interval: how far from its estimates the truth may be.
-        outliers: rows that are too far from it to count in its errors.
-        catalogue: which products it knows.
-        remarks: which products deserve a second look.
-        orders_placed: how the numbers of orders placed were distributed.
-        comparison: with the champion; None if there was none, or it was ignored.
-        drift: how this week differs from the champion's; empty without champion.
-        refused_because: the rules that it broke; empty for a published model.
-    """
-
-    format_version: int = FORMAT_VERSION
-    trained_at: datetime
-    git_commit: str | None
-    library_versions: Mapping[str, str]
-    regressor: str
-    candidates: tuple[CandidateScore, ...]
-    dataset: DatasetLineage
-    metrics: Metrics
-    interval: PredictionInterval
-    outliers: Outliers
-    catalogue: ProductCatalogue
-    remarks: ProductRemarks
-    orders_placed: Histogram
-    comparison: ChampionComparison | None = None
-    drift: tuple[DriftMeasure, ...] = ()
-    refused_because: tuple[str, ...] = ()
+    format_version: int = Field(
+        default=FORMAT_VERSION, description="version of the artifact's format"
+    )
+    trained_at: datetime = Field(
+        description="start of the training run, UTC, to the microsecond; stands in the name too"
+    )
+    git_commit: str | None = Field(
+        description="the commit of the code, if the run knew it (`GIT_COMMIT_HASH`)"
+    )
+    library_versions: Mapping[str, str] = Field(
+        description="versions of the libraries that made the model"
+    )
+    regressor: str = Field(description="name of the chosen candidate")
+    candidates: tuple[CandidateScore, ...] = Field(
+        description="how each candidate did, from the simplest to the most flexible"
+    )
+    dataset: DatasetLineage = Field(description="what it was trained on")
+    metrics: Metrics = Field(description="how good it is")
+    interval: PredictionInterval = Field(description="how far from its estimates the truth may be")
+    outliers: Outliers = Field(description="rows that are too far from it to count in its errors")
+    catalogue: ProductCatalogue = Field(description="which products it knows")
+    remarks: ProductRemarks = Field(description="which products deserve a second look")
+    orders_placed: Histogram = Field(
+        description="how the numbers of orders placed were distributed"
+    )
+    comparison: ChampionComparison | None = Field(
+        default=None,
+        description="comparison with the champion; null if there was none, or it was ignored",
+    )
+    drift: tuple[DriftMeasure, ...] = Field(
+        default=(), description="how this week differs from the champion's; empty without champion"
+    )
+    refused_because: tuple[str, ...] = Field(
+        default=(), description="the rules that it broke; empty for a published model"
+    )

@@ -41,7 +41,7 @@ STYLE: dict[RcKeyType, Any] = {
 }
 NO_METADATA = dict.fromkeys(["Date", "Creator", "Format", "Type"])
 MIN_AXIS_HOURS = 0.1
-HISTOGRAM_BINS = 40
+ERROR_BINS = 40
 HISTOGRAM_QUANTILE = 0.99
 """Of the sizes of the errors; the outermost bars hold those beyond."""
 
@@ -122,7 +122,7 @@ def draw_histogram(name: str, label: str, residuals: Floats) -> str:
     """
     with _axes("actual minus estimated hours", "test rows") as (figure, axes):
         reach = max(float(np.quantile(np.abs(residuals), HISTOGRAM_QUANTILE)), MIN_AXIS_HOURS)
-        bins = np.linspace(-reach, reach, HISTOGRAM_BINS + 1)
+        bins = np.linspace(-reach, reach, ERROR_BINS + 1)
         counts, edges = np.histogram(np.clip(residuals, -reach, reach), bins)
         axes.stairs(counts, edges, fill=True, facecolor=BAND, edgecolor=CURVE, linewidth=0.8)
         axes.axvline(0.0, color=CURVE, linewidth=1.4)

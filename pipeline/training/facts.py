@@ -23,7 +23,7 @@ from pipeline.training.evaluation import GridEstimates, flat_products
 from pipeline.training.fitting import ModelNoise, TrainedModel
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
-HISTOGRAM_BINS = 20
+ORDERS_PLACED_BINS = 20
 MAX_LISTED_OUTLIERS = 100
 NOISE_DECIMALS = 3
 
@@ -34,7 +34,7 @@ def gather_metadata(
     """Put together all facts about a model that do not depend on the model in production."""
     orders = dataset.orders
     catalogue = _catalogue(orders, model.noise)
-    counts, edges = np.histogram(orders[ORDERS], bins=HISTOGRAM_BINS)
+    counts, edges = np.histogram(orders[ORDERS], bins=ORDERS_PLACED_BINS)
     return ModelMetadata(
         trained_at=trained_at,
         git_commit=git_commit(),
