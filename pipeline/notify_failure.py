@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipeline.stages.alerts import post_alert
 from pipeline.stages.errors import AlertError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
+from pipeline.stages.messages import Message
 from pipeline.stages.settings import AlertSettings
 
 REASON_VARIABLE = "EXCEPTION_MESSAGE"
@@ -28,11 +29,14 @@ def main(arguments: Sequence[str] = ()) -> None:
     settings = AlertSettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
     reason = os.environ.get(REASON_VARIABLE, "").rstrip(" .") or "Bodywork gave no reason"
-    text = f"The deployment failed: {reason}. The logs of the deployment and of its pods say more."
-    LOG.error(text)
+    message = Message(
+        f"The deployment failed: {reason}.",
+        ("The logs of the deployment and of its pods say more.",),
+    ).with_short_headline()
+    LOG.error(str(message))
     if settings.webhook_url is None:
         LOG.warning("Nobody is told of it: there is no webhook. Set TTD_ALERT_WEBHOOK to its URL.")
-    elif not post_alert(settings.webhook_url, f"time-to-dispatch: {text}"):
+    elif not post_alert(settings.webhook_url, message):
         raise AlertError("The failure of the deployment was not posted; the line above says why.")
 
 

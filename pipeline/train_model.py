@@ -1,10 +1,8 @@
 """Stage 1: train a model on the newest weekly dataset of a store, and publish it if it is good."""
 
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NoReturn
 
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_version
 from pipeline.model.decisions import withdrawn_datasets
@@ -12,13 +10,14 @@ from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.weekly_dataset import WeeklyDataset, load_newest_dataset
 from pipeline.release.champion import load_champion
-from pipeline.release.gate import Limits, Verdict, judge
+from pipeline.release.gate import Limits, judge
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
 from pipeline.release.rules import r_squared_failures
 from pipeline.report.log_summary import log_summary
 from pipeline.report.page import render_report
 from pipeline.stages.alerts import alert_on_failure, post_alert
-from pipeline.stages.errors import DatasetError, ModelRefused, PipelineError
+from pipeline.stages.command_line import option_of
+from pipeline.stages.errors import DatasetError, ModelRefused, Refusal
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import TrainSettings
@@ -26,20 +25,12 @@ from pipeline.stores.base import ObjectStore, open_store
 from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import train_on
 
-OPTIONS = {
-    "min_r_squared": "--r2-error-threshold",
-    "max_outlier_share": "--max-outlier-share",
-    "champion_tolerance": "--champion-tolerance",
-    "max_shift": "--max-shift",
-    "accept_shift": "--accept-shift",
-}
-"""How people set the limits of the rules."""
-WARNING_OPTIONS = {"min_r_squared": "--r2-warning-threshold"}
+GUIDE = "docs/how-to/refused_weeks.md"
 
 
 @exit_code_of
 def main(arguments: Sequence[str] = ()) -> None:
-    """Run the whole stage and return its exit code: 0 published or kept, 1 refused or failed.
+    """Run the whole stage and return its exit code: 0 published or kept, 1 failed, 3 refused.
 
     Args:
         arguments: command line arguments; wrong ones end the process with exit code 2.
@@ -52,7 +43,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         champion = _champion(store, settings)
         try:
             _train_and_release(store, champion, settings)
-        except (DatasetError, ModelRefused) as refusal:
+        except Refusal as refusal:
             if champion is None or settings.on_refusal == "fail":
                 raise
             _go_on_with(champion, refusal, settings)
@@ -81,16 +72,25 @@ def _train_and_release(
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
         verdict = judge(model, dataset, champion, _limits(settings))
-        metadata = _with_verdict(gather_metadata(trained_at, dataset, model), verdict)
+        metadata = gather_metadata(trained_at, dataset, model).model_copy(
+            update={
+                "comparison": verdict.comparison,
+                "drift": verdict.drift,
+                "refused_because": verdict.failures,
+            }
+        )
     log_summary(metadata)
     with progress("Writing artifact and report"):
         artifact = write_artifact(model.regressor, metadata)
         check_agreement(model.regressor, metadata, artifact, model.points())
         version = artifact_version(trained_at, artifact)
         page = render_report(version, metadata, dataset, model, champion)
-        report = _store_report(store, version, page)
+        report = f"{REPORTS}/{version}.html"
+        store.write_new(report, page.encode())
+    LOG.info(f"Reported in {store.url}/{report}.")
     if metadata.refused_because:
-        _refuse(store, metadata, artifact, report)
+        refused = store_artifact(store, REFUSED, metadata, artifact)
+        raise _refusal(metadata, settings, refused, report)
     _publish(store, metadata, artifact, settings.r2_warning_threshold)
 
 
@@ -100,14 +100,15 @@ def _refuse_withdrawn(store: ObjectStore, dataset: WeeklyDataset) -> None:
     if decision is not None:
         reason = f" ({decision.reason})" if decision.reason else ""
         raise DatasetError(
-            f"Cannot train on {store.url}/{dataset.key}: its model {decision.model_version} was "
-            f"withdrawn{reason}. Deliver a corrected week, or restore the model with ttd-models."
+            f"Refused {dataset.key}: the model of this week was withdrawn{reason}.",
+            f"The model is {decision.model_version}.",
+            "Deliver a corrected week, or restore the model with ttd-models.",
         )
 
 
 def _limits(settings: TrainSettings) -> Limits:
     return Limits(
-        min_r_squared=settings.r2_error_threshold,
+        r2_error_threshold=settings.r2_error_threshold,
         max_outlier_share=settings.max_outlier_share,
         champion_tolerance=settings.champion_tolerance,
         max_shift=settings.max_shift,
@@ -115,39 +116,39 @@ def _limits(settings: TrainSettings) -> Limits:
     )
 
 
-def _with_verdict(metadata: ModelMetadata, verdict: Verdict) -> ModelMetadata:
-    """Return the metadata with the verdict, whose failures name options."""
-    return metadata.model_copy(
-        update={
-            "comparison": verdict.comparison,
-            "drift": verdict.drift,
-            "refused_because": tuple(_name_options(text, OPTIONS) for text in verdict.failures),
-        }
-    )
+def _refusal(
+    metadata: ModelMetadata, settings: TrainSettings, refused: str, report: str
+) -> ModelRefused:
+    """Return the error that says which rules a model broke, and where to look.
 
-
-def _name_options(failure: str, options: Mapping[str, str]) -> str:
-    """Put the options in place of the limits that they set; what stands in quotes is data."""
-    quoted = r"(?<!\w)(?P<quote>['\"])(?:\\.|(?!(?P=quote)).)*(?P=quote)"
-    limit = rf"{quoted}|\b(?:{'|'.join(options)})\b"
-    return re.sub(limit, lambda found: options.get(found[0], found[0]), failure)
-
-
-def _store_report(store: ObjectStore, version: str, page: str) -> str:
-    """Store the report on a model and return where it is."""
-    key = f"{REPORTS}/{version}.html"
-    store.write_new(key, page.encode())
-    LOG.info(f"Reported in {store.url}/{key}.")
-    return f"{store.url}/{key}"
-
-
-def _refuse(store: ObjectStore, metadata: ModelMetadata, artifact: bytes, report: str) -> NoReturn:
-    """Keep a model that broke rules where nobody serves it, and end the run."""
-    key = store_artifact(store, REFUSED, metadata, artifact)
-    raise ModelRefused(
-        f"Refused the model trained on {store.url}/{metadata.dataset.key}: "
-        f"{'; '.join(metadata.refused_because)}. Production is untouched; the refused model is "
-        f"kept as {store.url}/{key}. Look at its report first: {report}"
+    Args:
+        metadata: of the model, with the verdict on it.
+        settings: say where people reach the store.
+        refused: key of the model, which is kept where nobody serves it.
+        report: key of the report on it.
+    """
+    first, *others = metadata.refused_because
+    more = f" ({len(others):,} more below)" if others else ""
+    store = settings.public_url or settings.store.rstrip("/")
+    return ModelRefused(
+        f"Refused: {first.summary}{more}.",
+        *first.explanation,
+        *(line for each in others for line in (f"{each.summary}.", *each.explanation)),
+        "Production is untouched.",
+        links={
+            "Report": f"{store}/{report}",
+            "Dataset": f"{store}/{metadata.dataset.key}",
+            "Refused model": f"{store}/{refused}",
+            "What to do": GUIDE,
+        },
+        facts={
+            "refused_because": [
+                failure.model_dump(include={"rule", "value", "limit"})
+                for failure in metadata.refused_because
+            ],
+            "dataset": metadata.dataset.key,
+            "report": report,
+        },
     )
 
 
@@ -155,19 +156,22 @@ def _publish(
     store: ObjectStore, metadata: ModelMetadata, artifact: bytes, r2_warning_threshold: float
 ) -> None:
     """Make a model the newest of the store."""
-    for failure in r_squared_failures(metadata.metrics, r2_warning_threshold):
-        reason = _name_options(failure, WARNING_OPTIONS)
-        LOG.warning(f"Publishing a model that is worse than it should be: {reason}.")
+    setting = "r2_warning_threshold"
+    for failure in r_squared_failures(metadata.metrics, r2_warning_threshold, setting):
+        reasons = " ".join([f"{failure.summary} ({option_of(setting)}).", *failure.explanation])
+        LOG.warning(f"Publishing a model that is worse than it should be: {reasons}")
     key = store_artifact(store, MODELS, metadata, artifact)
     LOG.info(f"Published {store.url}/{key} ({len(artifact):,} bytes).")
 
 
-def _go_on_with(champion: DispatchModel, refusal: PipelineError, settings: TrainSettings) -> None:
+def _go_on_with(champion: DispatchModel, refusal: Refusal, settings: TrainSettings) -> None:
     """Tell people of a refusal that does not stop the deployment, as `--on-refusal keep` says."""
-    message = f"{refusal} Going on with {champion.version}, since --on-refusal is keep."
-    LOG.error(message)
+    message = refusal.message.with_detail(
+        f"Going on with {champion.version}, since --on-refusal is keep."
+    )
+    LOG.error(str(message), extra=message.facts)
     if settings.webhook_url:
-        post_alert(settings.webhook_url, f"time-to-dispatch: {message}")
+        post_alert(settings.webhook_url, message)
 
 
 if __name__ == "__main__":

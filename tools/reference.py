@@ -64,14 +64,17 @@ def exit_codes() -> str:
     for stage in STAGES:
         sentence = " ".join((stage.main.__doc__ or "").split()).split("exit code: ")[1]
         codes = dict(re.findall(r"(\d) (.*?)(?=, \d|\.)", sentence))
-        rows.append([f"`{stage.__name__.split('.')[-1]}`", codes["0"], codes["1"]])
-    return table("stage | 0 | 1", rows)
+        name = f"`{stage.__name__.split('.')[-1]}`"
+        rows.append([name, codes["0"], codes["1"], codes.get("3", "")])
+    return table("stage | 0 | 1 | 3", rows)
 
 
 def errors(error: type[PipelineError] = PipelineError) -> str:
-    """Return the errors that end a stage with exit code 1."""
-    rows = [[f"`{kind.__name__}`", _first_line(kind)] for kind in _kinds(error)]
-    return table("error | meaning", rows)
+    """Return the errors that end a stage, and its exit code then."""
+    rows = [
+        [f"`{kind.__name__}`", str(kind.exit_code), _first_line(kind)] for kind in _kinds(error)
+    ]
+    return table("error | exit code | meaning", rows)
 
 
 def folders() -> str:

@@ -12,6 +12,7 @@ from benchmarks.worlds.order_worlds import straight, week_csv
 from benchmarks.worlds.weekly_stores import newest_refusal, run_training, temporary_store, week_path
 from pipeline.model.arrays import Floats
 from pipeline.orders.simulator import HOURS_PER_ORDER
+from pipeline.stages.errors import ModelRefused
 
 WANDER = 0.1
 """Standard deviation of the logarithm of a slope's change from one week to the next."""
@@ -28,9 +29,9 @@ class Outcome(NamedTuple):
     Attributes:
         kind: of the week: `SOUND`, or the name of its damage.
         seed: of the week.
-        refused: whether the stage ended with exit code 1, as it should for a bad week.
+        refused: whether the stage ended with exit code 3, as it should for a bad week.
         crashed: whether it failed with an unexpected error, which is no refusal.
-        reasons: why it was refused, in the words of the artifact or of the log.
+        reasons: the rules that it broke, or the words of the log if there was no model.
     """
 
     kind: str
@@ -75,7 +76,7 @@ def run_next_week(champion: Path, kind: str, slopes: Floats, seed: int) -> Outco
         reasons = newest_refusal(store)
     if run.exit_code and not reasons:
         reasons = (run.log.strip().split(" - ", maxsplit=3)[-1],)
-    refused = run.exit_code == 1 and not run.crashed
+    refused = run.exit_code == ModelRefused.exit_code
     return Outcome(kind, seed, refused, run.crashed, reasons)
 
 

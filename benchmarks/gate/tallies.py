@@ -90,16 +90,8 @@ def tally_goals(outcomes: Sequence[Outcome]) -> list[Tally]:
 
 
 def rule_of(reason: str) -> str:
-    """Return the rule that a reason is about: its option, or its words without the numbers.
-
-    What follows a semicolon is advice, which may name another option.
-    """
-    fault = reason.partition(";")[0]
-    option = re.search(r"--[a-z][a-z0-9-]+", fault)
-    if option:
-        return option[0]
-    words = re.sub(r" for '.*| \([^()]*\)", "", fault)
-    return re.sub(r"-?\d[\d.,]*", "#", words)[:80]
+    """Return the rule that a reason names, or its words without the numbers."""
+    return re.sub(r"-?\d[\d.,]*", "#", reason)[:80]
 
 
 def _tally(kind: str, outcomes: Sequence[Outcome]) -> Tally:

@@ -23,7 +23,7 @@ class TrainingRun(NamedTuple):
     """How a run of the training stage ended.
 
     Attributes:
-        exit_code: 0 published, 1 refused or failed.
+        exit_code: 0 published, 1 failed, 3 refused.
         log: its errors in words.
     """
 
@@ -66,7 +66,8 @@ def run_training(store: Path) -> TrainingRun:
 
 
 def newest_refusal(store: Path) -> tuple[str, ...]:
-    """Return why the newest refused model of a store was refused; nothing if there is none."""
+    """Return the rules that the newest refused model of a store broke; nothing if there is none."""
     opened = open_store(str(store))
     newest = find_newest(opened.list_keys(REFUSED), SUFFIX)
-    return load_model(opened, newest.key).metadata.refused_because if newest else ()
+    failures = load_model(opened, newest.key).metadata.refused_because if newest else ()
+    return tuple(failure.rule for failure in failures)

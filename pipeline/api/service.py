@@ -62,5 +62,6 @@ class DispatchService:
             f"{model.metadata.dataset.key}."
         )
         if model.metadata.refused_because:
-            LOG.warning(f"This model was refused: {'; '.join(model.metadata.refused_because)}.")
+            reasons = "; ".join(failure.summary for failure in model.metadata.refused_because)
+            LOG.warning(f"This model was refused: {reasons}.")
         return self._answers

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.model.arrays import Floats
 
@@ -212,6 +213,34 @@ class DriftMeasure(MetadataModel):
     breached: bool = Field(description="whether the value is outside")
 
 
+class Failure(MetadataModel):
+    """A rule that a model broke."""
+
+    rule: str = Field(description="name of the rule, such as `r_squared`")
+    summary: str = Field(
+        description="what is wrong, with number and limit, in at most 130 characters"
+    )
+    value: float | None = Field(default=None, description="the number; null if it is none")
+    limit: float | None = Field(default=None, description="its limit; null if there is none")
+    details: tuple[str, ...] = Field(
+        default=(), description="what else to know, such as products: a sentence or a list each"
+    )
+    remedy: str | None = Field(
+        default=None, description="which option accepts it; null where none should"
+    )
+
+    @property
+    def explanation(self) -> tuple[str, ...]:
+        """All that there is to say beyond the summary."""
+        return self.details if self.remedy is None else (*self.details, self.remedy)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_words(cls, failure: Any) -> Any:
+        """Take the words that artifacts had in its place before failures had parts."""
+        return {"rule": "", "summary": failure} if isinstance(failure, str) else failure
+
+
 class ModelMetadata(MetadataModel):
     """All facts about one model."""
 
@@ -247,6 +276,6 @@ class ModelMetadata(MetadataModel):
     drift: tuple[DriftMeasure, ...] = Field(
         default=(), description="how this week differs from the champion's; empty without champion"
     )
-    refused_because: tuple[str, ...] = Field(
+    refused_because: tuple[Failure, ...] = Field(
         default=(), description="the rules that it broke; empty for a published model"
     )

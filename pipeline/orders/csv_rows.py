@@ -106,7 +106,7 @@ def _check_layout(content: bytes) -> None:
     if next(lines, None) is None:
         faults.append("there are no rows below the header")
     if faults:
-        raise DatasetError("; ".join(faults))
+        raise DatasetError(*faults)
 
 
 def _lines(content: bytes) -> Iterator[list[str]]:

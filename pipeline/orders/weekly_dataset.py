@@ -8,7 +8,8 @@ from datetime import datetime
 import pandas as pd
 
 from pipeline.orders.csv_rows import REASON, OrderRows, read_order_rows
-from pipeline.stages.errors import DatasetError, ObjectExists
+from pipeline.stages.command_line import option_of
+from pipeline.stages.errors import DatasetError, DatasetMissing, ObjectExists
 from pipeline.stages.logs import LOG
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import find_newest, name_of
@@ -51,16 +52,23 @@ def load_newest_dataset(store: ObjectStore, max_rejected_share: float) -> Weekly
     """
     newest = find_newest(store.list_keys(DATASETS), suffix=".csv")
     if newest is None:
-        raise DatasetError(
-            f"There is no dataset under {store.url}/{DATASETS}/: expected a file such as "
-            "time_to_dispatch_2021-07-03T23-05-32.csv."
+        raise DatasetMissing(
+            "There is no dataset in the store.",
+            f"Expected a file such as time_to_dispatch_2021-07-03T23-05-32.csv under "
+            f"{store.url}/{DATASETS}/.",
         )
     delivered_at, key = newest
     content = store.read(key)
     try:
         rows = read_order_rows(content)
     except DatasetError as error:
-        raise DatasetError(f"Cannot train on {store.url}/{key}: {error}.") from error
+        message = error.message
+        raise DatasetError(
+            f"Refused {key}: {message.headline}.",
+            *message.details,
+            links={"Dataset": f"{store.url}/{key}"},
+            facts={"dataset": key},
+        ) from error
     sha256 = hashlib.sha256(content).hexdigest()
     if len(rows.rejected):
         _set_aside(store, key, sha256, rows, max_rejected_share)
@@ -77,16 +85,22 @@ def _set_aside(
     total = len(rows.valid) + len(rejected)
     share = len(rejected) / total
     counts = Counter(fault for reason in rejected[REASON] for fault in reason.split("; "))
-    message = (
-        f"{len(rejected):,} of {total:,} rows ({share:.2%}) of {key} are bad and were set aside in "
-        f"{store.url}/{rejected_key}: "
-        + ", ".join(f"{fault} ({count:,})" for fault, count in counts.most_common())
-    )
+    faults = ", ".join(f"{fault} ({count:,})" for fault, count in counts.most_common())
+    bad_rows = f"{len(rejected):,} of {total:,} rows ({share:.2%}) of {name_of(key)} are bad"
+    where = f"{store.url}/{rejected_key}"
     if share > max_rejected_share:
         raise DatasetError(
-            f"{message}. That is more than --max-rejected-share {max_rejected_share:g} allows."
+            f"Refused: {bad_rows}, more than the limit of {max_rejected_share:.3g}.",
+            f"Reasons: {faults}.",
+            f"A larger {option_of('max_rejected_share')} sets them aside and trains on the others.",
+            links={"Bad rows": where, "Dataset": f"{store.url}/{key}"},
+            facts={
+                "dataset": key,
+                "rejected_share": share,
+                "max_rejected_share": max_rejected_share,
+            },
         )
-    LOG.warning(f"{message}.")
+    LOG.warning(f"{bad_rows} and were set aside in {where}: {faults}.")
 
 
 def _keep(store: ObjectStore, key: str, sha256: str, rejected: bytes) -> str:

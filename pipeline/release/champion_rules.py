@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipeline.model.metadata import ChampionComparison, ProductShift
+from pipeline.model.metadata import ChampionComparison, Failure, ProductShift
 from pipeline.release.champion import CONFIDENCE, MIN_HOURS_FOR_RATIO, has_shifted
+from pipeline.stages.command_line import option_of
 from pipeline.stages.wording import MAX_NAMES, first_few
 
 MIN_COMPARED_ROWS = 20
@@ -16,8 +17,13 @@ MAX_SHIFTED_SHARE = 0.1
 MAX_ERROR_RATIO = 8.0
 """A week may double or triple the champion's error when all slopes move by a tenth or two."""
 
+UNLIKE_THE_LAST = "this week is unlike the last"
+IF_HOURS_CHANGED = (
+    f"If the hours really changed, {option_of('accept_shift')} publishes the new model."
+)
 
-def comparison_failures(comparison: ChampionComparison, champion_tolerance: float) -> list[str]:
+
+def comparison_failures(comparison: ChampionComparison, champion_tolerance: float) -> list[Failure]:
     """Return why the challenger's error is too large beside the champion's, or nothing.
 
     It may be larger by a share, and by what chance explains. A week that is unlike the last does
@@ -37,17 +43,26 @@ def comparison_failures(comparison: ChampionComparison, champion_tolerance: floa
     if challenger_error <= max_error or not is_certain:
         return []
     return [
-        f"the new model's mean absolute error on {comparison.compared_rows:,} test rows is "
-        f"{challenger_error:.2f} h, {challenger_error - champion_error:.2f} h more than the "
-        f"{champion_error:.2f} h that {_champion_and_rows(comparison)}, "
-        f"by no chance (at least {least_excess:.3f} h more with {CONFIDENCE:.0%} confidence) and "
-        f"above the {max_error:.2f} h that champion_tolerance {champion_tolerance:g} allows"
-        f"{_most_moved(comparison)}: it has learnt less from this week, which may have too few "
-        "rows; a larger champion_tolerance accepts it"
+        Failure(
+            rule="champion_error",
+            summary=f"the error of {challenger_error:.2f} h is above the {max_error:.2f} h allowed "
+            f"by the {champion_error:.2f} h of the model in production",
+            value=challenger_error,
+            limit=max_error,
+            details=(
+                f"It is the mean absolute error on {comparison.compared_rows:,} test rows, where "
+                f"{_champions_error(comparison)}.",
+                "This is no chance: with "
+                f"{CONFIDENCE:.0%} confidence it is at least {least_excess:.3f} h more.",
+                *_most_moved(comparison),
+                "It has learnt less from this week, which may have too few rows.",
+            ),
+            remedy=f"A larger {option_of('champion_tolerance')} accepts it.",
+        )
     ]
 
 
-def shift_failures(comparison: ChampionComparison, max_shift: float) -> list[str]:
+def shift_failures(comparison: ChampionComparison, max_shift: float) -> list[Failure]:
     """Return why the week is unlike the champion's, or nothing if it is alike.
 
     The caller asks only where such weeks are not accepted.
@@ -107,39 +122,55 @@ def _recorded_error(comparison: ChampionComparison) -> float:
     return max(comparison.champion_recorded_error_hours, MIN_ERROR_HOURS)
 
 
-def _movement_failures(comparison: ChampionComparison, max_shift: float) -> list[str]:
-    if comparison.shifted_share <= MAX_SHIFTED_SHARE:
+def _movement_failures(comparison: ChampionComparison, max_shift: float) -> list[Failure]:
+    share = comparison.shifted_share
+    if share <= MAX_SHIFTED_SHARE:
         return []
     moved = [shift for shift in comparison.shifts if has_shifted(shift.ratio, max_shift)]
     return [
-        f"this week is unlike the last: {comparison.shifted_share:.1%} of its rows (more than "
-        f"{MAX_SHIFTED_SHARE:.0%}) are of products whose estimates grew or shrank by more than "
-        f"max_shift {max_shift:g} since the model in production "
-        f"({comparison.champion_version}), namely {first_few(_codes(moved))} "
-        f"(now {_ratios(moved)} times as high), as swapped product codes or another unit would "
-        "do; if the hours really changed, accept_shift publishes the new model"
+        Failure(
+            rule="shifted_share",
+            summary=f"{UNLIKE_THE_LAST}: for {share:.1%} of its rows (limit {MAX_SHIFTED_SHARE:.0%}"
+            f") the estimates moved by more than a factor of {max_shift:g}",
+            value=share,
+            limit=MAX_SHIFTED_SHARE,
+            details=(
+                f"They moved since the model in production ({comparison.champion_version}), as "
+                "swapped product codes or another unit would make them.",
+                f"Products: {first_few(_codes(moved))} (now {_ratios(moved)} times as high).",
+            ),
+            remedy=IF_HOURS_CHANGED,
+        )
     ]
 
 
-def _surprise_failures(comparison: ChampionComparison) -> list[str]:
+def _surprise_failures(comparison: ChampionComparison) -> list[Failure]:
     ratio = error_ratio(comparison)
     if ratio is None or ratio <= MAX_ERROR_RATIO:
         return []
     return [
-        f"this week is unlike the last: the model in production ({comparison.champion_version}) "
-        f"is off by {comparison.champion_error_hours:.2f} h in the mean of "
-        f"{comparison.compared_rows:,} test rows, {ratio:.1f} times its error of "
-        f"{_recorded_error(comparison):.2f} h in its own week (more than "
-        f"{MAX_ERROR_RATIO:g} times){_most_moved(comparison)}; if the hours really changed, "
-        "accept_shift publishes the new model"
+        Failure(
+            rule="champion_surprise",
+            summary=f"{UNLIKE_THE_LAST}: the model in production is off by {ratio:.1f} times its "
+            f"usual error (limit {MAX_ERROR_RATIO:g})",
+            value=ratio,
+            limit=MAX_ERROR_RATIO,
+            details=(
+                f"{comparison.champion_version} has a mean absolute error of "
+                f"{comparison.champion_error_hours:.2f} h on {comparison.compared_rows:,} test "
+                f"rows, and had {_recorded_error(comparison):.2f} h in its own week.",
+                *_most_moved(comparison),
+            ),
+            remedy=IF_HOURS_CHANGED,
+        )
     ]
 
 
-def _most_moved(comparison: ChampionComparison) -> str:
-    """Return which products to look at first, in brackets; nothing if none could be compared."""
+def _most_moved(comparison: ChampionComparison) -> list[str]:
+    """Return which products to look at first; nothing if none could be compared."""
     if not comparison.shifts:
-        return ""
-    return f" (estimates moved most for {first_few(_codes(comparison.shifts))})"
+        return []
+    return [f"Estimates moved most for {first_few(_codes(comparison.shifts))}."]
 
 
 def _codes(shifts: Sequence[ProductShift]) -> list[str]:
@@ -151,7 +182,10 @@ def _ratios(shifts: Sequence[ProductShift]) -> str:
     return ", ".join(f"{shift.ratio:.3g}" for shift in shifts[:MAX_NAMES])
 
 
-def _champion_and_rows(comparison: ChampionComparison) -> str:
-    """Return whose error the challenger's is compared with, and where it comes from."""
-    where = "recorded on this dataset" if comparison.same_dataset else "has on the same rows"
-    return f"the model in production ({comparison.champion_version}) {where}"
+def _champions_error(comparison: ChampionComparison) -> str:
+    """Return what the challenger's error is compared with, and where it comes from."""
+    champion = f"the model in production ({comparison.champion_version})"
+    error = f"{comparison.champion_error_hours:.2f} h"
+    if comparison.same_dataset:
+        return f"{champion} recorded {error} on this dataset"
+    return f"{champion} has {error}"

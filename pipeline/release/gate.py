@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.model.metadata import ChampionComparison, DriftMeasure
+from pipeline.model.metadata import ChampionComparison, DriftMeasure, Failure
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.splits import systematic_sample
@@ -22,18 +22,17 @@ MAX_COMPARED_ROWS = 100_000
 class Limits(NamedTuple):
     """What a model must keep to be published.
 
-    The texts of failures call a limit by its name here. Whoever sets the limits knows by which
-    option, and puts that name in its place.
+    Each is called like the setting that it comes from.
 
     Attributes:
-        min_r_squared: smallest R² on the test rows.
+        r2_error_threshold: smallest R² on the test rows.
         max_outlier_share: largest share of the week's rows that may be outliers.
         champion_tolerance: share of the champion's error by which the challenger's may exceed it.
         max_shift: factor by which the estimates of a product may grow or shrink.
         accept_shift: whether a week may be unlike the champion's.
     """
 
-    min_r_squared: float
+    r2_error_threshold: float
     max_outlier_share: float
     champion_tolerance: float
     max_shift: float
@@ -44,12 +43,12 @@ class Verdict(NamedTuple):
     """Whether a model may be released, and what that rests on.
 
     Attributes:
-        failures: the rules that the model broke, in words; a model without any may be released.
+        failures: the rules that the model broke; a model without any may be released.
         comparison: with the champion; None without champion.
         drift: how the week differs from the champion's; empty without champion.
     """
 
-    failures: tuple[str, ...]
+    failures: tuple[Failure, ...]
     comparison: ChampionComparison | None = None
     drift: tuple[DriftMeasure, ...] = ()
 
@@ -68,7 +67,7 @@ def judge(
     is_outlier = model.noise.is_outlier
     largest_label = float(dataset.orders[HOURS].to_numpy()[~is_outlier].max())
     failures = [
-        *r_squared_failures(model.metrics, limits.min_r_squared),
+        *r_squared_failures(model.metrics, limits.r2_error_threshold, "r2_error_threshold"),
         *behaviour_failures(model.grid, largest_label),
         *outlier_failures(is_outlier, limits.max_outlier_share),
     ]

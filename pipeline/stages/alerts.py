@@ -9,33 +9,39 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPMessage
+from itertools import starmap
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import IO
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from pipeline.stages.errors import PipelineError
 from pipeline.stages.logs import LOG
+from pipeline.stages.messages import MAX_HEADLINE_CHARACTERS, Message
 
+PRODUCT_NAME = "time-to-dispatch"
 MAX_ALERT_SECONDS = 10.0
 MAX_ALERT_CHARACTERS = 3_000
-"""Before escaping; Slack takes 40,000."""
+"""Of the text and of each block, after escaping; Slack takes no more in a block."""
+SAFE_IN_URLS = "%/:?#[]@!$'()*+,;=~"
+"""All that may stand in a URL but `&`, which Slack would take for markup."""
 
 
-def post_alert(webhook: str, text: str, seconds: float = MAX_ALERT_SECONDS) -> bool:
-    """Post a text to a webhook; log a warning if that does not succeed. Never raises.
+def post_alert(webhook: str, message: Message, seconds: float = MAX_ALERT_SECONDS) -> bool:
+    """Post a message to a webhook; log a warning if that does not succeed. Never raises.
 
     Args:
         webhook: its URL, http or https; a proxy is taken from the environment.
-        text: plain text; what is too long for a message is cut off.
+        message: what to tell; what is too long is cut off.
         seconds: how long name resolution, connection and answer may take together.
 
     Returns:
         Whether the webhook has taken it.
     """
     outcome: SimpleQueue[str | None] = SimpleQueue()
-    post = Thread(target=lambda: outcome.put(_try_to_post(webhook, text, seconds)), daemon=True)
+    post = Thread(target=lambda: outcome.put(_try_to_post(webhook, message, seconds)), daemon=True)
     try:
         # A socket's timeout limits each step, and name resolution not at all; this limits the sum.
         post.start()
@@ -57,17 +63,23 @@ def alert_on_failure(webhook: str | None) -> Iterator[None]:
         yield
     except Exception as error:
         if webhook:
-            post_alert(webhook, f"time-to-dispatch: {str(error) or type(error).__name__}")
+            post_alert(webhook, _message_of(error))
         raise
 
 
-def _try_to_post(webhook: str, text: str, seconds: float) -> str | None:
-    """Return why a text could not be posted, in words that do not repeat the URL, or None."""
+def _message_of(error: Exception) -> Message:
+    if isinstance(error, PipelineError):
+        return error.message
+    return Message(str(error) or type(error).__name__).with_short_headline()
+
+
+def _try_to_post(webhook: str, message: Message, seconds: float) -> str | None:
+    """Return why a message could not be posted, in words that do not repeat the URL, or None."""
     try:
         if not re.match("https?://", webhook):  # the opener knows file: and others as well
             return "this is not an http:// or https:// URL"
         headers = {"Content-Type": "application/json", "User-Agent": "time-to-dispatch"}
-        request = Request(webhook, _slack_message(text), headers)
+        request = Request(webhook, _slack_message(message), headers)
         with build_opener(_NoRedirects).open(request, timeout=seconds):
             return None
     except HTTPError as error:
@@ -89,12 +101,38 @@ class _NoRedirects(HTTPRedirectHandler):
         """Follow no redirect."""
 
 
-def _slack_message(text: str) -> bytes:
-    """Return the body of the request: the text, cut and escaped by Slack's rules, as JSON."""
-    if len(text) > MAX_ALERT_CHARACTERS:
-        text = text[: MAX_ALERT_CHARACTERS - 1] + "…"
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return json.dumps({"text": escaped}).encode()
+def _slack_message(message: Message) -> bytes:
+    """Return the body of the request: Slack's blocks, and all of it as text for other readers."""
+    headline = f"{PRODUCT_NAME}: {message.headline}"[:MAX_HEADLINE_CHARACTERS]
+    blocks = [{"type": "header", "text": {"type": "plain_text", "text": headline}}]
+    if message.details:
+        blocks.append(_section("\n".join(f"• {_escaped(line)}" for line in message.details)))
+    if message.links:
+        blocks.append(_section("\n".join(starmap(_link, message.links.items()))))
+    text = _cut(_escaped(f"{PRODUCT_NAME}: {message}"))
+    return json.dumps({"text": text, "blocks": blocks}).encode()
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": _cut(text)}}
+
+
+def _link(name: str, address: str) -> str:
+    """Return a link that Slack shows by its name, or the address where a browser cannot open it."""
+    if re.match("https?://", address):
+        return f"<{quote(address, safe=SAFE_IN_URLS)}|{name}>"
+    return f"{name}: {_escaped(address)}"
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which nothing is a mention, a link or other markup of Slack's."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_ALERT_CHARACTERS:
+        return text
+    return re.sub("&[a-z]*$", "", text[: MAX_ALERT_CHARACTERS - 1]) + "…"
 
 
 def _printable_address(webhook: str) -> str:

@@ -4,19 +4,48 @@
     ├── StoreError            the store cannot be listed, read or written
     │   ├── ObjectMissing     there is nothing under this key
     │   └── ObjectExists      the key is taken, and nothing is ever overwritten
-    ├── DatasetError          this week's dataset is missing or unusable
-    ├── ModelRefused          the new model does not pass the gate
+    ├── Refusal               this week gets no new model
+    │   ├── DatasetError      its dataset cannot be used for training
+    │   │   └── DatasetMissing    there is none
+    │   └── ModelRefused      the new model does not pass the gate
     ├── ArtifactError         a model artifact is missing, damaged or of an unknown format
     ├── ServiceError          the service cannot start
     └── AlertError            people could not be told of a failed deployment
 
 Each message says what was tried, on what, why it failed and what to do. It is for people: a
-stage logs it as one line and ends with exit code 1.
+stage logs it, and ends with the exit code of the error.
 """
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pipeline.stages.messages import Message
 
 
 class PipelineError(Exception):
-    """Something that a person has to look at; its text is the whole explanation."""
+    """Something that a person has to look at; its text is the whole explanation.
+
+    Attributes:
+        message: the explanation in its parts.
+        exit_code: of the stage that it ends.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        headline: str,
+        *details: str,
+        links: Mapping[str, str] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Put the message together; see `Message` for its parts."""
+        super().__init__(headline)
+        self.message = Message(headline, details, links or {}, facts or {})
+
+    def __str__(self) -> str:
+        """Return the whole explanation."""
+        return str(self.message)
 
 
 class StoreError(PipelineError):
@@ -31,11 +60,28 @@ class ObjectExists(StoreError):
     """There is an object under this key already; objects are never overwritten."""
 
 
-class DatasetError(PipelineError):
-    """The weekly dataset is missing, or cannot be used for training."""
+class Refusal(PipelineError):
+    """This week gets no new model; production stays as it is."""
+
+    exit_code = 3
+
+    def __init__(self, headline: str, *details: str, **parts: Mapping[str, Any]) -> None:
+        """Put the message together, with a headline that an alert can show whole."""
+        super().__init__(headline, *details, **parts)
+        self.message = self.message.with_short_headline()
 
 
-class ModelRefused(PipelineError):
+class DatasetError(Refusal):
+    """The weekly dataset cannot be used for training."""
+
+
+class DatasetMissing(DatasetError):
+    """There is no weekly dataset."""
+
+    exit_code = 1
+
+
+class ModelRefused(Refusal):
     """The newly trained model does not pass the gate; production stays as it is."""
 
 

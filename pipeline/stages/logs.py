@@ -1,6 +1,6 @@
 """Configures the log of a stage, and turns an error into its exit code.
 
-Log lines read `2021-07-05 18:52:24,264 - INFO - train_model.main - Starting train-model stage.`
+Log lines read `2021-07-05 18:52:24.264+00:00 - INFO - train_model.main - Starting …`
 and go to standard error. All modules of the pipeline log to one logger, `LOG`.
 """
 
@@ -9,11 +9,13 @@ import logging
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Literal, ParamSpec
 
 from pythonjsonlogger.json import JsonFormatter
 
 from pipeline.stages.errors import PipelineError
+from pipeline.stages.messages import Message
 
 LOG = logging.getLogger("time_to_dispatch")
 
@@ -21,6 +23,10 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["text", "json"]
 
 HANDLER_NAME = "time_to_dispatch"
+INTERRUPTED = "Interrupted."
+INTERRUPTED_EXIT_CODE = 130
+"""What a shell makes of SIGINT: 128 + 2."""
+
 TEXT_FORMAT = "%(asctime)s - %(levelname)s - %(module)s.%(funcName)s - %(message)s"
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -58,10 +64,10 @@ def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
 
 
 def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
-    """Make a stage's `main` return its exit code: 0 done, 1 refused or failed.
+    """Make a stage's `main` return its exit code: 0 done, 1 failed, 3 refused, 130 interrupted.
 
-    A `PipelineError` is logged as one line (with the traceback at level DEBUG). Any other exception
-    is a bug, and is logged with its traceback.
+    A `PipelineError` is logged as its message (with the traceback at level DEBUG). Any other
+    exception is a bug, and is logged with its traceback.
     """
 
     @functools.wraps(main)
@@ -69,14 +75,14 @@ def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
         try:
             main(*args, **kwargs)
         except PipelineError as error:
-            _log_error(main, str(error), with_traceback=LOG.isEnabledFor(logging.DEBUG))
-            return 1
+            _log_error(main, error.message, with_traceback=LOG.isEnabledFor(logging.DEBUG))
+            return error.exit_code
         except KeyboardInterrupt:
-            _log_error(main, "Interrupted.", with_traceback=False)
-            return 1
+            _log_error(main, Message(INTERRUPTED), with_traceback=False)
+            return INTERRUPTED_EXIT_CODE
         except Exception as error:
             name = type(error).__name__
-            message = f"Unexpected error: {name}. Please report it with the traceback."
+            message = Message(f"Unexpected error: {name}. Please report it with the traceback.")
             _log_error(main, message, with_traceback=True)
             return 1
         return 0
@@ -84,7 +90,7 @@ def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
     return main_with_exit_code
 
 
-def _log_error(main: Callable[..., None], message: str, with_traceback: bool) -> None:
+def _log_error(main: Callable[..., None], message: Message, with_traceback: bool) -> None:
     """Log an error under the name of the stage's `main` rather than of this module."""
     code = main.__code__
     LOG.handle(
@@ -93,10 +99,11 @@ def _log_error(main: Callable[..., None], message: str, with_traceback: bool) ->
             logging.ERROR,
             code.co_filename,
             code.co_firstlineno,
-            message,
+            str(message),
             args=(),
             exc_info=sys.exc_info() if with_traceback else None,
             func=main.__name__,
+            extra=message.facts,
         )
     )
 
@@ -109,7 +116,16 @@ def _add_request_id(record: logging.LogRecord) -> bool:
     return True
 
 
-class TextFormatter(logging.Formatter):
+class LocalTime(logging.Formatter):
+    """Writes times to the millisecond, with their offset from UTC."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return the local time of a record: `2021-07-05 18:52:24.264+00:00`."""
+        local = datetime.fromtimestamp(record.created).astimezone()
+        return local.isoformat(sep=" ", timespec="milliseconds")
+
+
+class TextFormatter(LocalTime):
     """Writes lines for people, with the identifier of the request at the end of the message."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
@@ -119,10 +135,14 @@ class TextFormatter(logging.Formatter):
         return line if request_id is None else f"{line} [request {request_id}]"
 
 
+class JsonLinesFormatter(LocalTime, JsonFormatter):
+    """Writes a JSON object for each record, with a field for each fact that it was logged with."""
+
+
 def _formatter(log_format: LogFormat) -> logging.Formatter:
     if log_format == "text":
         return TextFormatter(TEXT_FORMAT)
-    return JsonFormatter(
+    return JsonLinesFormatter(
         "{asctime}{levelname}{module}{funcName}{message}",
         style="{",
         rename_fields={"asctime": "time", "levelname": "level", "funcName": "function"},

@@ -174,11 +174,24 @@ class TrainSettings(AlertSettings, StoreSettings):
     ignore_champion: bool = Field(
         default=False, description="publish without reading the model in production"
     )
+    public_url: str | None = Field(
+        default=None,
+        description="URL under which people can open what is in the store, for links to reports; "
+        "the store itself if there is none",
+    )
     on_refusal: Literal["fail", "keep"] = Field(
         default="fail",
-        description="after a refusal end with exit code 1 (fail), or with 0 if there is a champion "
+        description="after a refusal end with exit code 3 (fail), or with 0 if there is a champion "
         "to go on with (keep)",
     )
+
+    @field_validator("public_url")
+    @classmethod
+    def _http_url(cls, url: str | None) -> str | None:
+        """Refuse what no browser opens; return the URL without a slash at its end."""
+        if url is not None and not re.match("https?://[^/]", url):
+            raise ValueError("should be a URL that begins with http:// or https:// and a host")
+        return url and url.rstrip("/")
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> Self:

@@ -18,6 +18,7 @@ from deploy.campaign.weekly_bucket import WeeklyBucket
 from pipeline.model.artifact import MODELS
 from pipeline.stages.alerts import post_alert
 from pipeline.stages.errors import StoreError
+from pipeline.stages.messages import Message
 from pipeline.stores.base import open_store
 from pipeline.train_model import main as train_model
 from tests.support.helpers import ROOT, Webhook, free_port
@@ -88,11 +89,11 @@ def test_the_webhook_prints_the_alerts_one_a_line(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as receiver:
         url = f"http://127.0.0.1:{port}/services/campaign"
         try:
-            wait_until(lambda: post_alert(url, "one\nline"), "it takes an alert")
+            wait_until(lambda: post_alert(url, Message("one", ("line",))), "it takes an alert")
         finally:
             receiver.terminate()
         printed, _ = receiver.communicate()
-    assert json.loads(printed.splitlines()[0]) == "one\nline"
+    assert json.loads(printed.splitlines()[0]) == "time-to-dispatch: one\n  - line"
 
 
 def test_the_start_is_measured_from_the_container_to_the_open_port() -> None:

@@ -54,8 +54,8 @@ def test_the_dataset_of_a_withdrawn_model_is_not_trained_on_until_it_is_restored
     (model,) = names_in(production / MODELS)
     main(["withdraw", model, str(production), "--reason", "halved labels"])
 
-    assert train_model([str(production)]) == 1
-    assert f"its model {model} was withdrawn (halved labels)." in logged(caplog, "ERROR")[0]
+    assert train_model([str(production)]) == 3
+    assert "the model of this week was withdrawn (halved labels)." in logged(caplog, "ERROR")[0]
     assert names_in(production / MODELS) == [model]
 
     main(["restore", model, str(production)])

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.model.arrays import Floats
 from pipeline.model.artifact import artifact_key
-from pipeline.model.metadata import ChampionComparison, ProductShift
+from pipeline.model.metadata import ChampionComparison, Failure, ProductShift
 from pipeline.release.champion import (
     Challenger,
     compare_with_champion,
@@ -222,7 +222,7 @@ def test_a_hundred_products_are_listed_and_all_are_counted() -> None:
 
     assert len(found.shifts) == 100
     assert found.shifted_share == 1.0
-    assert "and 95 more" in shift_failures(found, MAX_SHIFT)[0]
+    assert "and 95 more" in " ".join(shift_failures(found, MAX_SHIFT)[0].details)
 
 
 # Rules
@@ -253,20 +253,28 @@ def test_a_challenger_is_refused_that_is_worse_than_tolerated_and_by_no_chance(
 def test_a_challenger_that_is_worse_is_told_with_all_numbers() -> None:
     (failure,) = comparison_failures(comparison(**WORSE, shifts=SHIFTS), 0.1)
 
-    assert failure == (
-        "the new model's mean absolute error on 200 test rows is 1.20 h, 0.20 h more than the "
-        "1.00 h that the model in production (time_to_dispatch_champion) has on the same rows, by "
-        "no chance (at least 0.100 h more with 99% confidence) and above the 1.10 h that "
-        "champion_tolerance 0.1 allows (estimates moved most for 'A', 'B'): it has learnt less "
-        "from this week, which may have too few rows; a larger champion_tolerance accepts it"
+    assert failure == Failure(
+        rule="champion_error",
+        summary="the error of 1.20 h is above the 1.10 h allowed by the 1.00 h of the model in "
+        "production",
+        value=1.2,
+        limit=1.1,
+        details=(
+            "It is the mean absolute error on 200 test rows, where the model in production "
+            "(time_to_dispatch_champion) has 1.00 h.",
+            "This is no chance: with 99% confidence it is at least 0.100 h more.",
+            "Estimates moved most for 'A', 'B'.",
+            "It has learnt less from this week, which may have too few rows.",
+        ),
+        remedy="A larger --champion-tolerance accepts it.",
     )
 
 
 def test_on_the_same_dataset_the_message_names_the_record() -> None:
     (failure,) = comparison_failures(comparison(**WORSE, same_dataset=True), 0.1)
 
-    assert "recorded on this dataset" in failure
-    assert "moved most" not in failure
+    assert "recorded 1.00 h on this dataset" in failure.details[0]
+    assert "moved most" not in "".join(failure.details)
 
 
 def test_errors_of_labels_without_noise_are_not_compared() -> None:
@@ -284,11 +292,19 @@ def test_a_week_is_refused_in_which_too_many_rows_shifted() -> None:
     assert shift_failures(comparison(shifted_share=0.1, shifts=SHIFTS), MAX_SHIFT) == []
 
     assert shift_failures(comparison(shifted_share=0.101, shifts=SHIFTS), MAX_SHIFT) == [
-        "this week is unlike the last: 10.1% of its rows (more than 10%) are of products whose "
-        "estimates grew or shrank by more than max_shift 2 since the model in production "
-        "(time_to_dispatch_champion), namely 'A', 'B' (now 3, 3 times as high), as swapped product "
-        "codes or another unit would do; if the hours really changed, accept_shift publishes the "
-        "new model"
+        Failure(
+            rule="shifted_share",
+            summary="this week is unlike the last: for 10.1% of its rows (limit 10%) the estimates "
+            "moved by more than a factor of 2",
+            value=0.101,
+            limit=0.1,
+            details=(
+                "They moved since the model in production (time_to_dispatch_champion), as swapped "
+                "product codes or another unit would make them.",
+                "Products: 'A', 'B' (now 3, 3 times as high).",
+            ),
+            remedy="If the hours really changed, --accept-shift publishes the new model.",
+        )
     ]
 
 
@@ -299,9 +315,18 @@ def test_a_week_is_refused_that_surprises_the_champion() -> None:
 
     assert shift_failures(at_the_limit, MAX_SHIFT) == shift_failures(its_own, MAX_SHIFT) == []
     assert shift_failures(surprised, MAX_SHIFT) == [
-        "this week is unlike the last: the model in production (time_to_dispatch_champion) is off "
-        "by 4.01 h in the mean of 200 test rows, 8.0 times its error of 0.50 h in its own week "
-        "(more than 8 times); if the hours really changed, accept_shift publishes the new model"
+        Failure(
+            rule="champion_surprise",
+            summary="this week is unlike the last: the model in production is off by 8.0 times its "
+            "usual error (limit 8)",
+            value=8.02,
+            limit=8.0,
+            details=(
+                "time_to_dispatch_champion has a mean absolute error of 4.01 h on 200 test rows, "
+                "and had 0.50 h in its own week.",
+            ),
+            remedy="If the hours really changed, --accept-shift publishes the new model.",
+        )
     ]
 
 

@@ -260,7 +260,7 @@ def test_what_may_be_otherwise(changes: dict[str, Any], section: str, words: str
 
 
 def test_a_refused_model_says_why_and_what_to_do() -> None:
-    reasons = ("R² 0.5 is below --r2-error-threshold 0.8", "estimates are negative <b>")
+    reasons = ("R² 0.5 is below the limit of 0.8", "estimates are negative <b>")
 
     page = read(refused_because=reasons)
 
@@ -269,18 +269,25 @@ def test_a_refused_model_says_why_and_what_to_do() -> None:
     assert "broke 2 rules" in verdict
     assert all(reason in verdict for reason in reasons)
     assert "Look at the dataset first: datasets/time_to_disp" in verdict
-    assert "--accept-shift" not in verdict
     assert f"Refused: {VERSION}" in page.text[""]
 
 
 def test_a_refusal_that_can_be_accepted_says_how() -> None:
-    reason = "the estimates moved by more than --max-shift 2; --accept-shift lets it pass"
+    reason = {
+        "rule": "shifted_share",
+        "summary": "the estimates moved",
+        "details": ["By a factor of 3."],
+        "remedy": "If they really did, --accept-shift publishes the new model.",
+    }
 
     page = read(refused_because=[reason], drift=[ROWS_OUTSIDE], comparison=COMPARISON)
 
     assert "broke 1 rule and" in page.text["verdict"]
     assert "See outliers, drift and rejected rows below" in page.text["verdict"]
-    assert "train again with --accept-shift" in page.text["verdict"]
+    assert (
+        "the estimates moved. By a factor of 3. If they really did, --accept-shift"
+        in (page.text["verdict"])
+    )
     assert f"The model in use stays {CHAMPION}" in page.text["verdict"]
 
 

@@ -8,34 +8,55 @@ import pytest
 
 from pipeline.stages.alerts import alert_on_failure, post_alert
 from pipeline.stages.errors import PipelineError
+from pipeline.stages.messages import Message
 from tests.support.helpers import WEBHOOK_TOKEN as SECRET
 from tests.support.helpers import Webhook, free_port
 
 MANY_SECONDS = 30.0
 
 
-@pytest.mark.parametrize(
-    ("text", "received"),
-    [
-        ("The model was refused: R² 0.5.\nSee the log.",) * 2,
-        ("<!channel> R² < 0.8 & &lt; \ud800", "&lt;!channel&gt; R² &lt; 0.8 &amp; &amp;lt; \ud800"),
-        ("x" * 3_000, "x" * 3_000),
-        ("x" * 3_001, "x" * 2_999 + "…"),
-        ("<" * 100_000, "&lt;" * 2_999 + "…"),
-    ],
-    ids=["plain", "markup", "just short enough", "too long by one", "far too long"],
-)
-def test_a_webhook_receives_the_text_as_slack_wants_it(
-    text: str, received: str, webhook: Webhook, caplog: pytest.LogCaptureFixture
+def test_a_webhook_receives_blocks_and_all_of_it_as_text(
+    webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    post_alert(webhook.url, text)
+    links = {"Report": "https://host/a b?x=1&y=<2>", "Dataset": "s3://bucket/<week>.csv"}
+
+    post_alert(webhook.url, Message("Refused: R² < 0.8.", ("<!channel> & co.", "two"), links))
 
     ((path, headers, body),) = webhook.received
     assert path == f"/services/{SECRET}"
     assert headers["Content-Type"] == "application/json"
-    assert body == {"text": received}
-    assert len(body["text"]) < 40_000
+    assert body["text"].splitlines() == [
+        "time-to-dispatch: Refused: R² &lt; 0.8.",
+        "  - &lt;!channel&gt; &amp; co.",
+        "  - two",
+        "  Report: https://host/a b?x=1&amp;y=&lt;2&gt;",
+        "  Dataset: s3://bucket/&lt;week&gt;.csv",
+    ]
+    header, *sections = body["blocks"]
+    assert header == {
+        "type": "header",
+        "text": {"type": "plain_text", "text": "time-to-dispatch: Refused: R² < 0.8."},
+    }
+    assert [section["text"] for section in sections] == [
+        {"type": "mrkdwn", "text": "• &lt;!channel&gt; &amp; co.\n• two"},
+        {
+            "type": "mrkdwn",
+            "text": "<https://host/a%20b?x=1%26y=%3C2%3E|Report>\n"
+            "Dataset: s3://bucket/&lt;week&gt;.csv",
+        },
+    ]
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "<" * 100_000], ids=["plain", "markup"])
+def test_what_is_too_long_for_slack_is_cut_off(text: str, webhook: Webhook) -> None:
+    post_alert(webhook.url, Message("x" * 151, (text,)))
+
+    ((*_, body),) = webhook.received
+    header, section = body["blocks"]
+    assert len(header["text"]["text"]) == 150
+    for cut in (body["text"], section["text"]["text"]):
+        assert 2_990 < len(cut) <= 3_000 and cut.endswith(("x…", ";…"))
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 304, 404, 500])
@@ -44,7 +65,7 @@ def test_all_but_2xx_is_a_warning_and_no_redirect_is_followed(
 ) -> None:
     webhook.status = status
 
-    assert post_alert(webhook.url, "Hello.") == (status < 300)
+    assert post_alert(webhook.url, Message("Hello.")) == (status < 300)
 
     assert len(webhook.received) == 1
     assert status < 300 or warning(caplog) == (
@@ -68,7 +89,7 @@ def test_a_server_that_is_not_reached_is_a_warning(
 ) -> None:
     url = url.format(free_port=free_port(), secret=SECRET, webhook=webhook)
 
-    assert not post_alert(url, "Hello.", MANY_SECONDS)
+    assert not post_alert(url, Message("Hello."), MANY_SECONDS)
 
     assert f"posted to {url.split(':')[0]}://{reason}" in warning(caplog)
 
@@ -77,7 +98,7 @@ def test_a_server_that_never_answers_is_a_warning(caplog: pytest.LogCaptureFixtu
     threads_before = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/{SECRET}"
-        post_alert(url, "Hello.", seconds=0.2)
+        post_alert(url, Message("Hello."), seconds=0.2)
         for thread in set(threading.enumerate()) - threads_before:
             thread.join(MANY_SECONDS)
             assert not thread.is_alive()
@@ -97,7 +118,9 @@ def test_the_time_limit_is_for_all_steps_together(caplog: pytest.LogCaptureFixtu
 
         thread = threading.Thread(target=answer_slowly)
         thread.start()
-        post_alert(f"http://127.0.0.1:{listener.getsockname()[1]}/{SECRET}", "Hello.", seconds=0.5)
+        post_alert(
+            f"http://127.0.0.1:{listener.getsockname()[1]}/{SECRET}", Message("Hello."), seconds=0.5
+        )
         assert thread.is_alive(), "the whole answer takes two seconds"
         # Whoever still waits for the answer does not keep the process from ending.
         assert any(thread.daemon for thread in threading.enumerate())
@@ -123,7 +146,7 @@ def test_the_time_limit_is_for_all_steps_together(caplog: pytest.LogCaptureFixtu
 def test_an_invalid_url_is_a_warning(
     url: str, shown: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    post_alert(url, "Hello.", MANY_SECONDS)
+    post_alert(url, Message("Hello."), MANY_SECONDS)
 
     assert f"An alert could not be posted to {shown}" in warning(caplog)
 
@@ -134,7 +157,7 @@ def test_the_proxy_of_the_environment_is_asked(
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{webhook.server_port}")
 
-    post_alert("http://hooks.invalid/services", "Hello.")
+    post_alert("http://hooks.invalid/services", Message("Hello."))
 
     ((path, _, _),) = webhook.received
     assert path == "http://hooks.invalid/services"

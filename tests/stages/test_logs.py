@@ -3,10 +3,11 @@
 import json
 import logging
 import re
+from datetime import datetime
 
 import pytest
 
-from pipeline.stages.errors import PipelineError
+from pipeline.stages.errors import DatasetMissing, ModelRefused, PipelineError
 from pipeline.stages.logs import LOG, LogLevel, configure_logging, exit_code_of
 
 
@@ -17,23 +18,24 @@ def test_a_line_names_time_level_module_and_function(capsys: pytest.CaptureFixtu
     LOG.info("Hello.")
 
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - INFO - test_logs\."
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d - INFO - test_logs\."
         r"test_a_line_names_time_level_module_and_function - Hello\.\n",
         capsys.readouterr().err,
     )
 
 
-def test_json_lines_carry_the_same_facts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_have_a_field_for_each_fact(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("INFO", "json")
 
-    LOG.warning("Hello.")
+    LOG.warning("Hello.", extra={"dataset": "week.csv"})
 
     line = json.loads(capsys.readouterr().err)
-    assert line.pop("time")
+    assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
     assert line == {
+        "dataset": "week.csv",
         "level": "WARNING",
         "module": "test_logs",
-        "function": "test_json_lines_carry_the_same_facts",
+        "function": "test_json_lines_have_a_field_for_each_fact",
         "message": "Hello.",
     }
 
@@ -50,23 +52,27 @@ def test_libraries_log_warnings_and_the_pipeline_from_the_level_on(
 
 
 @pytest.mark.parametrize(
-    ("error", "level", "message", "with_traceback"),
+    ("error", "level", "exit_code", "message", "with_traceback"),
     [
-        (PipelineError("No such bucket."), "INFO", "No such bucket.", False),
-        (PipelineError("No such bucket."), "DEBUG", "No such bucket.", True),
-        (KeyboardInterrupt(), "INFO", "Interrupted.", False),
+        (PipelineError("No such bucket."), "INFO", 1, "No such bucket.", False),
+        (PipelineError("No such bucket."), "DEBUG", 1, "No such bucket.", True),
+        (ModelRefused("Refused: R² 0.5."), "INFO", 3, "Refused: R² 0.5.", False),
+        (DatasetMissing("There is none."), "INFO", 1, "There is none.", False),
+        (KeyboardInterrupt(), "INFO", 130, "Interrupted.", False),
         (
             KeyError("a bug"),
             "INFO",
+            1,
             "Unexpected error: KeyError. Please report it with the traceback.",
             True,
         ),
     ],
-    ids=["known", "known at level DEBUG", "interrupted", "unexpected"],
+    ids=["known", "known at level DEBUG", "refused", "no dataset", "interrupted", "unexpected"],
 )
-def test_an_error_is_exit_code_1_and_one_line_with_a_traceback_where_it_helps(
+def test_an_error_is_an_exit_code_and_one_line_with_a_traceback_where_it_helps(
     error: BaseException,
     level: LogLevel,
+    exit_code: int,
     message: str,
     with_traceback: bool,
     capsys: pytest.CaptureFixture[str],
@@ -76,7 +82,7 @@ def test_an_error_is_exit_code_1_and_one_line_with_a_traceback_where_it_helps(
     def main() -> None:
         raise error
 
-    assert exit_code_of(main)() == 1
+    assert exit_code_of(main)() == exit_code
     first_line, *traceback = capsys.readouterr().err.splitlines()
     assert first_line.endswith(f" - ERROR - test_logs.main - {message}")
     assert traceback[:1] == ["Traceback (most recent call last):"] * with_traceback

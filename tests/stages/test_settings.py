@@ -57,6 +57,7 @@ def test_without_arguments_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) ->
         "max_shift": 2,
         "accept_shift": False,
         "ignore_champion": False,
+        "public_url": None,
         "on_refusal": "fail",
         "alert_webhook": None,
     }

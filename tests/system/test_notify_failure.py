@@ -10,7 +10,7 @@ from tests.support.helpers import ROOT, Webhook, logged
 
 REASON = "job=train-model in namespace=time-to-dispatch have failed"
 """In Bodywork's words."""
-TOLD = f"The deployment failed: {REASON}. The logs of the deployment and of its pods say more."
+TOLD = f"The deployment failed: {REASON}.\n  - The logs of the deployment and of its pods say more."
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def test_a_failure_without_a_reason_is_posted_too(
         monkeypatch.setenv("EXCEPTION_MESSAGE", given)
     assert main() == 0
     (text,) = configured.texts
-    assert text.startswith("time-to-dispatch: The deployment failed: Bodywork gave no reason. ")
+    assert text.startswith("time-to-dispatch: The deployment failed: Bodywork gave no reason.\n")
 
 
 def test_without_a_webhook_the_log_has_the_reason(caplog: pytest.LogCaptureFixture) -> None:

@@ -53,8 +53,8 @@ def test_bad_rows_are_counted_in_log_and_metadata_and_refused_above_their_share(
     week = simulate_orders(500, seed=1).to_csv(index=False)
     deliver(sample_store, week + "SKU001,-4,2\nSKU001,4,soon\n")
 
-    assert main([str(sample_store), "--max-rejected-share", "0.003"]) == 1
-    assert "That is more than --max-rejected-share 0.003 allows" in caplog.text
+    assert main([str(sample_store), "--max-rejected-share", "0.003"]) == 3
+    assert "are bad, more than the limit of 0.003." in caplog.text
 
     assert main([str(sample_store)]) == 0
     assert "2 of 502 rows (0.40%)" in caplog.text
@@ -66,7 +66,7 @@ def test_labels_that_do_not_depend_on_orders_are_refused_and_every_broken_rule_i
 ) -> None:
     deliver(sample_store, simulate_orders(500, seed=1).assign(hours_to_dispatch=0.0))
 
-    assert main([str(sample_store)]) == 1
+    assert main([str(sample_store)]) == 3
 
     (error,) = logged(caplog, "ERROR")
     assert "R² is not defined: the hours of all test rows" in error
@@ -81,11 +81,11 @@ def test_too_many_outliers_are_refused(
     week.loc[week.sample(300, random_state=1).index, HOURS] *= 10
     deliver(sample_store, week)
 
-    assert main([str(sample_store)]) == 1
+    assert main([str(sample_store)]) == 3
 
     (error,) = logged(caplog, "ERROR")
-    assert re.search(r"2\d\d rows \(2\d\.\d%\) are farther than 6 robust", error)
-    assert "more than --max-outlier-share 0.05 allows" in error
+    assert re.search(r"2\d\d rows \(2\d\.\d%\) are outliers, more than the limit of 0.05", error)
+    assert "A larger --max-outlier-share accepts them." in error
     assert models_in(sample_store) == []
 
 
@@ -95,17 +95,17 @@ def test_a_quiet_week_is_refused_by_r_squared_and_kept_until_people_accept_it(
     quiet = simulate_orders(8_000, seed=3).query("orders_placed < 40")
     deliver(sample_store, quiet)
 
-    assert main([str(sample_store)]) == 1
+    assert main([str(sample_store)]) == 3
 
     (error,) = logged(caplog, "ERROR")
-    assert re.search(r"R² 0\.5\d+ is below --r2-error-threshold 0\.8, though", error)
+    assert re.match(r"Refused: R² 0\.5\d+ is below the limit of 0\.8\.\n", error)
     assert "is at the noise floor of" in error
     assert "a lower --r2-error-threshold accepts that" in error
     assert models_in(sample_store) == []
     store = DirectoryStore(str(sample_store))
     (refused,) = store.list_keys("refused")
     assert refused in error
-    assert load_model(store, refused).metadata.refused_because[0] in error
+    assert load_model(store, refused).metadata.refused_because[0].summary in error
 
     assert main([str(sample_store), "--r2-error-threshold", "0.4"]) == 0
     assert len(models_in(sample_store)) == 1
@@ -130,7 +130,7 @@ def test_a_model_below_the_warning_threshold_is_published_with_a_warning(
 ) -> None:
     assert main([str(sample_store), "--r2-warning-threshold", "0.999"]) == 0
 
-    assert "is below --r2-warning-threshold 0.999" in caplog.text
+    assert "is below the limit of 0.999 (--r2-warning-threshold)." in caplog.text
     assert len(models_in(sample_store)) == 1
 
 
@@ -138,18 +138,19 @@ def test_a_model_below_the_warning_threshold_is_published_with_a_warning(
     ("folder", "reason"),
     [
         ("nowhere", "Cannot open the store {}: there is no such folder."),
-        ("", "There is no dataset under {}datasets/"),
+        ("", "There is no dataset in the store."),
     ],
     ids=["no folder", "no dataset"],
 )
-def test_a_store_without_dataset_is_one_line_without_traceback(
+def test_a_store_without_dataset_is_an_error_without_traceback(
     folder: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = f"{tmp_path}/{folder}"
 
     assert main([store]) == 1
 
-    (error,) = [line for line in capsys.readouterr().err.splitlines() if " - INFO - " not in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("  - ")]
+    (error,) = [line for line in lines if " - INFO - " not in line]
     assert " - ERROR - " in error and reason.format(store) in error
 
 

@@ -1,0 +1,42 @@
+"""A message to people: one short line, what else there is to know, and where to look."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+MAX_HEADLINE_CHARACTERS = 150
+"""What a pager or a chat shows at once, and all that Slack takes as the title of a message."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the log and an alert are made from.
+
+    Attributes:
+        headline: what happened, and why, in one line.
+        details: what else to know, a sentence or a list each.
+        links: where to look: what is there -> its address.
+        facts: what a machine may want to know, such as names and numbers: fields of JSON logs.
+    """
+
+    headline: str
+    details: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return all of it as text: the headline, then a line for each detail and link."""
+        details = [f"  - {detail}" for detail in self.details]
+        links = [f"  {name}: {address}" for name, address in self.links.items()]
+        return "\n".join([self.headline, *details, *links])
+
+    def with_detail(self, detail: str) -> Self:
+        """Return the message with one more detail."""
+        return replace(self, details=(*self.details, detail))
+
+    def with_short_headline(self) -> Self:
+        """Return the message with a headline of at most 150 characters; the whole is a detail."""
+        if len(self.headline) <= MAX_HEADLINE_CHARACTERS:
+            return self
+        short = self.headline[: MAX_HEADLINE_CHARACTERS - 1] + "…"
+        return replace(self, headline=short, details=(self.headline, *self.details))
