@@ -4,6 +4,11 @@
 more, and the dataset that it was trained on is not trained on again until the model is restored.
 """
 
+if __name__ == "__main__":
+    from pipeline.stages.interrupts import end_in_one_line
+
+    end_in_one_line()  # while modules load, too
+
 import argparse
 import sys
 from collections.abc import Sequence

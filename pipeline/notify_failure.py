@@ -1,5 +1,10 @@
 """The stage that Bodywork runs when a deployment has failed: tell people, through the webhook."""
 
+if __name__ == "__main__":
+    from pipeline.stages.interrupts import end_in_one_line
+
+    end_in_one_line()  # while modules load, too
+
 import os
 import sys
 from collections.abc import Sequence

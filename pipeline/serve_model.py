@@ -8,6 +8,9 @@ uvicorn then stops without draining, and waits for slow clients.
 import gc
 
 if __name__ == "__main__":
+    from pipeline.stages.interrupts import end_in_one_line
+
+    end_in_one_line()  # while modules load, too
     gc.disable()  # looking for garbage while modules load is a sixth of the start
 
 import asyncio

@@ -7,6 +7,10 @@ called, since the one must not import what the other needs.
 import gc
 import sys
 
+from pipeline.stages.interrupts import end_in_one_line
+
+end_in_one_line()
+
 
 def train() -> int:
     """Run `train_model` with the arguments of the process, and return its exit code."""

@@ -1,5 +1,10 @@
 """Stage 1: train a model on the newest weekly dataset of a store, and publish it if it is good."""
 
+if __name__ == "__main__":
+    from pipeline.stages.interrupts import end_in_one_line
+
+    end_in_one_line()  # while modules load, too
+
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -29,12 +29,17 @@ class RequestMetrics:
         route = exchange.path if exchange.path in self._routes else OTHER
         self._metrics.count_request(route, exchange.status, seconds)
         if self._access_log:
-            _log(exchange, seconds)
+            _log(exchange, route, seconds)
 
 
-def _log(exchange: Exchange, seconds: float) -> None:
+def _log(exchange: Exchange, route: str, seconds: float) -> None:
     """Log a line about a request that has been answered."""
     name_in_log(exchange)
-    method = exchange.scope["method"]
     path = quote(exchange.scope["path"])  # it may have line breaks in it
-    LOG.info(f"{method} {path} {exchange.status} in {1e3 * seconds:.2f} ms")
+    facts = {
+        "method": exchange.scope["method"],
+        "route": route,
+        "status": exchange.status,
+        "milliseconds": round(1e3 * seconds, 2),
+    }
+    LOG.info(f"{facts['method']} {path} {exchange.status} in {1e3 * seconds:.2f} ms", extra=facts)

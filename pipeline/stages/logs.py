@@ -15,6 +15,7 @@ from typing import Literal, ParamSpec
 from pythonjsonlogger.json import JsonFormatter
 
 from pipeline.stages.errors import PipelineError
+from pipeline.stages.interrupts import INTERRUPTED, INTERRUPTED_EXIT_CODE
 from pipeline.stages.messages import Message
 
 LOG = logging.getLogger("time_to_dispatch")
@@ -23,10 +24,6 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["text", "json"]
 
 HANDLER_NAME = "time_to_dispatch"
-INTERRUPTED = "Interrupted."
-INTERRUPTED_EXIT_CODE = 130
-"""What a shell makes of SIGINT: 128 + 2."""
-
 TEXT_FORMAT = "%(asctime)s - %(levelname)s - %(module)s.%(funcName)s - %(message)s"
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)

@@ -33,6 +33,9 @@ def test_lines_about_a_request_carry_its_identifier(
             record = json.loads(line)
             assert record["message"].startswith(message)
             assert record["request_id"] == identifier
+            assert (record["method"], record["status"]) == ("POST", status)
+            assert record["route"] == (path if path in (V0_1, V0_2) else "other")
+            assert record["milliseconds"] > 0
         else:
             assert f" - INFO - request_metrics._log - {message}" in line
             assert line.endswith(f" ms [request {identifier}]")

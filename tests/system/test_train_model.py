@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -184,6 +185,30 @@ def test_the_stage_runs_as_a_process(command: list[str], folder: Path, sample_st
     assert (first["module"], first["function"]) == ("train_model", "main")
     assert first["message"] == "Starting train-model stage."
     assert last["message"] == "Finished train-model stage."
+
+
+@pytest.mark.parametrize(
+    ("options", "stage", "phase"),
+    [
+        (["-X", "importtime"], "train_model", "numpy"),
+        ([], "train_model", "Starting"),
+        ([], "serve_model", "Starting"),
+    ],
+    ids=["imports", "training", "serving"],
+)
+def test_an_interrupt_ends_any_phase_with_one_line(
+    options: list[str], stage: str, phase: str, production: Path
+) -> None:
+    command = [sys.executable, *options, "-m", f"pipeline.{stage}", str(production)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        while phase not in run.stderr.readline():
+            assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        *_, last = run.stderr.readlines()
+
+    assert run.returncode == 130
+    assert last.endswith("Interrupted.\n")
 
 
 @pytest.mark.parametrize("option", ["--help", "--unknown"])
