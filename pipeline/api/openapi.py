@@ -1,19 +1,17 @@
 """What the OpenAPI schema says beyond what FastAPI sees in the routes.
 
-The product codes that the model knows, the errors that the middleware and the error handlers
-answer with, and the API key.
+The errors that the middleware and the error handlers answer with, and the API key. It says the same
+whichever model is served, and without one, so that clients generated from it stay right.
 """
 
-from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
 
 from pipeline.api.errors import PROBLEM_MEDIA_TYPE, PROBLEM_PREFIX
 from pipeline.api.keys import KEY_HEADER, OPEN_PATHS
-from pipeline.api.schemas import ErrorAnswer, Problem, TimeToDispatchRequest
+from pipeline.api.schemas import ErrorAnswer, Problem
 from pipeline.api.service import DispatchService
-from pipeline.model.order import PRODUCT, Order
 
 API_VERSION = "0.2"
 """The newest version that is served; the older ones stay."""
@@ -32,39 +30,40 @@ class DescribedAPI(FastAPI):
     def __init__(self, service: DispatchService, **options: Any) -> None:
         """Describe the API of a service.
 
+        Its operations have the names of the functions that answer them, and so have the functions
+        of generated clients.
+
         Args:
-            service: tells which products there are, and whether a key is needed.
+            service: tells whether a key is needed.
             options: FastAPI's own.
         """
-        super().__init__(title="Time to dispatch", version=API_VERSION, **options)
+        super().__init__(
+            title="Time to dispatch",
+            version=API_VERSION,
+            generate_unique_id_function=lambda route: route.name,
+            **options,
+        )
         self.state.service = service
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI schema as it is for the model that is served now.
+        """Return the OpenAPI schema, which is made at the first call."""
+        if self.openapi_schema is None:
+            _complete(super().openapi(), bool(self.state.service.settings.api_keys))
+        return super().openapi()
 
-        Raises:
-            PipelineError: there is no model.
-        """
-        service: DispatchService = self.state.service
-        schema = deepcopy(super().openapi())
-        components = schema["components"]
-        for model in (ErrorAnswer, Problem):
-            described = model.model_json_schema(ref_template=SCHEMAS + "{model}")
-            components["schemas"] |= described.pop("$defs", {}) | {model.__name__: described}
-        codes = service.answers().model.metadata.catalogue.product_code
-        for request in (TimeToDispatchRequest, Order):
-            properties = components["schemas"][request.__name__]["properties"]
-            properties[PRODUCT] |= {"enum": codes, "examples": codes[:1]}
-        filters = schema["paths"]["/api/v0.2/products"]["get"]["parameters"]
-        filters[0]["schema"] = {"$ref": f"{SCHEMAS}{Order.__name__}/properties/{PRODUCT}"}
-        needs_key = bool(service.settings.api_keys)
-        if needs_key:
-            key = {"type": "apiKey", "in": "header", "name": KEY_HEADER}
-            components["securitySchemes"] = {KEY_HEADER: key}
-        for path, operations in schema["paths"].items():
-            for method, operation in operations.items():
-                _add_errors(path, method, operation, needs_key and path not in OPEN_PATHS)
-        return schema
+
+def _complete(schema: dict[str, Any], needs_key: bool) -> None:
+    """Add to what FastAPI says the errors of all operations, and the key if one is needed."""
+    components = schema["components"]
+    for model in (ErrorAnswer, Problem):
+        described = model.model_json_schema(ref_template=SCHEMAS + "{model}")
+        components["schemas"] |= described.pop("$defs", {}) | {model.__name__: described}
+    if needs_key:
+        key = {"type": "apiKey", "in": "header", "name": KEY_HEADER}
+        components["securitySchemes"] = {KEY_HEADER: key}
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            _add_errors(path, method, operation, needs_key and path not in OPEN_PATHS)
 
 
 def _add_errors(path: str, method: str, operation: dict[str, Any], needs_key: bool) -> None:

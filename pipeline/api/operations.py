@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic.json_schema import SkipJsonSchema
 
 from pipeline.api.errors import unknown_product
 from pipeline.api.predictions import Service
@@ -30,16 +31,18 @@ router = APIRouter()
 
 
 @router.get("/api/v0.1/model", tags=["model"])
-async def model(service: Service) -> ModelAnswer:
+async def get_model(service: Service) -> ModelAnswer:
     """Return the version and the metadata of the model that is served."""
     served = service.answers().model
     return ModelAnswer(model_version=served.version, lineage=served.metadata)
 
 
 @router.get("/api/v0.2/products", tags=["model"])
-async def products(
+async def list_products(
     service: Service,
-    product_code: Annotated[str | None, Query(description="only this product")] = None,
+    product_code: Annotated[
+        str | SkipJsonSchema[None], Query(description="only this product")
+    ] = None,
     after: Annotated[str, Query(description="only products after this code")] = "",
     limit: Annotated[
         int, Query(ge=1, le=MAX_PRODUCTS_ON_PAGE, description="most products on a page")
@@ -67,7 +70,7 @@ async def products(
 
 
 @router.get("/report", response_class=HTMLResponse, responses={404: NO_REPORT}, tags=["model"])
-async def report(service: Service) -> HTMLResponse:
+async def get_report(service: Service) -> HTMLResponse:
     """Return the report on the training of the model that is served, as a page."""
     version = service.answers().model.version
     try:
@@ -78,13 +81,13 @@ async def report(service: Service) -> HTMLResponse:
 
 
 @router.get("/healthz", tags=["operations"])
-async def healthz() -> LivenessAnswer:
+async def get_liveness() -> LivenessAnswer:
     """Tell that the process is alive, and the commit of its code."""
     return LivenessAnswer(status="ok", git_commit=git_commit())
 
 
 @router.get("/readyz", responses={503: {"model": HealthAnswer}}, tags=["operations"])
-async def readyz(service: Service, response: Response) -> HealthAnswer:
+async def get_readiness(service: Service, response: Response) -> HealthAnswer:
     """Tell whether the service is ready: it has a model and is not about to stop."""
     if service.has_model and not service.is_draining:
         return HealthAnswer(status="ready")
@@ -93,6 +96,6 @@ async def readyz(service: Service, response: Response) -> HealthAnswer:
 
 
 @router.get("/metrics", response_class=PlainTextResponse, tags=["operations"])
-async def metrics(service: Service) -> Response:
+async def get_metrics(service: Service) -> Response:
     """Return the metrics in the text format of Prometheus."""
     return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -35,19 +35,19 @@ Service = Annotated[DispatchService, Depends(service_of)]
 
 
 @router.post(ESTIMATE, response_model=TimeToDispatchAnswer)
-async def time_to_dispatch(order: TimeToDispatchRequest, service: Service) -> Response:
+async def estimate(order: TimeToDispatchRequest, service: Service) -> Response:
     """Estimate the hours to dispatch of an order."""
     return _answer(service, order, with_interval=False)
 
 
 @router.post(ESTIMATE_WITH_INTERVAL, response_model=TimeToDispatchAnswerWithInterval)
-async def time_to_dispatch_with_interval(order: Order, service: Service) -> Response:
+async def estimate_with_interval(order: Order, service: Service) -> Response:
     """Estimate the hours to dispatch of an order, with a prediction interval."""
     return _answer(service, order, with_interval=True)
 
 
 @router.post(ESTIMATE_BATCH, response_model=BatchAnswer)
-async def time_to_dispatch_of_batch(batch: OrderBatch, service: Service) -> Response:
+async def estimate_batch(batch: OrderBatch, service: Service) -> Response:
     """Estimate the hours to dispatch of 1 to 10,000 orders.
 
     The answers come in the sequence of the orders. An order that is not valid gets its errors in

@@ -226,15 +226,14 @@ def test_an_input_that_json_cannot_carry_is_described(client: TestClient) -> Non
         assert post(client, request(orders=value))[1]["detail"][0]["input"] == told
 
 
-def test_the_api_description_has_the_fields_their_examples_and_the_products_of_the_model(
-    client: TestClient, served_model: DispatchModel
-) -> None:
+def test_the_api_description_has_the_fields_and_their_examples(client: TestClient) -> None:
     description = client.get("/openapi.json").json()
     schemas = description["components"]["schemas"]
     frozen = schemas["TimeToDispatchRequest"]["properties"]
     assert list(frozen) == list(BaseOrder.model_fields) == ["product_code", "orders_placed"]
     assert schemas["Order"]["properties"].items() >= frozen.items()
-    assert frozen["product_code"]["enum"] == list(served_model.metadata.catalogue.product_code)
+    assert frozen["product_code"]["type"] == "string"
+    assert "enum" not in frozen["product_code"]
     assert frozen["product_code"]["examples"] == ["SKU001"]
     assert frozen["orders_placed"]["examples"] == [112]
     old, new = (description["paths"][path]["post"] for path in (V0_1, V0_2))

@@ -7,8 +7,10 @@ A longer campaign than the one of every test run, with other requests each time:
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from pipeline.api.keys import OPEN_PATHS
 from pipeline.api.operations import router as operations_router
 from pipeline.api.predictions import router as predictions_router
 from pipeline.api.service import DispatchService
+from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
 from tests.support.helpers import running_service
 from tests.support.service_fixtures import (
@@ -56,17 +59,31 @@ ROUTES = {
     for method in route.methods or ()
 }
 """Paths and methods of all routes that should be described."""
+OPERATIONS = {
+    (V0_1, "post"): "estimate",
+    (V0_2, "post"): "estimate_with_interval",
+    (BATCH, "post"): "estimate_batch",
+    ("/api/v0.1/model", "get"): "get_model",
+    (PRODUCTS, "get"): "list_products",
+    ("/report", "get"): "get_report",
+    ("/healthz", "get"): "get_liveness",
+    ("/readyz", "get"): "get_readiness",
+    ("/metrics", "get"): "get_metrics",
+}
+"""What generated clients call them; a new name breaks the programs that use such a client."""
 
 
 @pytest.mark.timeout(180 + 2 * FUZZ_SECONDS)
 def test_no_made_up_request_finds_an_answer_that_is_not_described(
-    trained_store: Path, tmp_path: Path
+    trained_store: Path, served_model: DispatchModel, tmp_path: Path
 ) -> None:
     environment = os.environ | {"TTD_API_KEY": f"old-key,{KEY}", "NO_PROXY": "*"}
+    schema = with_products(description(hand_made_service("--api-key", KEY)), served_model.products)
+    (tmp_path / "openapi.json").write_text(json.dumps(schema))
     with running_service(str(trained_store), environment=environment) as url:
         campaign = subprocess.run(
             [
-                *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json"),
+                *(sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", url),
                 *("--header", f"X-API-Key: {KEY}", "--checks", "all", "--continue-on-failure"),
                 *("--report", "json", "--report-json-path", "report.json", "--no-color"),
                 *(LONG_CAMPAIGN if FUZZ_SECONDS else SHORT_CAMPAIGN),
@@ -91,6 +108,16 @@ def description(service: DispatchService) -> dict[str, Any]:
     response = TestClient(create_app(service)).get("/openapi.json", headers={"x-api-key": KEY})
     assert response.status_code == 200
     schema: dict[str, Any] = response.json()
+    return schema
+
+
+def with_products(schema: dict[str, Any], codes: Collection[str]) -> dict[str, Any]:
+    """Let a schema say which products there are, so that requests for these are made up too."""
+    for name in ("TimeToDispatchRequest", "Order"):
+        schema["components"]["schemas"][name]["properties"]["product_code"]["enum"] = [*codes]
+    for parameter in schema["paths"][PRODUCTS]["get"]["parameters"]:
+        if parameter["name"] == "product_code":
+            parameter["schema"]["enum"] = [*codes]
     return schema
 
 
@@ -134,17 +161,21 @@ def test_the_key_is_asked_for_where_it_is_needed_and_only_if_there_is_one(
     assert "securitySchemes" not in open_schema["components"]
 
 
-def test_the_products_of_the_model_are_listed_for_orders_and_for_the_filter() -> None:
-    service = hand_made_service()
-    for codes in (["SKU001", "SKU002", "SKU003"], ["ANOTHER"]):
-        schema = description(service)
-        for request in ("TimeToDispatchRequest", "Order"):
-            properties = schema["components"]["schemas"][request]["properties"]
-            assert properties["product_code"]["enum"] == codes
-        parameters = schema["paths"][PRODUCTS]["get"]["parameters"]
-        (filtered,) = [each for each in parameters if each["name"] == "product_code"]
-        assert filtered["schema"] == {"$ref": "#/components/schemas/Order/properties/product_code"}
-        service.serve(HandMadeModel(["ANOTHER"]))
+def test_the_schema_is_the_same_for_every_model_and_without_one(tmp_path: Path) -> None:
+    service = service_without_model(tmp_path)
+    client = TestClient(create_app(service))
+    before = client.get("/openapi.json").content
+    for model in (HandMadeModel(), HandMadeModel(["ANOTHER"], version="newer")):
+        service.serve(model)
+        assert client.get("/openapi.json").content == before
+        assert TestClient(create_app(service)).get("/openapi.json").content == before
+
+
+def test_generated_clients_find_short_names_and_whole_schemas(schema: dict[str, Any]) -> None:
+    operations = operations_of(schema)
+    assert {key: operation["operationId"] for key, operation in operations.items()} == OPERATIONS
+    references = re.findall(r'"\$ref": "(.*?)"', json.dumps(schema))
+    assert {reference.rsplit("/", 1)[0] for reference in references} == {"#/components/schemas"}
 
 
 def test_errors_are_described_in_the_form_of_their_version(schema: dict[str, Any]) -> None:
