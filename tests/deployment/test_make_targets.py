@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.helpers import ROOT
 
-TOOLS = ["chromium", "kubectl", "promtool"]
+TOOLS = ["chromium", "kubectl", "promtool", "typescript"]
 Result = subprocess.CompletedProcess[str]
 
 
@@ -61,8 +61,8 @@ def test_tests_name_the_tools_that_are_missing_and_install_none(project: Path) -
 
     assert done.returncode == 2
     lines = done.stderr.splitlines()
-    assert [line.split(" is missing: ")[0] for line in lines[:3]] == TOOLS
-    assert lines[3].startswith("make tools installs them")
+    assert [line.split(" is missing: ")[0] for line in lines[: len(TOOLS)]] == TOOLS
+    assert lines[len(TOOLS)].startswith("make tools installs them")
     assert not {".tools", ".venv"} & set(os.listdir(project))
 
 

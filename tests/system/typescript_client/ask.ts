@@ -1,0 +1,29 @@
+// Asks a service for what a shop needs, through a client whose types are generated (api.ts), and
+// prints the answers as JSON: node ask.ts URL KEY
+import createClient from "openapi-fetch";
+import type { components, paths } from "./api.ts";
+
+declare const process: { argv: string[] };
+
+const [, , url, key] = process.argv;
+const client = createClient<paths>({ baseUrl: url, headers: { "X-API-Key": key } });
+const ESTIMATE = "/api/v0.2/time_to_dispatch";
+
+const listed = await client.GET("/api/v0.2/products", { params: { query: { limit: 1 } } });
+const codes: string[] = (listed.data?.products ?? []).map((product) => product.product_code);
+const order: components["schemas"]["Order"] = { product_code: codes[0], orders_placed: 112 };
+
+const known = await client.POST(ESTIMATE, { body: order });
+const hours: number | undefined = known.data?.interval.upper_hours;
+const unknown = await client.POST(ESTIMATE, { body: { ...order, product_code: "UNKNOWN" } });
+const reason: string | undefined = unknown.error?.detail;
+const old = await client.POST("/api/v0.1/time_to_dispatch", { body: order });
+const batch = await client.POST("/api/v0.2/time_to_dispatch/batch", { body: { orders: [order] } });
+
+console.log(JSON.stringify({
+    codes,
+    hours,
+    reason,
+    statuses: [known, unknown, old, batch].map((each) => each.response.status),
+    answers: [known.data, unknown.error, old.data, batch.data],
+}));
