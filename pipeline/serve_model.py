@@ -2,7 +2,8 @@
 
 `python -m pipeline.serve_model` loads the model first and opens the port after that, so an open
 port means ready. `uvicorn pipeline.serve_model:app` works too, with settings from the environment;
-uvicorn then stops without draining, and waits for slow clients.
+uvicorn then stops without draining, waits for slow clients, and loses the body of a request that
+offers HTTP/2.
 """
 
 import gc
@@ -32,6 +33,7 @@ from pipeline.server.fast_path import FastAnswer, answer_fast
 from pipeline.server.middleware import RequestMiddleware
 from pipeline.server.reload import ModelReloader
 from pipeline.server.server import MAX_FINISH_SECONDS, DispatchServer, allow_many_connections
+from pipeline.server.upgrades import HttpOnlyProtocol
 from pipeline.stages.errors import ServiceError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.settings import ServeSettings
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] = ()) -> None:
             host=settings.host,
             port=settings.port,
             loop="uvloop",
-            http="httptools",
+            http=HttpOnlyProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -4,7 +4,8 @@ uvicorn closes connections that are idle after an answer, but waits without end 
 request, for the rest of headers, for the rest of a body, and for its answers to be read. Its limit
 on concurrency counts idle connections too, so that many of them would keep others from answers.
 
-This is the only module that looks into uvicorn's protocol, which is not a public interface.
+This module and `upgrades` are those that look into uvicorn's protocol, which is not a public
+interface.
 """
 
 from collections.abc import Collection
@@ -17,8 +18,9 @@ from pipeline.api.metrics import ServiceMetrics
 from pipeline.stages.settings import ServeSettings
 
 UVICORN_VERSION = "0.54.0"
-"""What this module was written for. It needs of each `HttpToolsProtocol` the attributes `cycle`,
-`scope` and `transport`, and of a cycle `scope`, `response_started` and `response_complete`."""
+"""What both modules were written for. They need of each `HttpToolsProtocol` the attributes `cycle`,
+`headers`, `parser`, `scope`, `transport`, `url` and `_should_upgrade`, and of a cycle `scope`,
+`response_started` and `response_complete`."""
 
 REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 

@@ -129,7 +129,7 @@ def test_a_connection_that_is_too_slow_is_closed(
 
 def test_this_is_the_uvicorn_that_the_timeouts_were_written_for() -> None:
     assert uvicorn.__version__ == UVICORN_VERSION, (
-        "pipeline/server/timeouts.py looks into uvicorn's HttpToolsProtocol. See whether the "
+        "timeouts.py and upgrades.py look into uvicorn's HttpToolsProtocol. See whether the "
         "attributes that UVICORN_VERSION names still mean the same, let the system tests here "
         "pass, and change the version there."
     )
