@@ -6,6 +6,7 @@ still declares and documents these routes, and answers all errors. Without this 
 speed would change.
 """
 
+import re
 from collections.abc import Callable
 
 from pipeline.api.answers import answer_body
@@ -15,6 +16,9 @@ from pipeline.api.service import DispatchService
 WITH_INTERVAL = {ESTIMATE: False, ESTIMATE_WITH_INTERVAL: True}
 """The paths that have a fast path, and whether their answers have an interval."""
 JSON = b"application/json"
+LIKE_JSON = re.compile(rb"\s*application/(?:[^/;]*\+)?json\s*(?:;.*)?", re.IGNORECASE | re.DOTALL)
+"""JSON in other words: FastAPI compares media types without case and parameters. A charset among
+them means nothing, since JSON is UTF-8 (RFC 8259, sections 8.1 and 11)."""
 MAX_CACHED_BODY_BYTES = 256
 """Answers are cached by the bodies of their requests, which have some 50 bytes."""
 
@@ -33,7 +37,9 @@ def answer_fast(
         body: of the request.
     """
     with_interval = WITH_INTERVAL.get(path)
-    if with_interval is None or content_type != JSON:
+    if with_interval is None or content_type is None:
+        return None
+    if content_type != JSON and not LIKE_JSON.fullmatch(content_type):
         return None
     try:
         answers = service.answers()
