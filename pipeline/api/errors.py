@@ -132,8 +132,11 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.BAD_REQUEST:
         request.app.state.service.metrics.count_refusal("unreadable")
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # which the middleware sees to
     path = route_path(request.scope)
-    return error_response(path, error.status_code, error.detail, error.headers)
+    return error_response(path, error.status_code, error.detail, headers)
 
 
 async def _answer_no_model(request: Request, error: Exception) -> Response:

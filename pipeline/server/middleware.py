@@ -5,7 +5,7 @@
 3. `body_limit` reads the body, and refuses one that is too long.
 4. `fast_path` answers a valid request for a prediction. Most requests end here.
 5. `concurrency_limit` refuses a request if FastAPI, which takes longer, has too many already.
-6. FastAPI answers everything else; `unexpected_errors` logs what it raises.
+6. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.
 7. `refusals` answers what one of the steps has refused.
 8. `request_metrics` counts and logs the request with the status of its answer.
 
@@ -111,4 +111,7 @@ class RequestMiddleware:
                 await exchange.send({"type": "http.response.body", "body": content})
                 return
         name_in_log(exchange)
-        await self._limited_api(exchange.scope, replay(body, exchange.receive), exchange.send)
+        scope = exchange.scope
+        if scope["method"] == "HEAD":  # FastAPI's routes know no HEAD; uvicorn leaves out the body
+            scope = {**scope, "method": "GET"}
+        await self._limited_api(scope, replay(body, exchange.receive), exchange.send)

@@ -1,0 +1,52 @@
+"""What is done for every request, whichever route it is for."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from deploy.campaign.steady_load import request_bytes
+from pipeline.api.service import DispatchService
+from pipeline.serve_model import create_app
+from pipeline.stages.settings import ServeSettings
+from tests.support.service_clients import watched_service
+from tests.support.service_fixtures import PRODUCTS, V0_1, ask, hand_made_service
+
+PAGES = ["/", "/report", "/docs", "/redoc", "/docs/oauth2-redirect", "/openapi.json"]
+NUMBERS = ["/healthz", "/readyz", "/metrics", "/api/v0.1/model", PRODUCTS]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *NUMBERS, f"{PRODUCTS}?limit=1", "/no/such/path", V0_1])
+@pytest.mark.parametrize("arguments", ["", "--api-key right", "--root-path /dispatch"])
+def test_head_is_answered_as_get_without_the_body(
+    path: str, arguments: str, trained_store: Path
+) -> None:
+    settings = ServeSettings.from_arguments([str(trained_store), *arguments.split()])
+    client = TestClient(create_app(DispatchService(settings)), follow_redirects=False)
+    head, get = (client.request(method, path) for method in ("HEAD", "GET"))
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    # The metrics tell how many requests there were.
+    varying = {"x-request-id"} | ({"content-length"} if path == "/metrics" else set())
+    differing = set(head.headers.items()) ^ set(get.headers.items())
+    assert {name for name, _ in differing} <= varying
+
+
+@pytest.mark.parametrize("path", [*PAGES, *NUMBERS])
+def test_another_method_is_told_which_ones_there_are(path: str) -> None:
+    refused = asyncio.run(ask(create_app(hand_made_service()), path))
+    assert refused.status == 405
+    assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+@pytest.mark.system
+def test_after_an_answer_to_head_the_connection_goes_on(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    with watched_service(tmp_path, str(trained_store)) as service, service.connect() as connection:
+        connection.sendall(request_bytes("HEAD", "/report") + request_bytes("GET", "/healthz"))
+        heard = b""
+        while not heard.endswith(b'{"status":"ok","git_commit":null}'):
+            heard += connection.recv(65_536)
+        assert heard.count(b"HTTP/1.1 200 OK") == 2
+        assert b"<html" not in heard
