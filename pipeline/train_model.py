@@ -72,7 +72,7 @@ def _train_and_release(
     """Train a model on the newest dataset, judge it, report on it, and publish or refuse it."""
     trained_at = datetime.now(UTC)
     with progress("Reading the newest dataset"):
-        dataset = load_newest_dataset(store, settings.max_rejected_share)
+        dataset = load_newest_dataset(store, settings.max_rejected_share, trained_at)
         _refuse_withdrawn(store, dataset)
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)

@@ -1,5 +1,6 @@
 """What all requests to one service share: its model, its store and its metrics."""
 
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from pipeline.api.answers import ModelAnswers
@@ -8,6 +9,9 @@ from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.logs import LOG
 from pipeline.stages.settings import ServeSettings
 from pipeline.stores.base import ObjectStore, open_store
+
+MAX_AHEAD = timedelta(minutes=10)
+"""Clocks of two machines may differ by so much."""
 
 
 class DispatchService:
@@ -64,4 +68,11 @@ class DispatchService:
         if model.metadata.refused_because:
             reasons = "; ".join(failure.summary for failure in model.metadata.refused_because)
             LOG.warning(f"This model was refused: {reasons}.")
+        ahead = model.metadata.trained_at - datetime.now(UTC)
+        if ahead > MAX_AHEAD:
+            LOG.warning(
+                f"This model is dated {ahead / timedelta(days=1):,.2f} days ahead of the clock, so "
+                "no newer one takes its place until then. Set the clock right, or withdraw the "
+                "model with ttd-models."
+            )
         return self._answers

@@ -85,14 +85,32 @@ def newest_usable_model(store: ObjectStore) -> TimestampedKey | None:
     Raises:
         StoreError: the store cannot be listed.
     """
+    decided = _decided_models(store)
+    pinned = [(one.key, key) for key, one in decided.items() if one and one.action is Action.PIN]
+    return find_newest([max(pinned)[1]], SUFFIX) if pinned else _newest_not_withdrawn(decided)
+
+
+def newest_not_withdrawn(store: ObjectStore) -> TimestampedKey | None:
+    """Return the newest model that is not withdrawn, whichever is pinned.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    return _newest_not_withdrawn(_decided_models(store))
+
+
+def _decided_models(store: ObjectStore) -> Mapping[str, Decided | None]:
+    """Return what was decided last about each model, by its key."""
     keys = store.list_keys(MODELS)
     decisions = read_decisions(store) if keys else {}
-    decided = {key: decisions.get(hash_of_version(name_of(key))) for key in keys}
-    pinned = [(one.key, key) for key, one in decided.items() if one and one.action is Action.PIN]
-    if pinned:
-        return find_newest([max(pinned)[1]], SUFFIX)
-    withdrawn = [key for key, one in decided.items() if one and one.action is Action.WITHDRAW]
-    return find_newest([key for key in keys if key not in withdrawn], SUFFIX)
+    return {key: decisions.get(hash_of_version(name_of(key))) for key in keys}
+
+
+def _newest_not_withdrawn(decided: Mapping[str, Decided | None]) -> TimestampedKey | None:
+    usable = [
+        key for key, one in decided.items() if one is None or one.action is not Action.WITHDRAW
+    ]
+    return find_newest(usable, SUFFIX)
 
 
 def withdrawn_datasets(store: ObjectStore) -> Mapping[str, Decision]:

@@ -44,24 +44,31 @@ class SimulatorSettings(StoreSettings):
 
 @exit_code_of
 def main(arguments: Sequence[str] = ()) -> None:
-    """Add one more week to a store, seven days after the newest one there."""
+    """Add one more week to a store, see `add_week`."""
     settings = SimulatorSettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
     store = open_store(settings.store)
-    LOG.info(f"Added {store.url}/{add_week(store)}.")
+    LOG.info(f"Added {store.url}/{add_week(store, datetime.now(UTC))}.")
 
 
-def add_week(store: ObjectStore) -> str:
-    """Write the week after the newest one of a store and return its key.
+def add_week(store: ObjectStore, now: datetime) -> str:
+    """Write a week that is newer than all of a store and return its key.
 
-    The same week always gets the same orders: its date is the seed.
+    It comes seven days after the newest, or now if that is earlier: a week from the future would
+    be refused. The same week always gets the same orders: its date is the seed.
     """
     newest = find_newest(store.list_keys(DATASETS), suffix=".csv")
-    delivered_at = newest.moment + timedelta(days=7) if newest else FIRST_FRIDAY
+    delivered_at = _next_delivery(newest.moment, now) if newest else FIRST_FRIDAY
     orders = simulate_orders(ROWS_PER_WEEK, seed=int(delivered_at.timestamp()))
     key = f"{DATASETS}/{NAME_PREFIX}_{delivered_at:%Y-%m-%dT%H-%M-%S}.csv"
     store.write_new(key, orders.to_csv(index=False, lineterminator="\n").encode())
     return key
+
+
+def _next_delivery(newest: datetime, now: datetime) -> datetime:
+    """Return a time after the newest, to the second, as the names of datasets have it."""
+    in_a_week = min(newest + timedelta(days=7), now.replace(microsecond=0))
+    return max(in_a_week, newest + timedelta(seconds=1))
 
 
 def simulate_orders(

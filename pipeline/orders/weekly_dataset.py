@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 
@@ -16,6 +16,8 @@ from pipeline.stores.timestamped_keys import find_newest, name_of
 
 DATASETS = "datasets"
 """The weekly CSVs; the newest timestamp in a name counts."""
+MAX_AHEAD = timedelta(days=1)
+"""How far the time in a name may be ahead of the clock: elsewhere it is tomorrow already."""
 REJECTED = "rejected"
 """Rows that could not be used, as CSV, with the reason for each."""
 
@@ -39,15 +41,19 @@ class WeeklyDataset:
     rejected: pd.DataFrame
 
 
-def load_newest_dataset(store: ObjectStore, max_rejected_share: float) -> WeeklyDataset:
+def load_newest_dataset(
+    store: ObjectStore, max_rejected_share: float, now: datetime
+) -> WeeklyDataset:
     """Read the dataset with the newest timestamp in its name, and set its bad rows aside.
 
     Args:
         store: holds `datasets/`, and gets `rejected/<dataset name>.csv` if rows are bad.
         max_rejected_share: refuse the dataset if a larger share of its rows is bad.
+        now: the time; a name may be ahead of it by a day.
 
     Raises:
-        DatasetError: there is no dataset, it is not a CSV of orders, or too many rows are bad.
+        DatasetError: there is no dataset, its name is dated ahead, it is not a CSV of orders, or
+            too many rows are bad.
         StoreError: the store cannot be listed, read or written.
     """
     newest = find_newest(store.list_keys(DATASETS), suffix=".csv")
@@ -58,6 +64,13 @@ def load_newest_dataset(store: ObjectStore, max_rejected_share: float) -> Weekly
             f"{store.url}/{DATASETS}/.",
         )
     delivered_at, key = newest
+    if delivered_at > now + MAX_AHEAD:
+        raise DatasetError(
+            f"Refused {key}: its name is dated {(delivered_at - now).days:,} days ahead of the "
+            f"clock.",
+            f"The clock says {now:%Y-%m-%d %H:%M} UTC. The file would be the newest until then.",
+            "Name it after the time of its delivery in UTC, or set the clock right.",
+        )
     content = store.read(key)
     try:
         rows = read_order_rows(content)

@@ -12,16 +12,15 @@ from pipeline.model.artifact import (
     HOURS_OUTPUT,
     METADATA_KEY,
     MODELS,
-    SUFFIX,
     artifact_key,
 )
+from pipeline.model.decisions import newest_not_withdrawn
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.order import FEATURES, PRODUCT
 from pipeline.model.reader import read_artifact
 from pipeline.orders.features import features_of
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore
-from pipeline.stores.timestamped_keys import find_newest
 
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
 MAX_DIFFERENCE_HOURS = 1e-4
@@ -61,12 +60,12 @@ def store_artifact(store: ObjectStore, folder: str, metadata: ModelMetadata, con
     """
     key = artifact_key(folder, metadata.trained_at, content)
     if folder == MODELS:
-        newest = find_newest(store.list_keys(MODELS), SUFFIX)
+        newest = newest_not_withdrawn(store)
         if newest is not None and newest.moment > metadata.trained_at:
             raise ArtifactError(
                 f"Cannot publish {store.url}/{key}: there is a newer model, {newest.key}. Another "
-                "training has overtaken this one, or a clock is wrong, or that file does not "
-                "belong there and should be removed."
+                "training has overtaken this one, or a clock is wrong. If that model is dated "
+                "ahead, withdraw it with ttd-models; if it is none of ours, remove the file."
             )
     store.write_new(key, content)
     return key

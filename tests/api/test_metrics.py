@@ -1,6 +1,7 @@
 """What the service counts, as Prometheus reads it: right, and never too many series."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
 from tests.support.builders import DELIVERED_AT, TRAINED_AT, metadata
-from tests.support.helpers import EXAMPLE
+from tests.support.helpers import EXAMPLE, logged
 from tests.support.service_fixtures import (
     BATCH,
     PRODUCTS,
@@ -240,6 +241,18 @@ def test_the_ages_of_model_and_dataset_are_told_and_grow(service: DispatchServic
         age = series(service, f"ttd_{name}_age_seconds")[()]
         assert earliest <= age <= time.time() - since.timestamp()
         assert series(service, f"ttd_{name}_age_seconds")[()] > age
+
+
+def test_a_model_dated_ahead_of_the_clock_has_a_negative_age_and_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    later = datetime.now(UTC) + timedelta(days=1_000.5)
+
+    service = hand_made_service(model=HandMadeModel(trained_at=later))
+
+    assert series(service, "ttd_model_age_seconds")[()] < -1_000 * 24 * 3600
+    (warning,) = logged(caplog, "WARNING")
+    assert warning.startswith("This model is dated 1,000.50 days ahead of the clock")
 
 
 def test_without_a_model_the_metrics_work_and_name_none(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Simulated weeks: reproducible, true to their documentation, and one more at a time."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from pipeline.orders.simulator import HOURS_PER_ORDER, add_week, main, simulate_orders
 from pipeline.stores.directory import DirectoryStore
-from tests.support.helpers import SAMPLE_WEEKS
+from tests.support.helpers import SAMPLE_WEEKS, names_in
 
 
 def test_the_same_seed_gives_the_same_orders() -> None:
@@ -34,14 +35,29 @@ def test_the_command_line_adds_a_week_to_a_store(
 ) -> None:
     assert main([str(sample_store)]) == 0
 
-    assert (sample_store / "datasets/time_to_dispatch_2026-11-27T23-00-00.csv").is_file()
-    assert "2026-11-27" in capsys.readouterr().err
+    assert len(names_in(sample_store / "datasets")) == 5
+    assert names_in(sample_store / "datasets")[-1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(7, "2026-11-27T23-00-00"), (3, "2026-11-23T23-00-00"), (-0.5, "2026-11-20T23-00-01")],
+    ids=["a week later", "not ahead of the clock", "the newest is ahead itself"],
+)
+def test_the_next_week_is_the_newest_and_not_ahead_of_the_clock(
+    days: float, expected: str, sample_store: Path
+) -> None:
+    newest = datetime(2026, 11, 20, 23, tzinfo=UTC)
+
+    key = add_week(DirectoryStore(str(sample_store)), newest + timedelta(days=days))
+
+    assert key == f"datasets/time_to_dispatch_{expected}.csv"
 
 
 def test_the_sample_data_is_what_the_simulator_makes_week_by_week(tmp_path: Path) -> None:
     store = DirectoryStore(str(tmp_path))
 
-    keys = [add_week(store) for _ in range(4)]
+    keys = [add_week(store, datetime.now(UTC)) for _ in range(4)]
 
     assert keys == [f"datasets/{week.name}" for week in SAMPLE_WEEKS]
     assert [store.read(key) for key in keys] == [week.read_bytes() for week in SAMPLE_WEEKS]

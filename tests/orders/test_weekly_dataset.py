@@ -1,6 +1,7 @@
 """The newest dataset of a store: which it is, and what becomes of its bad rows."""
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from pipeline.stores.directory import DirectoryStore
 HEADER = "product_code,orders_placed,hours_to_dispatch\n"
 SOUND = "SKU001,112,8.28\n"
 BAD = "SKU001,-1,2\n"
+NOW = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 KEY = "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
 REJECTED = "rejected/time_to_dispatch_2026-11-20T23-00-00.csv"
 
@@ -22,7 +24,7 @@ def test_the_dataset_with_the_newest_time_in_its_name_is_read(store: DirectorySt
     store.write_new("datasets/time_to_dispatch_2026-11-13T23|00|00.csv", HEADER.encode())
     store.write_new("datasets/zzz_newest.csv", HEADER.encode())
 
-    dataset = load_newest_dataset(store, max_rejected_share=0.0)
+    dataset = load_newest_dataset(store, max_rejected_share=0.0, now=NOW)
 
     assert dataset.key == "datasets/time_to_dispatch_2026-11-20T23:00:00.csv"
     assert dataset.delivered_at.isoformat() == "2026-11-20T23:00:00+00:00"
@@ -32,7 +34,23 @@ def test_the_dataset_with_the_newest_time_in_its_name_is_read(store: DirectorySt
 
 def test_a_store_without_dataset_is_an_error_that_shows_a_name(store: DirectoryStore) -> None:
     with pytest.raises(DatasetMissing, match=r"(?s)no dataset .*time_to_dispatch_2021.*/datasets/"):
-        load_newest_dataset(store, max_rejected_share=0.0)
+        load_newest_dataset(store, max_rejected_share=0.0, now=NOW)
+
+
+@pytest.mark.parametrize("name", ["2026-11-21T23-30-01", "20621120T230000"])
+def test_a_name_dated_more_than_a_day_ahead_is_refused(name: str, store: DirectoryStore) -> None:
+    key = f"datasets/time_to_dispatch_{name}.csv"
+    store.write_new(key, (HEADER + SOUND).encode())
+
+    with pytest.raises(DatasetError, match=rf"^Refused {key}: its name is dated [\d,]+ days ahead"):
+        load_newest_dataset(store, max_rejected_share=0.0, now=NOW)
+
+
+def test_a_name_dated_in_a_zone_where_it_is_tomorrow_is_read(store: DirectoryStore) -> None:
+    key = "datasets/time_to_dispatch_2026-11-21T23-30-00.csv"
+    store.write_new(key, (HEADER + SOUND).encode())
+
+    assert load_newest_dataset(store, max_rejected_share=0.0, now=NOW).key == key
 
 
 def test_an_unusable_dataset_is_named_with_all_its_faults(store: DirectoryStore) -> None:
@@ -41,7 +59,7 @@ def test_an_unusable_dataset_is_named_with_all_its_faults(store: DirectoryStore)
     with pytest.raises(
         DatasetError, match=f"(?s){KEY}: .*product_code.*hours_to_dispatch.*no rows"
     ):
-        load_newest_dataset(store, max_rejected_share=0.0)
+        load_newest_dataset(store, max_rejected_share=0.0, now=NOW)
 
 
 def test_bad_rows_are_kept_and_counted_when_they_are_few(
@@ -49,7 +67,7 @@ def test_bad_rows_are_kept_and_counted_when_they_are_few(
 ) -> None:
     store.write_new(KEY, (HEADER + SOUND * 99 + BAD).encode())
 
-    dataset = load_newest_dataset(store, max_rejected_share=0.01)
+    dataset = load_newest_dataset(store, max_rejected_share=0.01, now=NOW)
 
     assert (len(dataset.orders), len(dataset.rejected)) == (99, 1)
     assert store.read(REJECTED).decode().splitlines() == [
@@ -66,7 +84,7 @@ def test_bad_rows_are_kept_and_the_dataset_is_refused_when_they_are_many(
     store.write_new(KEY, (HEADER + SOUND * 98 + BAD * 2).encode())
 
     with pytest.raises(DatasetError) as refusal:
-        load_newest_dataset(store, max_rejected_share=0.01)
+        load_newest_dataset(store, max_rejected_share=0.01, now=NOW)
 
     assert "2 of 100 rows (2.00%)" in str(refusal.value)
     assert "more than the limit of 0.01" in str(refusal.value)
@@ -79,13 +97,13 @@ def test_bad_rows_of_a_dataset_are_kept_once_and_those_of_a_corrected_one_beside
 ) -> None:
     store.write_new(KEY, (HEADER + SOUND + BAD).encode())
     for _ in range(2):
-        load_newest_dataset(store, max_rejected_share=0.5)
+        load_newest_dataset(store, max_rejected_share=0.5, now=NOW)
     assert store.list_keys("rejected") == [REJECTED]
     corrected = (HEADER + SOUND * 2 + "SKU001,x,2\n").encode()
     (tmp_path / KEY).write_bytes(corrected)
 
     for _ in range(2):
-        load_newest_dataset(store, max_rejected_share=0.5)
+        load_newest_dataset(store, max_rejected_share=0.5, now=NOW)
 
     first, second = sorted(store.list_keys("rejected"), key=len)
     assert first == REJECTED

@@ -1,12 +1,13 @@
 """From a fitted model to an artifact in a store, and what may not be published."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.curves.estimator import DispatchCurve
+from pipeline.manage_models import main as manage_models
 from pipeline.model.artifact import artifact_key
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import load_model, read_artifact
@@ -15,6 +16,7 @@ from pipeline.orders.simulator import simulate_orders
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
 from pipeline.stages.errors import ArtifactError, ObjectExists
 from pipeline.stores.directory import DirectoryStore
+from pipeline.stores.timestamped_keys import name_of
 from pipeline.training.selection import CANDIDATES
 from tests.support.builders import metadata_of
 
@@ -123,6 +125,18 @@ def test_a_model_older_than_the_newest_is_not_published(
         store_artifact(store, "models", metadata, artifact)
 
     assert len(store.list_keys("models")) == 1
+
+
+def test_a_model_dated_ahead_is_overtaken_once_it_is_withdrawn(
+    regressor: DispatchCurve, metadata: ModelMetadata, artifact: bytes, store: DirectoryStore
+) -> None:
+    ahead = metadata.model_copy(update={"trained_at": datetime(2062, 11, 20, tzinfo=UTC)})
+    key = store_artifact(store, "models", ahead, write_artifact(regressor, ahead))
+
+    assert manage_models(["withdraw", name_of(key), store.url]) == 0
+
+    assert store_artifact(store, "models", metadata, artifact) in store.list_keys("models")
+    assert load_model(store).metadata == metadata
 
 
 def test_an_artifact_is_never_overwritten(

@@ -109,6 +109,22 @@ CASES = {
         20,
         {"TtdDatasetTooOld": "9d 0h 0m 0s"},
     ),
+    "the model is dated a year ahead": Case(
+        {f"{AGE}{{{POD}}}": f"{-365 * DAY}+0x60"}, 20, {"TtdAgeImpossible": "-365d 0h 0m 0s"}
+    ),
+    "the dataset is dated two days ahead": Case(
+        {f"ttd_dataset_age_seconds{{{POD}}}": f"{-2 * DAY}+0x60"},
+        20,
+        {"TtdAgeImpossible": "-2d 0h 0m 0s"},
+    ),
+    "the clock is five minutes behind, and in another zone it is tomorrow": Case(
+        {
+            f"{AGE}{{{POD}}}": "-300+0x60",
+            f"ttd_dataset_age_seconds{{{POD}}}": f"{-14 * 3600}+0x60",
+        },
+        20,
+        {},
+    ),
     "one of two pods kept the old model": Case(
         {f"{AGE}{{{NEXT_POD}}}": f"{9 * DAY}+0x60"}, 20, {"TtdModelTooOld": "9d 0h 0m 0s"}
     ),

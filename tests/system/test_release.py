@@ -238,13 +238,13 @@ def test_a_week_in_s3_is_compared_with_the_champion_in_s3(
     s3_store_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_store(s3_store_url)
-    for name, week in {"01": simulate_orders(500, 1), "08": SWAPPED}.items():
-        key = f"datasets/time_to_dispatch_2026-12-{name}T23-00-00.csv"
+    for name, week in {"06": simulate_orders(500, 1), "13": SWAPPED}.items():
+        key = f"datasets/time_to_dispatch_2026-11-{name}T23-00-00.csv"
         store.write_new(key, week.to_csv(index=False).encode())
         main([s3_store_url])
 
     (model,), (refused,) = store.list_keys(MODELS), store.list_keys(REFUSED)
-    assert load_model(store).metadata.dataset.key.endswith("01T23-00-00.csv")
+    assert load_model(store).metadata.dataset.key.endswith("06T23-00-00.csv")
     assert f"Refused model: {s3_store_url}/{refused}" in caplog.text
     names = [Path(key).stem for key in (model, refused)]
     assert store.list_keys(REPORTS) == [f"{REPORTS}/{name}.html" for name in names]
