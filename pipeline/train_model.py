@@ -13,7 +13,8 @@ from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_version
 from pipeline.model.decisions import withdrawn_datasets
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.weekly_dataset import WeeklyDataset, load_newest_dataset
+from pipeline.orders.deliveries import Delivery, newest_delivery
+from pipeline.orders.weekly_dataset import WeeklyDataset, load_dataset
 from pipeline.release.champion import load_champion
 from pipeline.release.gate import Limits, judge
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
@@ -72,7 +73,9 @@ def _train_and_release(
     """Train a model on the newest dataset, judge it, report on it, and publish or refuse it."""
     trained_at = datetime.now(UTC)
     with progress("Reading the newest dataset"):
-        dataset = load_newest_dataset(store, settings.max_rejected_share, trained_at)
+        delivery = newest_delivery(store, trained_at)
+        _tell_of_overlooked(delivery, settings)
+        dataset = load_dataset(store, delivery, settings.max_rejected_share)
         _refuse_withdrawn(store, dataset)
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
@@ -97,6 +100,15 @@ def _train_and_release(
         refused = store_artifact(store, REFUSED, metadata, artifact)
         raise _refusal(metadata, settings, refused, report)
     _publish(store, metadata, artifact, settings.r2_warning_threshold)
+
+
+def _tell_of_overlooked(delivery: Delivery, settings: TrainSettings) -> None:
+    """Tell people of files that came after this week's, and may be the one that they wait for."""
+    warning = delivery.warning
+    if warning:
+        LOG.warning(str(warning), extra=warning.facts)
+        if settings.webhook_url:
+            post_alert(settings.webhook_url, warning)
 
 
 def _refuse_withdrawn(store: ObjectStore, dataset: WeeklyDataset) -> None:

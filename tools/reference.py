@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import manage_models, notify_failure, serve_model, train_model
 from pipeline.model import artifact, decisions
 from pipeline.model.order import HOURS, MAX_HOURS_TO_DISPATCH, Order
-from pipeline.orders import weekly_dataset
+from pipeline.orders import deliveries, weekly_dataset
 from pipeline.stages.command_line import option_of, variable_of
 from pipeline.stages.errors import PipelineError
 from pipeline.stages.settings import (
@@ -36,7 +36,7 @@ BOUNDS = {
 }
 """How a table says what a JSON schema allows."""
 FOLDERS = {
-    "DATASETS": weekly_dataset,
+    "DATASETS": deliveries,
     "MODELS": artifact,
     "REPORTS": artifact,
     "REFUSED": artifact,

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from pipeline.model.artifact import REFUSED, SUFFIX
 from pipeline.model.reader import load_model
+from pipeline.orders.deliveries import DATASETS
 from pipeline.orders.simulator import FIRST_FRIDAY
-from pipeline.orders.weekly_dataset import DATASETS
 from pipeline.stages.command_line import ENVIRONMENT_PREFIX
 from pipeline.stores.base import open_store
 from pipeline.stores.timestamped_keys import NAME_PREFIX, find_newest

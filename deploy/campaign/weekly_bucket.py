@@ -8,8 +8,8 @@ import pandas as pd
 
 from deploy.campaign.settings import CampaignSettings
 from pipeline.model.order import HOURS
+from pipeline.orders.deliveries import DATASETS
 from pipeline.orders.simulator import FIRST_FRIDAY, ROWS_PER_WEEK, simulate_orders
-from pipeline.orders.weekly_dataset import DATASETS
 from pipeline.stores.timestamped_keys import NAME_PREFIX
 
 MINUTES_PER_HOUR = 60

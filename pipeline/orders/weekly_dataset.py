@@ -1,23 +1,20 @@
-"""The newest weekly dataset of a store, validated and ready for training."""
+"""A weekly dataset of a store, validated and ready for training."""
 
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pandas as pd
 
 from pipeline.orders.csv_rows import REASON, OrderRows, read_order_rows
+from pipeline.orders.deliveries import Delivery
 from pipeline.stages.command_line import option_of
-from pipeline.stages.errors import DatasetError, DatasetMissing, ObjectExists
+from pipeline.stages.errors import DatasetError, ObjectExists
 from pipeline.stages.logs import LOG
 from pipeline.stores.base import ObjectStore
-from pipeline.stores.timestamped_keys import find_newest, name_of
+from pipeline.stores.timestamped_keys import name_of
 
-DATASETS = "datasets"
-"""The weekly CSVs; the newest timestamp in a name counts."""
-MAX_AHEAD = timedelta(days=1)
-"""How far the time in a name may be ahead of the clock: elsewhere it is tomorrow already."""
 REJECTED = "rejected"
 """Rows that could not be used, as CSV, with the reason for each."""
 
@@ -41,36 +38,21 @@ class WeeklyDataset:
     rejected: pd.DataFrame
 
 
-def load_newest_dataset(
-    store: ObjectStore, max_rejected_share: float, now: datetime
+def load_dataset(
+    store: ObjectStore, delivery: Delivery, max_rejected_share: float
 ) -> WeeklyDataset:
-    """Read the dataset with the newest timestamp in its name, and set its bad rows aside.
+    """Read a delivered dataset, and set its bad rows aside.
 
     Args:
-        store: holds `datasets/`, and gets `rejected/<dataset name>.csv` if rows are bad.
+        store: holds the dataset, and gets `rejected/<dataset name>.csv` if rows are bad.
+        delivery: where the dataset is.
         max_rejected_share: refuse the dataset if a larger share of its rows is bad.
-        now: the time; a name may be ahead of it by a day.
 
     Raises:
-        DatasetError: there is no dataset, its name is dated ahead, it is not a CSV of orders, or
-            too many rows are bad.
-        StoreError: the store cannot be listed, read or written.
+        DatasetError: it is not a CSV of orders, or too many rows are bad.
+        StoreError: the store cannot be read or written.
     """
-    newest = find_newest(store.list_keys(DATASETS), suffix=".csv")
-    if newest is None:
-        raise DatasetMissing(
-            "There is no dataset in the store.",
-            f"Expected a file such as time_to_dispatch_2021-07-03T23-05-32.csv under "
-            f"{store.url}/{DATASETS}/.",
-        )
-    delivered_at, key = newest
-    if delivered_at > now + MAX_AHEAD:
-        raise DatasetError(
-            f"Refused {key}: its name is dated {(delivered_at - now).days:,} days ahead of the "
-            f"clock.",
-            f"The clock says {now:%Y-%m-%d %H:%M} UTC. The file would be the newest until then.",
-            "Name it after the time of its delivery in UTC, or set the clock right.",
-        )
+    key = delivery.key
     content = store.read(key)
     try:
         rows = read_order_rows(content)
@@ -86,7 +68,7 @@ def load_newest_dataset(
     if len(rows.rejected):
         _set_aside(store, key, sha256, rows, max_rejected_share)
     LOG.info(f"Read {len(rows.valid):,} valid rows of {store.url}/{key}.")
-    return WeeklyDataset(key, sha256, delivered_at, rows.valid, rows.rejected)
+    return WeeklyDataset(key, sha256, delivery.delivered_at, rows.valid, rows.rejected)
 
 
 def _set_aside(

@@ -1,5 +1,7 @@
 """What the pipeline expects of a store of objects, and how a store URL becomes a store."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Protocol
 
 
@@ -12,6 +14,13 @@ class ObjectStore(Protocol):
 
     def list_keys(self, folder: str) -> list[str]:
         """Return the sorted keys of all objects directly in a folder such as `models`.
+
+        Raises:
+            StoreError: the store cannot be reached or does not exist.
+        """
+
+    def list_times(self, folder: str) -> Mapping[str, datetime]:
+        """Return the keys of all objects directly in a folder, and when each was written last.
 
         Raises:
             StoreError: the store cannot be reached or does not exist.

@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
@@ -42,6 +44,16 @@ class DirectoryStore:
         except OSError as error:
             raise StoreError(f"Cannot list {directory}: {error.strerror}.") from error
         return sorted(f"{folder}/{file.name}" for file in files if not file.name.startswith("."))
+
+    def list_times(self, folder: str) -> Mapping[str, datetime]:
+        """See `ObjectStore.list_times`."""
+        try:
+            return {
+                key: datetime.fromtimestamp(self._path(key).stat().st_mtime, UTC)
+                for key in self.list_keys(folder)
+            }
+        except OSError as error:
+            raise StoreError(f"Cannot list {self._path(folder)}: {error.strerror}.") from error
 
     def read(self, key: str) -> bytes:
         """See `ObjectStore.read`."""

@@ -5,8 +5,9 @@ Credentials, region and endpoint come from boto3's own chain (environment, share
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import boto3
@@ -76,17 +77,20 @@ class S3Store:
         return self._url
 
     def list_keys(self, folder: str) -> list[str]:
-        """See `ObjectStore.list_keys`; listings of any length are read page by page."""
+        """See `ObjectStore.list_keys`."""
+        return sorted(self.list_times(folder))
+
+    def list_times(self, folder: str) -> Mapping[str, datetime]:
+        """See `ObjectStore.list_times`; listings of any length are read page by page."""
         prefix = f"{self._prefix}{folder}/"
         pages = self._client.get_paginator("list_objects_v2")
         with _explained(f"Cannot list {self._url}/{folder}"):
-            keys = [
-                item["Key"].removeprefix(self._prefix)
+            return {
+                item["Key"].removeprefix(self._prefix): item["LastModified"]
                 for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
                 for item in page.get("Contents", [])
                 if item["Key"] != prefix
-            ]
-        return sorted(keys)
+            }
 
     def read(self, key: str) -> bytes:
         """See `ObjectStore.read`; a connection that breaks half-way is taken up again."""

@@ -24,8 +24,9 @@ class TimestampedKey(NamedTuple):
 
 
 def name_of(key: str) -> str:
-    """Return a key's last part without its suffix: `models/a.onnx` is named `a`."""
-    return PurePosixPath(key).stem
+    """Return a key's last part without its suffix: `models/a.onnx` and `b/a.csv.gz` are `a`."""
+    path = PurePosixPath(key)
+    return PurePosixPath(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
 
 
 def timestamp_of(key: str) -> datetime | None:
@@ -51,18 +52,28 @@ def format_timestamp(moment: datetime) -> str:
 def find_newest(keys: Sequence[str], suffix: str) -> TimestampedKey | None:
     """Return the key with the newest timestamp in its name, or None if no name has one.
 
-    Names with another suffix (capitals do not matter) or without a timestamp are skipped, and one
-    warning lists them.
+    Names with another suffix or without a timestamp are skipped, and one warning lists them.
     """
+    dated, skipped = split_by_name(keys, (suffix,))
+    warn_of_skipped(skipped, f"{NAME_PREFIX}_2021-07-03T23-05-32{suffix}")
+    return max(dated, default=None)
+
+
+def split_by_name(
+    keys: Sequence[str], suffixes: tuple[str, ...]
+) -> tuple[list[TimestampedKey], list[str]]:
+    """Return the keys with a timestamp and one of the suffixes, capitals or not, and the others."""
     dated = [
         TimestampedKey(moment, key)
         for key in keys
-        if key.lower().endswith(suffix) and (moment := timestamp_of(key)) is not None
+        if key.lower().endswith(suffixes) and (moment := timestamp_of(key)) is not None
     ]
-    skipped = sorted(set(keys) - {found.key for found in dated})
-    if skipped:
+    return dated, sorted(set(keys) - {found.key for found in dated})
+
+
+def warn_of_skipped(keys: Sequence[str], example: str) -> None:
+    """Log one warning that lists keys whose names are not like an example, if there are any."""
+    if keys:
         LOG.warning(
-            f"Skipped {len(skipped)} of {len(keys)} keys, whose names are not like "
-            f"{NAME_PREFIX}_2021-07-03T23-05-32{suffix}: {first_few(skipped, repr)}"
+            f"Skipped {len(keys)} keys, whose names are not like {example}: {first_few(keys, repr)}"
         )
-    return max(dated, default=None)

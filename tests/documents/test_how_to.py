@@ -321,6 +321,7 @@ def test_the_messages_in_the_document_are_those_of_the_pipeline() -> None:
             "release/rules",
             "release/champion",
             "release/champion_rules",
+            "orders/deliveries",
             "orders/weekly_dataset",
         )
     )

@@ -1,4 +1,4 @@
-"""The newest dataset of a store: which it is, and what becomes of its bad rows."""
+"""A dataset of a store: what is read of it, and what becomes of its bad rows."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.orders.weekly_dataset import load_newest_dataset
-from pipeline.stages.errors import DatasetError, DatasetMissing
+from pipeline.orders.deliveries import newest_delivery
+from pipeline.orders.weekly_dataset import WeeklyDataset, load_dataset
+from pipeline.stages.errors import DatasetError
 from pipeline.stores.directory import DirectoryStore
 
 HEADER = "product_code,orders_placed,hours_to_dispatch\n"
@@ -19,38 +20,21 @@ KEY = "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
 REJECTED = "rejected/time_to_dispatch_2026-11-20T23-00-00.csv"
 
 
+def read(store: DirectoryStore, max_rejected_share: float) -> WeeklyDataset:
+    return load_dataset(store, newest_delivery(store, NOW), max_rejected_share)
+
+
 def test_the_dataset_with_the_newest_time_in_its_name_is_read(store: DirectoryStore) -> None:
     store.write_new("datasets/time_to_dispatch_2026-11-20T23:00:00.csv", (HEADER + SOUND).encode())
     store.write_new("datasets/time_to_dispatch_2026-11-13T23|00|00.csv", HEADER.encode())
     store.write_new("datasets/zzz_newest.csv", HEADER.encode())
 
-    dataset = load_newest_dataset(store, max_rejected_share=0.0, now=NOW)
+    dataset = read(store, max_rejected_share=0.0)
 
     assert dataset.key == "datasets/time_to_dispatch_2026-11-20T23:00:00.csv"
     assert dataset.delivered_at.isoformat() == "2026-11-20T23:00:00+00:00"
     assert dataset.sha256 == hashlib.sha256((HEADER + SOUND).encode()).hexdigest()
     assert (len(dataset.orders), len(dataset.rejected)) == (1, 0)
-
-
-def test_a_store_without_dataset_is_an_error_that_shows_a_name(store: DirectoryStore) -> None:
-    with pytest.raises(DatasetMissing, match=r"(?s)no dataset .*time_to_dispatch_2021.*/datasets/"):
-        load_newest_dataset(store, max_rejected_share=0.0, now=NOW)
-
-
-@pytest.mark.parametrize("name", ["2026-11-21T23-30-01", "20621120T230000"])
-def test_a_name_dated_more_than_a_day_ahead_is_refused(name: str, store: DirectoryStore) -> None:
-    key = f"datasets/time_to_dispatch_{name}.csv"
-    store.write_new(key, (HEADER + SOUND).encode())
-
-    with pytest.raises(DatasetError, match=rf"^Refused {key}: its name is dated [\d,]+ days ahead"):
-        load_newest_dataset(store, max_rejected_share=0.0, now=NOW)
-
-
-def test_a_name_dated_in_a_zone_where_it_is_tomorrow_is_read(store: DirectoryStore) -> None:
-    key = "datasets/time_to_dispatch_2026-11-21T23-30-00.csv"
-    store.write_new(key, (HEADER + SOUND).encode())
-
-    assert load_newest_dataset(store, max_rejected_share=0.0, now=NOW).key == key
 
 
 def test_an_unusable_dataset_is_named_with_all_its_faults(store: DirectoryStore) -> None:
@@ -59,7 +43,7 @@ def test_an_unusable_dataset_is_named_with_all_its_faults(store: DirectoryStore)
     with pytest.raises(
         DatasetError, match=f"(?s){KEY}: .*product_code.*hours_to_dispatch.*no rows"
     ):
-        load_newest_dataset(store, max_rejected_share=0.0, now=NOW)
+        read(store, max_rejected_share=0.0)
 
 
 def test_bad_rows_are_kept_and_counted_when_they_are_few(
@@ -67,7 +51,7 @@ def test_bad_rows_are_kept_and_counted_when_they_are_few(
 ) -> None:
     store.write_new(KEY, (HEADER + SOUND * 99 + BAD).encode())
 
-    dataset = load_newest_dataset(store, max_rejected_share=0.01, now=NOW)
+    dataset = read(store, max_rejected_share=0.01)
 
     assert (len(dataset.orders), len(dataset.rejected)) == (99, 1)
     assert store.read(REJECTED).decode().splitlines() == [
@@ -84,7 +68,7 @@ def test_bad_rows_are_kept_and_the_dataset_is_refused_when_they_are_many(
     store.write_new(KEY, (HEADER + SOUND * 98 + BAD * 2).encode())
 
     with pytest.raises(DatasetError) as refusal:
-        load_newest_dataset(store, max_rejected_share=0.01, now=NOW)
+        read(store, max_rejected_share=0.01)
 
     assert "2 of 100 rows (2.00%)" in str(refusal.value)
     assert "more than the limit of 0.01" in str(refusal.value)
@@ -97,13 +81,13 @@ def test_bad_rows_of_a_dataset_are_kept_once_and_those_of_a_corrected_one_beside
 ) -> None:
     store.write_new(KEY, (HEADER + SOUND + BAD).encode())
     for _ in range(2):
-        load_newest_dataset(store, max_rejected_share=0.5, now=NOW)
+        read(store, max_rejected_share=0.5)
     assert store.list_keys("rejected") == [REJECTED]
     corrected = (HEADER + SOUND * 2 + "SKU001,x,2\n").encode()
     (tmp_path / KEY).write_bytes(corrected)
 
     for _ in range(2):
-        load_newest_dataset(store, max_rejected_share=0.5, now=NOW)
+        read(store, max_rejected_share=0.5)
 
     first, second = sorted(store.list_keys("rejected"), key=len)
     assert first == REJECTED

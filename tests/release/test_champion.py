@@ -1,6 +1,7 @@
 """The challenger measured beside the champion, and each rule on both sides of its threshold."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -51,6 +52,9 @@ class VanishingStore:
 
     def read(self, key: str) -> bytes:
         raise ObjectMissing(f"Cannot read {self.url}/{key}: there is no such object.")
+
+    def list_times(self, folder: str) -> Mapping[str, datetime]:
+        raise NotImplementedError
 
     def write_new(self, key: str, content: bytes) -> None:
         raise NotImplementedError

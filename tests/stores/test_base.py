@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
 
@@ -40,6 +41,18 @@ def test_keys_directly_in_the_folder_are_listed_in_order(store: ObjectStore) -> 
 
     assert store.list_keys("models") == [f"models/{name}" for name in names]
     assert store.list_keys("models/old") == ["models/old/b.onnx"]
+
+
+def test_each_key_has_the_time_when_it_was_written(store: ObjectStore) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)  # S3 tells no fractions of seconds
+    for name in "ab":
+        store.write_new(f"datasets/{name}", b"content")
+
+    times = store.list_times("datasets")
+
+    assert times.keys() == {"datasets/a", "datasets/b"}
+    assert all(before <= time <= datetime.now(UTC) for time in times.values())
+    assert store.list_times("nowhere") == {}
 
 
 def test_an_absent_key_cannot_be_read(store: ObjectStore) -> None:

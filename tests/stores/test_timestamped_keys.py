@@ -46,6 +46,7 @@ def test_impossible_times_and_other_numbers_are_no_time(key: str) -> None:
 
 def test_a_name_is_the_last_part_of_a_key_without_its_suffix() -> None:
     assert name_of(OLD) == "time_to_dispatch_2021-07-01T16|45|38"
+    assert name_of("datasets/a.b.csv.GZ") == name_of("datasets/a.b.csv") == "a.b"
 
 
 def test_a_formatted_time_reads_as_in_the_docstring() -> None:
@@ -105,9 +106,7 @@ def test_other_names_are_skipped_with_one_warning(
 ) -> None:
     assert newest(keys, ".onnx") == expected
 
-    start = (
-        "Skipped 2 of 3 keys, whose names are not like time_to_dispatch_2021-07-03T23-05-32.onnx"
-    )
+    start = "Skipped 2 keys, whose names are not like time_to_dispatch_2021-07-03T23-05-32.onnx"
     assert logged(caplog, "WARNING") == ([f"{start}: {skipped}"] if skipped else [])
 
 

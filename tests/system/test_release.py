@@ -326,6 +326,18 @@ def test_without_champion_there_is_nothing_to_go_on_with(
     assert len(names_in(store / REFUSED)) == 1
 
 
+def test_a_file_that_is_overlooked_is_told_to_people(
+    sample_store: Path, webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    (sample_store / "datasets/time_to_dispatch_2026-11-27T23-00.csv").write_text("")
+
+    assert main([str(sample_store), "--alert-webhook", webhook.url]) == 0
+
+    (warning,), (alert,) = logged(caplog, "WARNING"), webhook.texts
+    assert "'datasets/time_to_dispatch_2026-11-27T23-00.csv'" in warning
+    assert alert == f"time-to-dispatch: {warning}"
+
+
 def test_a_failure_posts_its_reason(tmp_path: Path, webhook: Webhook) -> None:
     assert main([str(tmp_path / "nowhere"), "--alert-webhook", webhook.url]) == 1
 
