@@ -35,7 +35,7 @@ MOVING_PARTS = {
 }
 """What is different each time, and what the documents show instead."""
 EXAMPLE = {"product_code": "SKU001", "orders_placed": 112}
-UNKNOWN = {"product_code": "SKU999", "orders_placed": 5}
+UNKNOWN = {"product_code": "SKU01", "orders_placed": 5}
 ESTIMATE = "/api/v0.1/time_to_dispatch"
 ESTIMATE_WITH_INTERVAL = "/api/v0.2/time_to_dispatch"
 BATCH = f"{ESTIMATE_WITH_INTERVAL}/batch"

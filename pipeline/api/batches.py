@@ -5,15 +5,16 @@ A batch is worked on in slices, and other requests get their turns between two o
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from pipeline.api.answers import ModelAnswers
-from pipeline.api.errors import PydanticFault, faults_of, unknown_product
+from pipeline.api.errors import PydanticFault, faults_of
 from pipeline.api.metrics import ServiceMetrics
+from pipeline.api.unknown_products import UnknownProducts
 from pipeline.model.order import PRODUCT, REQUIRED, Order, key_of
 from pipeline.model.reader import DispatchModel
 
@@ -39,19 +40,25 @@ async def answer_batch(
         metrics: count what was estimated and what was refused.
     """
     parts: list[bytes] = []
+    unknown = UnknownProducts(answers.model)
     for start in range(0, len(orders), SLICE_ORDERS):
         if start:
             await asyncio.sleep(0)
-        parts += _answer_slice(answers, orders[start : start + SLICE_ORDERS], start, metrics)
+        part = orders[start : start + SLICE_ORDERS]
+        faults = _faults(answers.model, part, unknown)
+        parts += _answer_slice(answers, part, faults, start, metrics)
     version = to_json(answers.model.version)
     return b'{"model_version":%b,"predictions":[%b]}' % (version, b",".join(parts))
 
 
 def _answer_slice(
-    answers: ModelAnswers, orders: Sequence[Any], start: int, metrics: ServiceMetrics
+    answers: ModelAnswers,
+    orders: Sequence[Any],
+    faults: Mapping[int, Sequence[PydanticFault]],
+    start: int,
+    metrics: ServiceMetrics,
 ) -> list[bytes]:
     """Return the answers to orders of which the first has the index `start` in its batch."""
-    faults = _faults(answers.model, orders)
     good = [order for position, order in enumerate(orders) if position not in faults]
     estimates = iter(_estimates(answers, good, metrics))
     return [
@@ -62,7 +69,9 @@ def _answer_slice(
     ]
 
 
-def _faults(model: DispatchModel, orders: Sequence[Any]) -> dict[int, list[PydanticFault]]:
+def _faults(
+    model: DispatchModel, orders: Sequence[Any], unknown: UnknownProducts
+) -> dict[int, list[PydanticFault]]:
     """Return what is wrong with orders, by their positions; the others are good."""
     faults: dict[int, list[PydanticFault]] = {}
     try:
@@ -75,8 +84,7 @@ def _faults(model: DispatchModel, orders: Sequence[Any]) -> dict[int, list[Pydan
     known = model.products
     for position, order in enumerate(orders):
         if position not in faults and order[PRODUCT] not in known:
-            codes = model.metadata.catalogue.product_code
-            faults[position] = [unknown_product(order[PRODUCT], codes)]
+            faults[position] = [unknown.fault(order[PRODUCT])]
     return faults
 
 

@@ -16,9 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from pipeline.api.schemas import Fault, Problem
-from pipeline.model.order import PRODUCT
 from pipeline.stages.errors import PipelineError
-from pipeline.stages.wording import first_few
 
 PROBLEM_PREFIX = "/api/v0.2/"
 """Paths below this get problem documents."""
@@ -40,24 +38,6 @@ UNEXPECTED_ERROR = (
 
 PydanticFault = Mapping[str, Any]
 """A fault as pydantic and FastAPI tell it: type, loc, msg, input and perhaps ctx."""
-
-
-def unknown_product(code: str, known: Sequence[str]) -> PydanticFault:
-    """Return the fault of asking for a product that was not in the model's dataset.
-
-    Its place is relative to the order.
-
-    Args:
-        code: what was asked for.
-        known: the codes that the model knows.
-    """
-    shown = first_few(known)
-    return {
-        "type": "unknown_product",
-        "loc": (PRODUCT,),
-        "msg": f"This product is not among the {len(known):,} that the model knows: {shown}",
-        "input": code,
-    }
 
 
 def faults_of(faults: Iterable[PydanticFault]) -> list[Fault]:

@@ -10,10 +10,10 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic.json_schema import SkipJsonSchema
 
-from pipeline.api.errors import unknown_product
 from pipeline.api.predictions import Service
 from pipeline.api.product_curves import product_answers
 from pipeline.api.schemas import HealthAnswer, LivenessAnswer, ModelAnswer, ProductsAnswer
+from pipeline.api.unknown_products import UnknownProducts
 from pipeline.model.artifact import REPORTS
 from pipeline.stages.errors import ObjectMissing
 from pipeline.stages.settings import git_commit
@@ -58,7 +58,7 @@ async def list_products(
         start = bisect_left(codes, product_code)
         positions = range(start, start + 1)
     else:
-        fault = unknown_product(product_code, codes)
+        fault = UnknownProducts(served).fault(product_code)
         raise RequestValidationError([{**fault, "loc": ("query", "product_code")}])
     is_last = product_code is not None or positions.stop == len(codes)
     return ProductsAnswer(

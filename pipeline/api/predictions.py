@@ -7,7 +7,6 @@ from fastapi.exceptions import RequestValidationError
 
 from pipeline.api.answers import UnknownProduct, answer_order
 from pipeline.api.batches import answer_batch
-from pipeline.api.errors import unknown_product
 from pipeline.api.schemas import (
     BatchAnswer,
     OrderBatch,
@@ -16,6 +15,7 @@ from pipeline.api.schemas import (
     TimeToDispatchRequest,
 )
 from pipeline.api.service import DispatchService
+from pipeline.api.unknown_products import UnknownProducts
 from pipeline.model.order import BaseOrder, Order
 
 ESTIMATE = "/api/v0.1/time_to_dispatch"
@@ -67,8 +67,7 @@ def _answer(service: DispatchService, order: BaseOrder, with_interval: bool) -> 
     try:
         answer = answer_order(model, order, with_interval)
     except UnknownProduct as error:
-        known = model.metadata.catalogue.product_code
-        fault = unknown_product(order.product_code, known)
+        fault = UnknownProducts(model).fault(order.product_code)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])}]) from error
     service.metrics.count_prediction(answer.product_code, answer.extrapolated)
     return Response(answer.content, media_type="application/json")

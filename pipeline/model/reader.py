@@ -23,6 +23,7 @@ from pipeline.model.artifact import (
 from pipeline.model.decisions import newest_usable_model
 from pipeline.model.metadata import FORMAT_VERSION, ModelMetadata
 from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, number_or_nan
+from pipeline.model.similar_codes import SimilarCodes
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import name_of, timestamp_of
@@ -60,6 +61,7 @@ class DispatchModel:
     Attributes:
         version: name of its artifact without folder and suffix.
         metadata: where it comes from and what it is.
+        similar_codes: finds the products that somebody may have meant.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class DispatchModel:
         self.version = version
         self.metadata = metadata
         catalogue = metadata.catalogue
+        self.similar_codes = SimilarCodes(catalogue.product_code)
         self._position = {code: i for i, code in enumerate(catalogue.product_code)}
         self._least_orders = np.array(catalogue.least_orders)
         self._most_orders = np.array(catalogue.most_orders)

@@ -12,12 +12,14 @@ from pipeline.api.answers import ModelAnswers
 from pipeline.api.batches import SLICE_ORDERS, answer_batch
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.schemas import OrderEstimate
+from pipeline.api.unknown_products import MAX_SEARCHES_IN_REQUEST
 from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
 from tests.support.helpers import EXAMPLE
 from tests.support.service_fixtures import (
     BATCH,
     PROBLEM,
+    PRODUCTS,
     V0_2,
     HandMadeModel,
     ask,
@@ -89,6 +91,20 @@ def test_bad_orders_are_found_in_every_slice(client: TestClient) -> None:
     assert refused.keys() == bad
     for n, answer in refused.items():
         assert answer["errors"][0]["pointer"] == f"#/orders/{n}/product_code"
+
+
+def test_in_a_batch_the_closest_products_are_named_for_the_first_unknown_codes(
+    client: TestClient,
+) -> None:
+    codes = [f"sku-001{' ' * n}" for n in range(MAX_SEARCHES_IN_REQUEST + 1)] * SLICE_ORDERS
+    orders = [{**EXAMPLE, "product_code": code} for code in codes]
+    answers = client.post(BATCH, json={"orders": orders}).json()["predictions"]
+    told = {
+        code: "the closest: 'SKU001'" in answer["errors"][0]["detail"]
+        for code, answer in zip(codes, answers)
+    }
+    assert list(told.values()) == [True] * MAX_SEARCHES_IN_REQUEST + [False]
+    assert all(PRODUCTS in answer["errors"][0]["detail"] for answer in answers)
 
 
 def test_all_bad_is_still_an_answer(client: TestClient) -> None:

@@ -101,6 +101,7 @@ def test_an_unknown_product_is_refused_and_the_parameter_named(
     assert response.headers["content-type"] == PROBLEM
     assert (fault["type"], fault["parameter"]) == ("unknown_product", "product_code")
     assert f"not among the {len(CODES)} that the model knows" in fault["detail"]
+    assert ("the closest: 'SKU001'" in fault["detail"]) == (code not in ("SKU999", "\0"))
 
 
 @pytest.mark.parametrize("limit", ["0", str(MAX_PRODUCTS_ON_PAGE + 1), "ten", "1.5", "9" * 5000])

@@ -15,6 +15,7 @@ from tests.support.helpers import EXAMPLE
 from tests.support.service_fixtures import (
     BATCH,
     PROBLEM,
+    PRODUCTS,
     UNREADABLE,
     V0_1,
     V0_2,
@@ -157,10 +158,19 @@ def test_a_bad_field_is_refused_alike_in_both_versions_and_in_a_batch(
     assert batch["predictions"][1] == {"errors": [told | {"pointer": f"#/orders/1/{field}"}]}
 
 
-def test_an_unknown_product_is_refused_by_name(client: TestClient) -> None:
-    (fault,) = post(client, request(product='"SKU999"'))[1]["detail"]
-    assert fault["input"] == "SKU999"
-    assert "not among the 5 that the model knows: 'SKU001', 'SKU002'" in fault["msg"]
+@pytest.mark.parametrize(
+    ("product", "closest"),
+    [("sku003", "; the closest: 'SKU003'"), ("SKU31", "; the closest: 'SKU001', 'SKU003'")]
+    + [("VALVE", "")],
+)
+def test_an_unknown_product_is_told_the_closest_and_where_all_are(
+    product: str, closest: str, client: TestClient
+) -> None:
+    (fault,) = post(client, request(product=f'"{product}"'))[1]["detail"]
+    assert fault["input"] == product
+    assert fault["msg"] == (
+        f"This product is not among the 5 that the model knows{closest}; GET {PRODUCTS} lists all"
+    )
 
 
 BAD_BODIES = {
