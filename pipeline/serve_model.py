@@ -80,7 +80,8 @@ def create_app(
         service: what it is about.
         fast_answer: see `answer_fast`.
     """
-    api = DescribedAPI(service, lifespan=_live)
+    # A redirect would name the host and the scheme that this process sees, not the client's.
+    api = DescribedAPI(service, lifespan=_live, redirect_slashes=False)
     paths = {route.path for route in api.routes if isinstance(route, Route)}
     for router in (predictions.router, operations.router, web_page.router):
         api.include_router(router)

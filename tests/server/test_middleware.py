@@ -1,6 +1,7 @@
 """What is done for every request, whichever route it is for."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
 from pipeline.stages.settings import ServeSettings
 from tests.support.service_clients import watched_service
-from tests.support.service_fixtures import PRODUCTS, V0_1, ask, hand_made_service
+from tests.support.service_fixtures import BATCH, PRODUCTS, V0_1, V0_2, ask, hand_made_service
 
 PAGES = ["/", "/report", "/docs", "/redoc", "/docs/oauth2-redirect", "/openapi.json"]
 NUMBERS = ["/healthz", "/readyz", "/metrics", "/api/v0.1/model", PRODUCTS]
@@ -50,3 +51,26 @@ def test_after_an_answer_to_head_the_connection_goes_on(
             heard += connection.recv(65_536)
         assert heard.count(b"HTTP/1.1 200 OK") == 2
         assert b"<html" not in heard
+
+
+@pytest.mark.parametrize("root_path", ["", "/dispatch"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+@pytest.mark.parametrize("path", [*PAGES[1:], *NUMBERS, V0_1, V0_2, BATCH])
+def test_nobody_is_sent_elsewhere_for_a_slash_too_many(
+    path: str, method: str, root_path: str
+) -> None:
+    app = create_app(hand_made_service("--root-path", root_path))
+    for prefix in {"", root_path}:
+        answer = asyncio.run(ask(app, f"{prefix}{path}/", method=method))
+        assert answer.status == 404
+        assert "location" not in answer.headers
+        problem = {"type": "about:blank", "title": "Not Found", "status": 404}
+        is_problem = path.startswith("/api/v0.2/")
+        assert json.loads(answer.body) == {"detail": "Not Found"} | (problem if is_problem else {})
+
+
+def test_nobody_is_sent_elsewhere_for_a_slash_too_few() -> None:
+    app = create_app(hand_made_service("--root-path", "/dispatch"))
+    for path in ("/dispatch", ""):
+        answer = asyncio.run(ask(app, path, method="GET"))
+        assert (answer.status, json.loads(answer.body)) == (404, {"detail": "Not Found"})
