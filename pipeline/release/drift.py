@@ -24,6 +24,9 @@ MAX_NEW_SHARE = 0.1
 """A tenth of the orders of products without any past is more than a catalogue grows in a week."""
 MAX_VANISHED_SHARE = 0.1
 """The same, for products that are ordered no more."""
+MIN_ROWS_RATIO, MAX_ROWS_RATIO = 0.5, 2.5
+"""Fewer than half of the last rows: a part did not arrive. More than two and a half times as many:
+some came several times. Between them lie weeks with holidays and sales."""
 MAX_USUAL_ERROR_RATIO = 2.0
 """The champion's estimates are half as good as they were; the model may be renewed too rarely."""
 MAX_COVERAGE_SHORTFALL = 0.1
@@ -35,6 +38,7 @@ STABILITY_GROUPS = 10
 PSEUDO_COUNT = 0.5
 """Added to every count, so that an empty group has a logarithm (Jeffreys' prior)."""
 
+ROWS_RATIO = "Number of rows relative to the week of the model in production"
 ORDERS_STABILITY = "Population stability index of the orders placed"
 PRODUCT_STABILITY = "Population stability index of the shares of the products"
 NEW_SHARE = "Share of rows of new products"
@@ -44,6 +48,8 @@ COVERAGE = "Share of rows inside the intervals of the model in production"
 COVERAGE_OF_SEEN_ROWS = f"{COVERAGE}, which was trained on them,"
 
 MEANINGS = {
+    ROWS_RATIO: "part of the week is missing or was delivered more than once, or the week was "
+    "unusually quiet or busy",
     ORDERS_STABILITY: "orders are spread over other counts than before, as in a season, or they "
     "are counted in another way",
     PRODUCT_STABILITY: "customers order other products than before, or orders of some are missing",
@@ -77,6 +83,12 @@ def measure_drift(
     products = _rows_by_product(champion, orders)
     common = (products.before > 0) & (products.now > 0)
     return (
+        _measure(
+            ROWS_RATIO,
+            len(orders) / champion.metadata.dataset.rows,
+            least=MIN_ROWS_RATIO,
+            most=MAX_ROWS_RATIO,
+        ),
         _stability(ORDERS_STABILITY, *_grouped(champion.metadata.orders_placed, orders)),
         _stability(PRODUCT_STABILITY, products.before[common], products.now[common]),
         _measure(NEW_SHARE, _share(products.now, products.before == 0), most=MAX_NEW_SHARE),
@@ -197,6 +209,7 @@ def _measure(
 
 
 def _limit_in_words(measure: DriftMeasure) -> str:
-    if measure.least is not None:
+    """Return which limit a breached measure is beyond."""
+    if measure.least is not None and measure.value is not None and measure.value < measure.least:
         return f"below {measure.least:.3g}"
     return f"above {measure.most:.3g}"

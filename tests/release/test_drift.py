@@ -16,6 +16,7 @@ from pipeline.release.drift import (
     NEW_SHARE,
     ORDERS_STABILITY,
     PRODUCT_STABILITY,
+    ROWS_RATIO,
     VANISHED_SHARE,
     drift_warnings,
     measure_drift,
@@ -62,6 +63,7 @@ def test_a_champion_of_other_products_is_measured_as_far_as_possible() -> None:
     measures = measure(week_of({"A": 10}), week_of({"B": 10}), champion_error_hours=None)
 
     assert list(measures) == [
+        ROWS_RATIO,
         ORDERS_STABILITY,
         PRODUCT_STABILITY,
         NEW_SHARE,
@@ -93,6 +95,21 @@ def test_every_measure_has_a_meaning(same_dataset: bool) -> None:
     week = week_of({"A": 10})
 
     assert set(measure(week, week, same_dataset=same_dataset)) <= set(MEANINGS)
+
+
+# Rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "breach"),
+    [(333, "below 0.5"), (499, "below 0.5"), (500, ""), (2_500, ""), (2_510, "above 2.5")],
+)
+def test_a_part_of_a_week_and_one_that_came_several_times_are_seen(rows: int, breach: str) -> None:
+    found = measure(week_of({"A": 1_000}), week_of({"A": rows}))[ROWS_RATIO]
+
+    assert found.value == pytest.approx(rows / 1_000)
+    warnings = [f"{ROWS_RATIO} is {rows / 1_000:.3g}, {breach}: {MEANINGS[ROWS_RATIO]}."]
+    assert drift_warnings([found]) == warnings * bool(breach)
 
 
 # Orders placed

@@ -41,7 +41,7 @@ def test_a_week_like_the_last_has_a_comparison_and_drift_and_no_failures() -> No
     assert verdict.comparison.median_ratio == pytest.approx(1.0, abs=0.05)
     by_code = {shift.product_code: shift.rows for shift in verdict.comparison.shifts}
     assert by_code == THIS_WEEK["product_code"].value_counts().to_dict()
-    assert [measure.breached for measure in verdict.drift] == [False] * 6
+    assert [measure.breached for measure in verdict.drift] == [False] * 7
 
 
 def test_without_champion_there_is_nothing_to_compare() -> None:
