@@ -316,6 +316,18 @@ def test_the_page_says_which_model_it_is_how_old_and_how_good(page: Page, servic
     expect(page.locator("time")).to_contain_text("UTC")
 
 
+def test_a_model_that_was_refused_says_why(fresh: Page, service: str) -> None:
+    def refuse(route: Route) -> None:
+        model = route.fetch().json()
+        model["lineage"]["refused_because"] = [{"rule": "r_squared", "summary": "R² is too low"}]
+        route.fulfill(json=model)
+
+    fresh.route("**/api/v0.1/model", refuse)
+    fresh.goto(f"{service}/")
+
+    expect(fresh.get_by_text("R² is too low")).to_be_visible()
+
+
 def test_the_age_of_the_model_is_told_in_words(browser: Browser, service: str) -> None:
     trained_at = datetime.fromisoformat(ask(f"{service}/api/v0.1/model")["lineage"]["trained_at"])
     page = browser.new_page()
