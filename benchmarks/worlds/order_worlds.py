@@ -23,7 +23,7 @@ from benchmarks.worlds.products import (
 )
 from pipeline.model.arrays import Floats
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
-from pipeline.orders.csv_rows import COLUMNS
+from pipeline.orders.row_rules import COLUMNS
 from pipeline.orders.simulator import BUSIEST_DAY, NOISE_HOURS
 
 FRESH_ROWS = 5_000

@@ -18,6 +18,8 @@ ORDERS = "orders_placed"
 HOURS = "hours_to_dispatch"
 """The label, which only a dataset has."""
 
+MAX_PRODUCT_CODE_LENGTH = 200
+"""Characters; what is longer is no code, but text that got into its field."""
 MAX_ORDERS_PLACED = 1_000_000
 """Orders placed on one day."""
 MAX_HOURS_TO_DISPATCH = 100_000

@@ -7,8 +7,9 @@ from datetime import datetime
 
 import pandas as pd
 
-from pipeline.orders.csv_rows import REASON, OrderRows, read_order_rows
+from pipeline.orders.csv_rows import OrderRows, read_order_rows
 from pipeline.orders.deliveries import Delivery
+from pipeline.orders.row_rules import REASON
 from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import DatasetError, ObjectExists
 from pipeline.stages.logs import LOG

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.csv_rows import COLUMNS, REASON
+from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.champion import champion_on_grid
 from pipeline.report.formatting import (

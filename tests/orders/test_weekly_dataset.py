@@ -76,6 +76,20 @@ def test_bad_rows_are_kept_and_the_dataset_is_refused_when_they_are_many(
     assert len(store.read(REJECTED).splitlines()) == 3
 
 
+def test_rows_that_stray_quotes_swallow_are_counted_and_refuse_the_dataset(
+    store: DirectoryStore,
+) -> None:
+    rows = SOUND * 299 + '"' + SOUND * 400 + 'SKU"001,1,2\n' + SOUND * 300
+    store.write_new(KEY, (HEADER + rows).encode())
+
+    with pytest.raises(
+        DatasetError, match=r"401 of 1,000 rows \(40\.10%\) (.|\n)* line break \(1\)"
+    ):
+        read(store, max_rejected_share=0.01)
+
+    assert len(store.read(REJECTED).splitlines()) == 402
+
+
 def test_bad_rows_of_a_dataset_are_kept_once_and_those_of_a_corrected_one_beside_them(
     store: DirectoryStore, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pipeline.model.metadata import CandidateScore, ModelMetadata, Outlier
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.csv_rows import COLUMNS, REASON
+from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.report.page import render_report
 from pipeline.training.fitting import TrainedModel

@@ -22,7 +22,7 @@ from pipeline.model.metadata import (
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel, OrderColumns
-from pipeline.orders.csv_rows import COLUMNS, REASON
+from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.simulator import NOISE_HOURS
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.training.evaluation import estimate_on_grid
