@@ -105,10 +105,11 @@ def answer_order(model: DispatchModel, order: BaseOrder, with_interval: bool) ->
     Raises:
         UnknownProduct: the model does not know the product.
     """
-    product_code = order.product_code
-    if product_code not in model.products:
-        raise UnknownProduct(product_code)
-    (estimate,) = _predict(model, _columns([key_of(dict(order))]))
+    product_code = model.known_code(order.product_code)
+    if product_code is None:
+        raise UnknownProduct(order.product_code)
+    key = key_of({**dict(order), PRODUCT: product_code})
+    (estimate,) = _predict(model, _columns([key]))
     answer: BaseModel
     if with_interval:
         answer = TimeToDispatchAnswerWithInterval(**estimate, model_version=model.version)

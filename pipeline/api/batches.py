@@ -81,9 +81,8 @@ def _faults(
             position, *place = fault["loc"]
             told = NO_ORDER if fault["type"] == "model_type" else {**fault, "loc": tuple(place)}
             faults.setdefault(int(position), []).append(told)
-    known = model.products
     for position, order in enumerate(orders):
-        if position not in faults and order[PRODUCT] not in known:
+        if position not in faults and model.known_code(order[PRODUCT]) is None:
             faults[position] = [unknown.fault(order[PRODUCT])]
     return faults
 
@@ -100,7 +99,8 @@ def _estimates(
     answers: ModelAnswers, orders: Sequence[dict[str, Any]], metrics: ServiceMetrics
 ) -> list[bytes]:
     """Return as JSON like `OrderEstimate` what the model says to good orders."""
-    keys = [key_of(order) for order in orders]
+    known = answers.model.known_code
+    keys = [key_of({**order, PRODUCT: known(order[PRODUCT])}) for order in orders]
     found = answers.estimates_of(keys)
     estimates = [found[key] for key in keys]
     extrapolated = sum(estimate.extrapolated for estimate in estimates)

@@ -54,8 +54,8 @@ async def list_products(
     if product_code is None:
         start = bisect_right(codes, after)
         positions = range(start, min(start + limit, len(codes)))
-    elif product_code in served.products:
-        start = bisect_left(codes, product_code)
+    elif (known_code := served.known_code(product_code)) is not None:
+        start = bisect_left(codes, known_code)
         positions = range(start, start + 1)
     else:
         fault = UnknownProducts(served).fault(product_code)

@@ -7,6 +7,7 @@ them stay valid. Serving imports this module, so it imports nothing but pydantic
 """
 
 import sys
+import unicodedata
 from collections.abc import Mapping
 from math import nan
 from typing import Any, get_args
@@ -20,6 +21,11 @@ HOURS = "hours_to_dispatch"
 
 MAX_PRODUCT_CODE_LENGTH = 200
 """Characters; what is longer is no code, but text that got into its field."""
+INVISIBLE = dict.fromkeys(
+    [0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
+)
+"""Characters without width that come along when a code is copied: the soft hyphen, zero-width
+blanks and joiners, marks of direction, the byte order mark."""
 MAX_ORDERS_PLACED = 1_000_000
 """Orders placed on one day."""
 MAX_HOURS_TO_DISPATCH = 100_000
@@ -69,6 +75,20 @@ def is_whole(name: str) -> bool:
     """Tell whether a field holds whole numbers only."""
     annotation = Order.model_fields[name].annotation
     return int in (annotation, *get_args(annotation))
+
+
+def normalised_code(text: str) -> str:
+    """Return the product code that a text stands for, alike in a weekly CSV and in a request.
+
+    Blanks of any kind around it and invisible characters do not count, and an accented letter is
+    one character (Unicode NFC). Case does.
+    """
+    if text.isascii():
+        return text.strip()
+    code = text.translate(INVISIBLE).strip()
+    if len(code) > MAX_PRODUCT_CODE_LENGTH:
+        return code  # Sorting a long run of accents would take quadratic time.
+    return unicodedata.normalize("NFC", code)
 
 
 def key_of(order: Mapping[str, Any]) -> OrderKey:

@@ -22,7 +22,7 @@ from pipeline.model.artifact import (
 )
 from pipeline.model.decisions import newest_usable_model
 from pipeline.model.metadata import FORMAT_VERSION, ModelMetadata
-from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, number_or_nan
+from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, normalised_code, number_or_nan
 from pipeline.model.similar_codes import SimilarCodes
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore
@@ -71,8 +71,10 @@ class DispatchModel:
         self.version = version
         self.metadata = metadata
         catalogue = metadata.catalogue
-        self.similar_codes = SimilarCodes(catalogue.product_code)
-        self._position = {code: i for i, code in enumerate(catalogue.product_code)}
+        codes = catalogue.product_code
+        self.similar_codes = SimilarCodes(codes)
+        self._position = {code: i for i, code in enumerate(codes)}
+        self._known_codes = {normalised_code(code): code for code in codes} | {c: c for c in codes}
         self._least_orders = np.array(catalogue.least_orders)
         self._most_orders = np.array(catalogue.most_orders)
         self._relative_noise = np.array(catalogue.relative_noise)
@@ -83,6 +85,14 @@ class DispatchModel:
     def products(self) -> Set[str]:
         """The codes of the products that the model knows."""
         return self._position.keys()
+
+    def known_code(self, text: str) -> str | None:
+        """Return the code under which the model knows what a text stands for, if it does.
+
+        Artifacts may hold codes from before codes were normalised, so it is first taken as it is.
+        """
+        exact = self._known_codes.get(text)
+        return exact or self._known_codes.get(normalised_code(text))
 
     def estimate(self, orders: OrderColumns) -> Floats:
         """Return the estimated hours to dispatch, shape (n_rows,); NaN for unknown products."""

@@ -6,15 +6,17 @@ finds something wrong, the file is read again as text, so that bad rows keep the
 
 import io
 import re
+import reprlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 import pandas as pd
 from pandas.errors import DtypeWarning, ParserError, ParserWarning
 
-from pipeline.model.order import HOURS, NUMBERS, OPTIONAL, PRODUCT
+from pipeline.model.order import HOURS, NUMBERS, OPTIONAL, PRODUCT, normalised_code
 from pipeline.orders.csv_layout import check_layout, names_of
 from pipeline.orders.csv_lines import CsvRow, csv_rows, has_odd_quotes, quote_fault
 from pipeline.orders.row_rules import (
@@ -28,6 +30,8 @@ from pipeline.orders.row_rules import (
     reasons_of,
 )
 from pipeline.stages.errors import DatasetError
+from pipeline.stages.logs import LOG
+from pipeline.stages.wording import first_few
 
 CHUNK_ROWS = 100_000
 INSIDE_QUOTES = "row is inside the quotes of a row above"
@@ -54,9 +58,24 @@ def read_order_rows(content: bytes) -> OrderRows:
     """
     try:
         check_layout(content)
-        return _sound_rows(content) or _separated_rows(content)
+        rows = _sound_rows(content) or _separated_rows(content)
     except UnicodeDecodeError as error:
         raise DatasetError(f"it is not UTF-8 text: {error}") from error
+    _warn_of_cases(rows.valid[PRODUCT].cat.categories)
+    return rows
+
+
+def _warn_of_cases(codes: Iterable[str]) -> None:
+    """Name the codes that may be one product, since only their case differs."""
+    by_case = defaultdict(list)
+    for code in codes:
+        by_case[code.casefold()].append(code)
+    alike = [" and ".join(map(reprlib.repr, group)) for group in by_case.values() if len(group) > 1]
+    if alike:
+        LOG.warning(
+            "Some product codes differ only in upper and lower case, and count as different "
+            f"products: {first_few(alike, write=str)}."
+        )
 
 
 def _sound_rows(content: bytes) -> OrderRows | None:
@@ -80,15 +99,24 @@ def _sound_rows(content: bytes) -> OrderRows | None:
         return None
     # Reading categories at once would take codes such as 007 for numbers.
     rows = rows.reindex(columns=COLUMNS).astype({PRODUCT: "category"})
-    codes = rows[PRODUCT].cat.categories
     numbers = [*NUMBERS, HOURS]
-    numeric = all(rows[name].dtype.kind in "if" for name in numbers)
-    if not (numeric and codes.equals(codes.str.strip())):
+    if not all(rows[name].dtype.kind in "if" for name in numbers):
         return None
+    rows = _with_normalised_codes(rows)
     rows = rows.astype(dict.fromkeys(numbers, float))
     if broken_rules(rows):
         return None
     return OrderRows(rows, rejected=pd.DataFrame(columns=[*COLUMNS, REASON]))
+
+
+def _with_normalised_codes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with their codes, which are categories, normalised."""
+    codes = rows[PRODUCT].cat.categories
+    normalised = codes.map(normalised_code)
+    if normalised.equals(codes):
+        return rows
+    by_row = rows[PRODUCT].map(dict(zip(codes, normalised)))
+    return rows.assign(**{PRODUCT: by_row.astype(str).astype("category")})
 
 
 def _separated_rows(content: bytes) -> OrderRows:
@@ -117,7 +145,7 @@ def _separated(rows: Sequence[CsvRow], header: list[str], width: int) -> OrderRo
     fields = fields.reindex(columns=COLUMNS, fill_value="")
     typed = pd.DataFrame(
         {
-            PRODUCT: fields[PRODUCT].str.strip(),
+            PRODUCT: fields[PRODUCT].map(normalised_code),
             **{
                 name: pd.to_numeric(fields[name], errors="coerce").astype(float)
                 for name in (*NUMBERS, HOURS)

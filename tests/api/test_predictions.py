@@ -124,6 +124,21 @@ def test_the_interval_of_the_product_contains_the_estimate_in_two_decimals(
     assert [hours, lower, upper] == [round(number, 2) for number in (hours, lower, upper)]
 
 
+@pytest.mark.parametrize("text", [" SKU001 ", "SKU001\u00a0", "\u200bSKU001", "SKU\u00ad001\ufeff"])
+def test_a_code_that_looks_like_a_known_one_gets_the_answer_of_that_alike_everywhere(
+    text: str, hand_made_client: TestClient
+) -> None:
+    sent, known = request(product=json.dumps(text)), request()
+    for path in (V0_1, V0_2):
+        answer = post(hand_made_client, known, path)
+        assert answer[0] == 200 and post(hand_made_client, sent, path) == answer
+    _, batch = post(hand_made_client, b'{"orders": [%b, %b]}' % (sent, known), BATCH)
+    assert batch["predictions"][0] == batch["predictions"][1]
+    page = hand_made_client.get("/api/v0.2/products", params={"product_code": text}).json()
+    assert [product["product_code"] for product in page["products"]] == ["SKU001"]
+    assert 'product_code="SKU001"' in hand_made_client.get("/metrics").text
+
+
 BAD_VALUES = {
     ("orders_placed", "greater_than_equal"): ["-1", "-1e-300"],
     ("orders_placed", "less_than_equal"): ["1000001", "1000000.0001"],

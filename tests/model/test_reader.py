@@ -23,6 +23,7 @@ from pipeline.model.metadata import FORMAT_VERSION
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.errors import ArtifactError, ObjectMissing
 from pipeline.stores.directory import DirectoryStore
+from tests.support import builders
 
 ONE_MICROSECOND = timedelta(microseconds=1)
 
@@ -52,6 +53,24 @@ def test_a_loaded_model_estimates_its_products_and_no_others(served_model: Dispa
     assert hours[0] == pytest.approx(8.28, abs=0.3)
     assert hours[1] != hours[0]
     assert np.isnan(hours).tolist() == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("SKU001", "SKU001"),
+        (" SKU001\u00a0", "SKU001"),
+        ("SKU001 ", "SKU001 "),
+        ("SKU002", "SKU002\u200b"),
+        ("SKU002\u200b", "SKU002\u200b"),
+        ("sku001", None),
+        ("", None),
+    ],
+)
+def test_a_code_is_known_as_it_is_or_else_as_it_looks(text: str, code: str | None) -> None:
+    model = builders.model(["SKU001", "SKU001 ", "SKU002\u200b"])
+
+    assert model.known_code(text) == code
 
 
 def test_estimates_never_fall_as_orders_rise_and_are_never_negative(

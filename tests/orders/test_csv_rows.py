@@ -95,6 +95,41 @@ def test_a_code_with_a_line_break_is_bad_once_for_each_of_its_lines(field: str) 
     assert rows.rejected["reason"].tolist() == ["product_code contains a line break", INSIDE_QUOTES]
 
 
+@pytest.mark.parametrize("bad_rows", ["", "A,-1,2\n"])
+def test_codes_that_look_alike_are_one_product(bad_rows: str) -> None:
+    codes = [
+        "Schl\u00fcssel",
+        "Schlu\u0308ssel",
+        "Schl\u00fcssel\u00a0",
+        "\u200bSchl\u00fcssel",
+        "A",
+    ]
+
+    rows = read(HEADER + "".join(f"{code},1,2\n" for code in codes) + bad_rows)
+
+    assert rows.valid["product_code"].tolist() == ["Schl\u00fcssel"] * 4 + ["A"]
+    assert rows.valid["product_code"].cat.categories.tolist() == ["A", "Schl\u00fcssel"]
+
+
+def test_a_code_of_invisible_characters_only_is_missing() -> None:
+    rows = read(f"{HEADER}{SOUND}\u00a0\u200b,1,2\n")
+
+    assert rows.rejected["reason"].tolist() == ["product_code is missing"]
+
+
+def test_codes_that_differ_only_by_case_stay_apart_and_are_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = read(f"{HEADER}SKU1,1,2\nsku1 ,1,2\nSku2,1,2\n1e5,1,2\n1E5,1,2\n")
+
+    assert rows.valid["product_code"].nunique() == 5
+    assert "upper and lower case" in caplog.text
+    assert caplog.text.endswith("'1E5' and '1e5', 'SKU1' and 'sku1'.\n")
+    caplog.clear()
+    read(f"{HEADER}SKU1,1,2\nSKU1 ,1,2\nSKU2,1,2\nsku1,-1,2\n")
+    assert caplog.text == ""
+
+
 def test_a_code_of_the_greatest_length_is_valid() -> None:
     assert len(read(f"{HEADER}{'ß' * 200},1,2\n").valid) == 1
 
