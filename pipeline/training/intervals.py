@@ -8,6 +8,8 @@ from pipeline.curves.noise import NoiseScale
 from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import PredictionInterval
+from pipeline.stages.command_line import option_of
+from pipeline.stages.errors import DatasetError
 
 MAX_ROUNDING_ERROR = 1e-9
 
@@ -31,12 +33,16 @@ def calibrate_interval(
 
     Returns:
         The interval, whose `multiple` is in units of the noise.
+
+    Raises:
+        DatasetError: there are too few rows for this level.
     """
     # |y - ŷ| / σ
     scores = np.abs(residuals) / noise.of(product, estimates)
     n = len(scores)
-    # min(⌈(n + 1) · level⌉, n)
-    rank = min(math.ceil((n + 1) * level - MAX_ROUNDING_ERROR), n)
+    rank = math.ceil((n + 1) * level - MAX_ROUNDING_ERROR)  # ⌈(n + 1) · level⌉
+    if rank > n:
+        raise _too_few_rows(n, level)
     multiple = np.partition(scores, rank - 1)[rank - 1]
     return PredictionInterval(
         level=level,
@@ -44,4 +50,16 @@ def calibrate_interval(
         noise_base_hours=noise.base_hours,
         noise_growth=noise.growth,
         calibration_rows=n,
+    )
+
+
+def _too_few_rows(rows: int, level: float) -> DatasetError:
+    """Return that no interval of these rows can hold such a share of the orders."""
+    needed = math.ceil(level / (1 - level) - MAX_ROUNDING_ERROR)  # n >= (n + 1) · level
+    possible = math.floor(1000 * rows / (rows + 1)) / 1000
+    return DatasetError(
+        f"Cannot give intervals of level {level:g}: that takes {needed:,} rows to calibrate on, "
+        f"and there are {rows:,}.",
+        f"Deliver a week with more rows, or set {option_of('interval_level')} to {possible:g} or "
+        "less.",
     )

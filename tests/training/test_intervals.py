@@ -15,6 +15,7 @@ from pipeline.curves.noise import NoiseScale
 from pipeline.model.arrays import Floats
 from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
+from pipeline.stages.errors import DatasetError
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.intervals import calibrate_interval
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "multiple"),
     # Of nine scores from 1 to 9, a tenth score is below the k-th with a probability of k / 10.
-    [(0.5, 5.0), (0.9, 9.0), (0.75, 8.0), (0.95, 9.0), (0.1 + 0.2, 3.0)],
+    [(0.5, 5.0), (0.9, 9.0), (0.75, 8.0), (0.1 + 0.2, 3.0)],
 )
 def test_the_multiple_is_the_score_that_a_new_row_stays_within(
     level: float, multiple: float
@@ -38,6 +39,25 @@ def test_the_multiple_is_the_score_that_a_new_row_stays_within(
 
     assert found.multiple == pytest.approx(multiple)
     assert (found.level, found.calibration_rows) == (level, 9)
+
+
+@pytest.mark.parametrize(("level", "rows"), [(0.5, 1), (0.9, 9), (0.99, 99), (0.999, 999)])
+def test_a_level_takes_rows_and_with_fewer_is_refused(level: float, rows: int) -> None:
+    product, ones = np.zeros(rows, dtype=np.intp), np.ones(rows)
+    noise = NoiseScale.unit(1)
+
+    assert calibrate_interval(product, ones, ones, noise, level).multiple == 1.0
+    if rows > 1:
+        with pytest.raises(DatasetError, match=f"takes {rows} rows .* there are {rows - 1}"):
+            calibrate_interval(product[1:], ones[1:], ones[1:], noise, level)
+
+
+def test_the_refusal_says_which_level_the_rows_can_give() -> None:
+    product, ones = np.zeros(30, dtype=np.intp), np.ones(30)
+
+    with pytest.raises(DatasetError, match="set --interval-level to 0.967 or less"):
+        calibrate_interval(product, ones, ones, NoiseScale.unit(1), level=0.99)
+    calibrate_interval(product, ones, ones, NoiseScale.unit(1), level=0.967)
 
 
 def test_scores_are_in_units_of_the_noise_of_row_and_product() -> None:
