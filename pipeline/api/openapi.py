@@ -17,7 +17,11 @@ API_VERSION = "0.2"
 """The newest version that is served; the older ones stay."""
 
 OVERLOADED = "No model can be loaded, or there are too many requests at once."
-ERRORS_OF_BODIES = {400: "The body cannot be read.", 413: "The body is too long."}
+ERRORS_OF_BODIES = {
+    400: "The body cannot be read.",
+    413: "The body is too long.",
+    415: "The body is compressed.",
+}
 TOO_SLOW = "The request took too long to arrive. There is no body, and the connection is closed."
 NO_KEY = "The API key is missing or wrong."
 INVALID = "The request is not valid."

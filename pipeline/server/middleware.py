@@ -2,7 +2,8 @@
 
 1. `request_ids` gives the request its identifier, which refusals have too.
 2. `api_key` refuses requests without a valid key, before any of the body is read.
-3. `body_limit` reads the body, and refuses one that is too long.
+3. `body_limit` reads the body, and refuses one that is too long; `content_coding` refuses one
+   that is compressed.
 4. `fast_path` answers a valid request for a prediction. Most requests end here.
 5. `concurrency_limit` refuses a request if FastAPI, which takes longer, has too many already.
 6. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.
@@ -27,6 +28,7 @@ from pipeline.api.service import DispatchService
 from pipeline.server.api_key import ApiKeyCheck
 from pipeline.server.body_limit import BodyLimit, ClientGone, replay
 from pipeline.server.concurrency_limit import ConcurrencyLimit
+from pipeline.server.content_coding import check_coding
 from pipeline.server.drain import Drain, service_stopping
 from pipeline.server.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from pipeline.server.fast_path import FastAnswer, answer_fast
@@ -100,6 +102,7 @@ class RequestMiddleware:
         """
         self._keys.check(exchange)
         body = await self._bodies.read(exchange)
+        check_coding(exchange, body)
         if exchange.scope["method"] == "POST":
             content_type = exchange.headers.get(b"content-type")
             content = self._fast_answer(self._service, exchange.path, content_type, body)

@@ -4,7 +4,11 @@ from pipeline.api.errors import error_response
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.server.exchange import Exchange
 
-REFUSAL_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
+REFUSAL_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    415: {"Accept-Encoding": "identity"},
+    503: {"Retry-After": "1"},
+}
 
 
 class RequestRefused(Exception):
