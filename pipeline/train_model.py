@@ -26,9 +26,9 @@ from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import DatasetError, ModelRefused, Refusal
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.progress import progress
-from pipeline.stages.settings import TrainSettings
+from pipeline.stages.settings import TrainSettings, git_commit
 from pipeline.stores.base import ObjectStore, open_store
-from pipeline.training.facts import gather_metadata
+from pipeline.training.facts import gather_metadata, library_versions
 from pipeline.training.fitting import train_on
 
 GUIDE = "docs/how-to/refused_weeks.md"
@@ -77,6 +77,9 @@ def _train_and_release(
         _tell_of_overlooked(delivery, settings)
         dataset = load_dataset(store, delivery, settings.max_rejected_share)
         _refuse_withdrawn(store, dataset)
+    if champion is not None and not settings.retrain and _would_be(champion, dataset, settings):
+        _say_unchanged(champion, dataset)
+        return
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
         verdict = judge(model, dataset, champion, _limits(settings))
@@ -121,6 +124,33 @@ def _refuse_withdrawn(store: ObjectStore, dataset: WeeklyDataset) -> None:
             f"The model is {decision.model_version}.",
             "Deliver a corrected week, or restore the model with ttd-models.",
         )
+
+
+def _would_be(champion: DispatchModel, dataset: WeeklyDataset, settings: TrainSettings) -> bool:
+    """Tell whether the model in production was made of this dataset by this code, as far as known.
+
+    A commit that either run did not know may be the same.
+    """
+    made = champion.metadata
+    known_commits = {made.git_commit, git_commit()} - {None}
+    return (
+        made.dataset.sha256 == dataset.sha256
+        and made.interval.level == settings.interval_level
+        and made.library_versions == library_versions()
+        and len(known_commits) <= 1
+    )
+
+
+def _say_unchanged(champion: DispatchModel, dataset: WeeklyDataset) -> None:
+    """Log that there is nothing to publish; the same file under another name deserves a look."""
+    text = (
+        f"Nothing is published: {champion.version} is in production already, made of the same "
+        f"dataset by the same code. --retrain trains all the same."
+    )
+    if dataset.key == champion.metadata.dataset.key:
+        LOG.info(text)
+    else:
+        LOG.warning(f"{text} {dataset.key} is a copy of {champion.metadata.dataset.key}.")
 
 
 def _limits(settings: TrainSettings) -> Limits:

@@ -171,6 +171,9 @@ class TrainSettings(AlertSettings, StoreSettings):
     accept_shift: bool = Field(
         default=False, description="publish although the week is unlike the champion's"
     )
+    retrain: bool = Field(
+        default=False, description="train although the model in production is of the same dataset"
+    )
     ignore_champion: bool = Field(
         default=False, description="publish without reading the model in production"
     )

@@ -1,5 +1,6 @@
 """The metadata of a model, gathered from everything that the training stage knows."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
 
@@ -38,7 +39,7 @@ def gather_metadata(
     return ModelMetadata(
         trained_at=trained_at,
         git_commit=git_commit(),
-        library_versions={library: version(library) for library in LIBRARIES},
+        library_versions=library_versions(),
         regressor=model.name,
         candidates=model.candidates,
         dataset=DatasetLineage(
@@ -55,6 +56,11 @@ def gather_metadata(
         remarks=_remarks(orders, catalogue, model.grid),
         orders_placed=Histogram(edges=edges.tolist(), counts=counts.tolist()),
     )
+
+
+def library_versions() -> Mapping[str, str]:
+    """Return the versions of the libraries that make models."""
+    return {library: version(library) for library in LIBRARIES}
 
 
 def _outliers(orders: pd.DataFrame, noise: ModelNoise) -> Outliers:

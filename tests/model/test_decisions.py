@@ -59,7 +59,7 @@ def test_the_dataset_of_a_withdrawn_model_is_not_trained_on_until_it_is_restored
     assert names_in(production / MODELS) == [model]
 
     main(["restore", model, str(production)])
-    assert train_model([str(production)]) == 0
+    assert train_model([str(production), "--retrain"]) == 0
     assert len(names_in(production / MODELS)) == 2
 
 

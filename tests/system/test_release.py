@@ -3,6 +3,7 @@
 All of it through the stage's `main`, on stores as they are in production.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,15 @@ from pipeline.orders.simulator import simulate_orders
 from pipeline.stores.base import open_store
 from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main
-from tests.support.helpers import WEBHOOK_TOKEN, Webhook, deliver, free_port, logged, names_in
+from tests.support.helpers import (
+    NEXT_WEEK,
+    WEBHOOK_TOKEN,
+    Webhook,
+    deliver,
+    free_port,
+    logged,
+    names_in,
+)
 
 ORDINARY = simulate_orders(1_000, seed=2)
 NO_CHAMPION = "There is no model in production to compare with."
@@ -219,10 +228,62 @@ def test_a_week_with_too_few_rows_to_beat_the_champion_is_refused_unless_it_is_t
     assert newest_model(store).version != champion.version
 
 
-def test_the_same_dataset_again_is_published_with_a_warning(
+@pytest.fixture(scope="module")
+def made_by_a_commit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with a week and its model; the run knew its commit."""
+    store = tmp_path_factory.mktemp("made_by_a_commit")
+    deliver(store, simulate_orders(300, seed=1))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GIT_COMMIT_HASH", "old")
+        assert main([str(store)]) == 0
+    return store
+
+
+@pytest.mark.parametrize(
+    ("commit", "options", "published"),
+    [
+        ("old", [], 1),
+        ("", [], 1),
+        ("new", [], 2),
+        ("old", ["--interval-level", "0.8"], 2),
+        ("old", ["--ignore-champion"], 2),
+    ],
+    ids=["unchanged", "unknown commit", "new commit", "another level", "without champion"],
+)
+def test_a_dataset_is_published_again_only_by_changed_code_or_settings(
+    commit: str,
+    options: list[str],
+    published: int,
+    made_by_a_commit: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = shutil.copytree(made_by_a_commit, tmp_path / "store")
+    monkeypatch.setenv("GIT_COMMIT_HASH", commit)
+
+    assert main([str(store), *options]) == 0
+
+    assert len(names_in(store / MODELS)) == len(names_in(store / REPORTS)) == published
+    assert ("Nothing is published: time_to" in caplog.text) == (published == 1)
+
+
+def test_a_copy_of_the_last_week_under_a_new_name_is_not_published_but_warned_of(
     production: Path, champion: DispatchModel, caplog: pytest.LogCaptureFixture
 ) -> None:
+    deliver(production, (production / champion.metadata.dataset.key).read_text())
+
     assert main([str(production)]) == 0
+
+    (warning,) = logged(caplog, "WARNING")
+    assert warning.endswith(f"{NEXT_WEEK} is a copy of {champion.metadata.dataset.key}.")
+    assert names_in(production / MODELS) == [champion.version]
+
+
+def test_the_same_dataset_is_published_again_with_a_warning_if_people_want_it(
+    production: Path, champion: DispatchModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main([str(production), "--retrain"]) == 0
 
     (warning,) = logged(caplog, "WARNING")
     assert warning.startswith("The newest dataset is the one that the model in production")
