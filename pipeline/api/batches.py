@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from pipeline.api.answers import ModelAnswers
-from pipeline.api.errors import PydanticFault, faults_of
+from pipeline.api.faults import PydanticFault, faults_of
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.unknown_products import UnknownProducts
 from pipeline.model.order import PRODUCT, REQUIRED, Order, key_of

@@ -5,16 +5,16 @@ Every mistake of a client is a 4xx with a JSON body; none of them may become a 5
 
 import json
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from pipeline.api.faults import PydanticFault, faults_of
 from pipeline.api.schemas import Fault, Problem
 from pipeline.stages.errors import PipelineError
 
@@ -35,14 +35,6 @@ UNEXPECTED_ERROR = (
     "Unexpected error. The service's log has the details under the X-Request-ID of this answer. "
     "Please report this."
 )
-
-PydanticFault = Mapping[str, Any]
-"""A fault as pydantic and FastAPI tell it: type, loc, msg, input and perhaps ctx."""
-
-
-def faults_of(faults: Iterable[PydanticFault]) -> list[Fault]:
-    """Return faults in the words of v0.2."""
-    return [_fault(fault) for fault in faults]
 
 
 def error_response(
@@ -104,19 +96,33 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
         details = [_printable(fault) for fault in faults]
         return _json_response({"detail": details}, 422, "application/json")
     errors = faults_of(faults)
-    detail = "; ".join(dict.fromkeys(fault.detail for fault in errors))
+    detail = "; ".join(fault.detail for fault in errors)
     return error_response(path, 422, f"{detail}.", errors=errors)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    path, detail = route_path(request.scope), error.detail
     if error.status_code == HTTPStatus.BAD_REQUEST:
         request.app.state.service.metrics.count_refusal("unreadable")
+        if path.startswith(PROBLEM_PREFIX):
+            detail += _why_unreadable(error.__cause__)
     headers = dict(error.headers or {})
     if headers.get("Allow") == "GET":
         headers["Allow"] = "GET, HEAD"  # which the middleware sees to
-    path = route_path(request.scope)
-    return error_response(path, error.status_code, error.detail, headers)
+    return error_response(path, error.status_code, detail, headers)
+
+
+def _why_unreadable(cause: BaseException | None) -> str:
+    """Return why Python's JSON parser gave up, to follow the words of FastAPI."""
+    match cause:
+        case UnicodeDecodeError():
+            return f": it is not {cause.encoding.upper()} at byte {cause.start}"
+        case RecursionError():
+            return ": it nests too deeply"
+        case ValueError():
+            return ": it has a number of too many digits"
+    return ""
 
 
 async def _answer_no_model(request: Request, error: Exception) -> Response:
@@ -132,24 +138,6 @@ def _json_response(
     content: object, status: int, media_type: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     return Response(json.dumps(content), status, headers, media_type)
-
-
-def _fault(fault: PydanticFault) -> Fault:
-    where, *place = fault["loc"]
-    detail = fault["msg"]
-    if fault["type"] == "json_invalid":
-        detail = f"{detail}: {fault['ctx']['error']} at character {place[0]}"
-    elif where == "body" and place:
-        return Fault(type=fault["type"], detail=detail, pointer=_pointer(place))
-    elif where == "query" and place:
-        return Fault(type=fault["type"], detail=detail, parameter=str(place[0]))
-    return Fault(type=fault["type"], detail=detail)
-
-
-def _pointer(place: Sequence[str | int]) -> str:
-    """Return a JSON Pointer as a URI fragment (RFC 6901, section 6)."""
-    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in place)
-    return "#/" + "/".join(quote(part, safe="") for part in escaped)
 
 
 def _printable(fault: PydanticFault) -> dict[str, Any]:

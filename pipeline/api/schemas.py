@@ -75,7 +75,7 @@ class Fault(BaseModel):
     """One error in the input."""
 
     type: str = Field(description="kind of error, for programs", examples=["unknown_product"])
-    detail: str = Field(description="the error in words, for people")
+    detail: str = Field(description="the field and what is wrong with it, in words, for people")
     pointer: str | None = Field(
         default=None,
         description="JSON Pointer to what is wrong in the body, as a URI fragment",

@@ -1,6 +1,6 @@
 """What a request is told of products that the model does not know: which others may be meant."""
 
-from pipeline.api.errors import PydanticFault
+from pipeline.api.faults import PydanticFault
 from pipeline.model.order import PRODUCT
 from pipeline.model.reader import DispatchModel
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.api.errors import UNEXPECTED_ERROR, faults_of
+from pipeline.api.errors import UNEXPECTED_ERROR
+from pipeline.api.faults import faults_of
 from pipeline.serve_model import create_app
 from pipeline.server.middleware import RequestMiddleware
 from tests.support.service_fixtures import (
@@ -108,7 +109,8 @@ def test_v0_1_keeps_the_form_of_fastapi_for_what_is_invalid(app: RequestMiddlewa
 
 def test_a_problem_lists_each_fault_with_a_pointer_to_it(app: RequestMiddleware) -> None:
     document = problem(send(app, V0_2, b'{"product_code": 1, "orders_placed": -1}'))
-    text, number = "Input should be a valid string", "Input should be greater than or equal to 0"
+    text = "product_code: Input should be a valid string"
+    number = "orders_placed: Input should be greater than or equal to 0"
     assert document["detail"] == f"{text}; {number}."
     assert document["errors"] == [
         {"type": "string_type", "detail": text, "pointer": "#/product_code"},
@@ -116,8 +118,60 @@ def test_a_problem_lists_each_fault_with_a_pointer_to_it(app: RequestMiddleware)
     ]
 
 
-def test_the_same_words_are_said_once(app: RequestMiddleware) -> None:
-    assert problem(send(app, V0_2, b"{}"))["detail"] == "Field required."
+WORDS = {
+    "nothing": (V0_2, b"{}", "product_code: Field required; orders_placed: Field required."),
+    "a misspelt field": (
+        V0_2,
+        b'{"product_code": "SKU001", "order_placed": 1}',
+        "orders_placed: Field required.",
+    ),
+    "another type": (
+        V0_2,
+        b'{"product_code": "SKU001", "orders_placed": "1"}',
+        "orders_placed: Input should be a valid number.",
+    ),
+    "half a list": (
+        V0_2,
+        b'{"product_code": ["SKU001"], "orders_placed": -1}',
+        "product_code: Input should be a valid string; "
+        "orders_placed: Input should be greater than or equal to 0.",
+    ),
+    "no body": (V0_2, b"", "The body is empty; it should be a JSON object."),
+    "a list": (V0_2, b"[]", "The body should be a JSON object."),
+    "a batch in a list": (BATCH, b"[%b]" % ORDER, "The body should be a JSON object."),
+    "a text": (V0_2, b'"SKU001"', "The body should be a JSON object."),
+    "no batch": (BATCH, ORDER, "orders: Field required."),
+    "no list": (BATCH, b'{"orders": %b}' % ORDER, "orders: Input should be a valid list."),
+    "no colon": (V0_2, b'{"a" 1}', "JSON decode error: Expecting ':' delimiter at character 5."),
+    "Latin-1": (
+        V0_2,
+        b'{"product_code": "\xe9"}',
+        "There was an error parsing the body: it is not UTF-8 at byte 18",
+    ),
+    "too deep": (V0_2, UNREADABLE, "There was an error parsing the body: it nests too deeply"),
+    "many digits": (
+        BATCH,
+        b'{"orders": [%b]}' % (b"9" * 5_000),
+        "There was an error parsing the body: it has a number of too many digits",
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "detail"), WORDS.values(), ids=WORDS.keys())
+def test_v0_2_names_the_field_and_says_what_is_wrong_with_it(
+    path: str, body: bytes, detail: str, app: RequestMiddleware
+) -> None:
+    assert problem(send(app, path, body))["detail"] == detail
+
+
+def test_in_a_batch_the_order_is_named_too(app: RequestMiddleware) -> None:
+    body = b'{"orders": [%b, {"orders_placed": "x"}, 1]}' % ORDER
+    _, fields, order = json.loads(send(app, BATCH, body).body)["predictions"]
+    assert [fault["detail"] for fault in [*fields["errors"], *order["errors"]]] == [
+        "orders[1].product_code: Field required",
+        "orders[1].orders_placed: Input should be a valid number",
+        "orders[2]: An order should be an object with product_code and orders_placed",
+    ]
 
 
 def test_json_that_cannot_be_read_is_told_with_its_place(app: RequestMiddleware) -> None:
@@ -146,6 +200,7 @@ def test_parameters_of_the_url_are_named(app: RequestMiddleware) -> None:
     assert (response.status_code, response.headers["content-type"]) == (422, PROBLEM)
     assert fault.keys() == {"type", "detail", "parameter"}
     assert (fault["type"], fault["parameter"]) == ("int_parsing", "limit")
+    assert fault["detail"].startswith("limit: Input should be a valid integer")
 
 
 @BOTH
