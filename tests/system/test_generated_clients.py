@@ -29,7 +29,7 @@ ASKED = [
     ("estimate_with_interval", "Order", V0_2, EXAMPLE, 200),
     ("estimate_with_interval", "Order", V0_2, UNKNOWN, 422),
     ("estimate", "TimeToDispatchRequest", V0_1, EXAMPLE, 200),
-    ("estimate_batch", "OrderBatch", BATCH, {"orders": [EXAMPLE]}, 200),
+    ("estimate_batch", "OrderBatch", BATCH, {"orders": [EXAMPLE, UNKNOWN]}, 200),
 ]
 """What both clients ask after the first product: operations, schemas, paths, bodies, statuses."""
 NODE = Path(executable.ROOT_DIR, "bin", "node")
@@ -133,8 +133,7 @@ def test_a_generated_client_in_typescript_passes_the_compiler_and_gets_the_answe
     run(NODE, programs / "tsc", "--project", ".", cwd=tmp_path)
     told = json.loads(run(NODE, "ask.ts", service, KEY, cwd=tmp_path))
     assert told["codes"] == [EXAMPLE["product_code"]]
-    assert (told["hours"], told["reason"]) == (
-        answers[0][1]["interval"]["upper_hours"],
-        answers[1][1]["detail"],
-    )
+    assert told["hours"] == answers[0][1]["interval"]["upper_hours"]
+    assert told["reason"] == answers[1][1]["detail"]
+    assert told["faults"] == ["unknown_product"]
     assert list(zip(told["statuses"], told["answers"])) == answers

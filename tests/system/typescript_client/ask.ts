@@ -15,15 +15,22 @@ const order: components["schemas"]["Order"] = { product_code: codes[0], orders_p
 
 const known = await client.POST(ESTIMATE, { body: order });
 const hours: number | undefined = known.data?.interval.upper_hours;
-const unknown = await client.POST(ESTIMATE, { body: { ...order, product_code: "UNKNOWN" } });
+const other = { ...order, product_code: "UNKNOWN" };
+const unknown = await client.POST(ESTIMATE, { body: other });
 const reason: string | undefined = unknown.error?.detail;
 const old = await client.POST("/api/v0.1/time_to_dispatch", { body: order });
-const batch = await client.POST("/api/v0.2/time_to_dispatch/batch", { body: { orders: [order] } });
+const batch = await client.POST("/api/v0.2/time_to_dispatch/batch", {
+    body: { orders: [order, other] },
+});
+const faults: string[] = (batch.data?.predictions ?? []).flatMap((each) =>
+    "errors" in each ? each.errors.map((fault) => fault.type) : [],
+);
 
 console.log(JSON.stringify({
     codes,
     hours,
     reason,
+    faults,
     statuses: [known, unknown, old, batch].map((each) => each.response.status),
     answers: [known.data, unknown.error, old.data, batch.data],
 }));
