@@ -19,6 +19,7 @@ from pandas.errors import DtypeWarning, ParserError, ParserWarning
 from pipeline.model.order import HOURS, NUMBERS, OPTIONAL, PRODUCT, normalised_code
 from pipeline.orders.csv_layout import check_layout, names_of
 from pipeline.orders.csv_lines import CsvRow, csv_rows, has_odd_quotes, quote_fault
+from pipeline.orders.file_kinds import check_kind, not_utf_8
 from pipeline.orders.row_rules import (
     COLUMNS,
     LINE_BREAK,
@@ -29,7 +30,6 @@ from pipeline.orders.row_rules import (
     broken_rules,
     reasons_of,
 )
-from pipeline.stages.errors import DatasetError
 from pipeline.stages.logs import LOG
 from pipeline.stages.wording import first_few
 
@@ -56,11 +56,12 @@ def read_order_rows(content: bytes) -> OrderRows:
     Raises:
         DatasetError: this is not a CSV of orders; the message lists all faults at once.
     """
+    check_kind(content)
     try:
         check_layout(content)
         rows = _sound_rows(content) or _separated_rows(content)
     except UnicodeDecodeError as error:
-        raise DatasetError(f"it is not UTF-8 text: {error}") from error
+        raise not_utf_8(content, error) from error
     _warn_of_cases(rows.valid[PRODUCT].cat.categories)
     return rows
 

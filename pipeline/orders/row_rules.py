@@ -1,5 +1,6 @@
 """The columns of a week, what makes a row of it bad, and the words for that."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -23,6 +24,7 @@ COLUMNS = [*FEATURES, HOURS]
 REQUIRED_COLUMNS = [*REQUIRED, HOURS]
 REASON = "reason"
 SURPLUS = "row"
+DECIMAL_COMMA = "a decimal comma"
 LINE_BREAK = r"[\n\r\v\f\x85\u2028\u2029]"
 CONTROL_CHARACTER = r"[\x00-\x09\x0e-\x1f\x7f-\x84\x86-\x9f]"
 
@@ -110,4 +112,8 @@ def _unreadable_options(rows: pd.DataFrame, text: pd.DataFrame) -> list[Fault]:
 
 
 def _why_not_a_number(column: str, text: str) -> str:
-    return f"{column} is not a number" if text.strip() else f"{column} is missing"
+    if not text.strip():
+        return f"{column} is missing"
+    if re.fullmatch(r"[+-]?[\d.]*,\d+", text.strip()):
+        return f"{column} has {DECIMAL_COMMA} instead of a point"
+    return f"{column} is not a number"

@@ -9,7 +9,8 @@ import pandas as pd
 
 from pipeline.orders.csv_rows import OrderRows, read_order_rows
 from pipeline.orders.deliveries import Delivery
-from pipeline.orders.row_rules import REASON
+from pipeline.orders.file_kinds import REMEDY, unpacked
+from pipeline.orders.row_rules import DECIMAL_COMMA, REASON
 from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import DatasetError, ObjectExists
 from pipeline.stages.logs import LOG
@@ -26,7 +27,7 @@ class WeeklyDataset:
 
     Attributes:
         key: where it is in the store.
-        sha256: hash of the file, in hex digits.
+        sha256: hash of the file, unpacked, in hex digits.
         delivered_at: the time in its name, taken as UTC.
         orders: the valid rows, see `OrderRows`.
         rejected: the bad rows, which were set aside: their text, and a column `reason`.
@@ -56,6 +57,7 @@ def load_dataset(
     key = delivery.key
     content = store.read(key)
     try:
+        content = unpacked(content)
         rows = read_order_rows(content)
     except DatasetError as error:
         message = error.message
@@ -88,6 +90,7 @@ def _set_aside(
         raise DatasetError(
             f"Refused: {bad_rows}, more than the limit of {max_rejected_share:.3g}.",
             f"Reasons: {faults}.",
+            *([REMEDY] if DECIMAL_COMMA in faults else []),
             f"A larger {option_of('max_rejected_share')} sets them aside and trains on the others.",
             links={"Bad rows": where, "Dataset": f"{store.url}/{key}"},
             facts={

@@ -42,6 +42,8 @@ def test_rows_are_read_alike_whether_or_not_the_file_has_bad_rows() -> None:
         ("SKU001,1", "hours_to_dispatch is missing"),
         ("SKU001,many,2", "orders_placed is not a number"),
         ("SKU001,1,nan", "hours_to_dispatch is not a number"),
+        ('SKU001,1,"15,221"', "hours_to_dispatch has a decimal comma instead of a point"),
+        ('SKU001,"1.015,5",1', "orders_placed has a decimal comma instead of a point"),
         ("SKU001,True,2", "orders_placed is not a number"),
         ("SKU001,1_000,2", "orders_placed is not a number"),
         ('"  ",1,2', "product_code is missing"),
@@ -214,7 +216,7 @@ def test_harmless_variations_of_a_csv_are_read_in_full(text: str) -> None:
         ),
         (
             (HEADER + SOUND).replace(",", ";").encode(),
-            ["column product_code is missing", "the delimiter should be a comma"],
+            ["fields are separated by semicolons: the delimiter should be a comma"],
         ),
         (HEADER.replace("\n", ",product_code\nA,1,2,B").encode(), ["product_code is there twice"]),
         (b"\x89PNG\r\n\x1a\n\x00\x00", ["not UTF-8 text"]),

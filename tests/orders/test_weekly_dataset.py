@@ -1,5 +1,6 @@
 """A dataset of a store: what is read of it, and what becomes of its bad rows."""
 
+import gzip
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,31 @@ def test_the_dataset_with_the_newest_time_in_its_name_is_read(store: DirectorySt
     assert dataset.delivered_at.isoformat() == "2026-11-20T23:00:00+00:00"
     assert dataset.sha256 == hashlib.sha256((HEADER + SOUND).encode()).hexdigest()
     assert (len(dataset.orders), len(dataset.rejected)) == (1, 0)
+
+
+@pytest.mark.parametrize("key", [KEY, f"{KEY}.gz"])
+def test_a_packed_dataset_is_the_same_as_the_unpacked_one(store: DirectoryStore, key: str) -> None:
+    content = (HEADER + SOUND).encode()
+    store.write_new(key, gzip.compress(content))
+
+    dataset = read(store, max_rejected_share=0.0)
+
+    assert (dataset.key, len(dataset.orders)) == (key, 1)
+    assert dataset.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_damaged_dataset_is_refused_by_name(store: DirectoryStore) -> None:
+    store.write_new(KEY, gzip.compress((HEADER + SOUND).encode())[:-1])
+
+    with pytest.raises(DatasetError, match=f"{KEY}: it is a damaged gzip file"):
+        read(store, max_rejected_share=0.0)
+
+
+def test_a_dataset_with_decimal_commas_is_refused_with_what_to_do(store: DirectoryStore) -> None:
+    store.write_new(KEY, (HEADER + SOUND + 'SKU001,1,"2,5"\n').encode())
+
+    with pytest.raises(DatasetError, match=r"(?s)decimal comma .* \(1\).*UTF-8 with commas"):
+        read(store, max_rejected_share=0.01)
 
 
 def test_an_unusable_dataset_is_named_with_all_its_faults(store: DirectoryStore) -> None:
