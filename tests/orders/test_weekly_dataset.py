@@ -2,15 +2,18 @@
 
 import gzip
 import hashlib
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import boto3
 import pandas as pd
 import pytest
 
 from pipeline.orders.deliveries import newest_delivery
 from pipeline.orders.weekly_dataset import WeeklyDataset, load_dataset
 from pipeline.stages.errors import DatasetError
+from pipeline.stores.base import ObjectStore, open_store
 from pipeline.stores.directory import DirectoryStore
 
 HEADER = "product_code,orders_placed,hours_to_dispatch\n"
@@ -21,7 +24,7 @@ KEY = "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
 REJECTED = "rejected/time_to_dispatch_2026-11-20T23-00-00.csv"
 
 
-def read(store: DirectoryStore, max_rejected_share: float) -> WeeklyDataset:
+def read(store: ObjectStore, max_rejected_share: float) -> WeeklyDataset:
     return load_dataset(store, newest_delivery(store, NOW), max_rejected_share)
 
 
@@ -47,6 +50,19 @@ def test_a_packed_dataset_is_the_same_as_the_unpacked_one(store: DirectoryStore,
 
     assert (dataset.key, len(dataset.orders)) == (key, 1)
     assert dataset.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.slow
+def test_a_dataset_that_s3_keeps_with_a_content_encoding_is_unpacked_once(
+    s3_store_url: str,
+) -> None:
+    content = gzip.compress((HEADER + SOUND).encode())
+    bucket, prefix = s3_store_url.removeprefix("s3://").split("/")
+    with closing(boto3.client("s3")) as client:
+        key = f"{prefix}/{KEY}"
+        client.put_object(Bucket=bucket, Key=key, Body=content, ContentEncoding="gzip")
+
+    assert len(read(open_store(s3_store_url), max_rejected_share=0.0).orders) == 1
 
 
 def test_a_damaged_dataset_is_refused_by_name(store: DirectoryStore) -> None:
