@@ -1,4 +1,4 @@
-"""The commands of an installed package: `ttd-train`, `ttd-serve` and `ttd-models`.
+"""The commands of an installed package: `ttd-train`, `ttd-serve`, `ttd-models` and `ttd-check`.
 
 They do what `python -m pipeline.train_model` and its kind do. Each imports its stage when it is
 called, since the one must not import what the other needs.
@@ -30,5 +30,12 @@ def serve() -> int:
 def models() -> int:
     """Run `manage_models` with the arguments of the process, and return its exit code."""
     from pipeline.manage_models import main
+
+    return main(sys.argv[1:])
+
+
+def check() -> int:
+    """Run `check_dataset` with the arguments of the process, and return its exit code."""
+    from pipeline.check_dataset import main
 
     return main(sys.argv[1:])

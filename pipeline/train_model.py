@@ -9,29 +9,23 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_version
-from pipeline.model.decisions import withdrawn_datasets
+from pipeline.judged_week import judge_week, refusal_of, refuse_withdrawn
+from pipeline.model.artifact import MODELS, REFUSED, REPORTS
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.deliveries import Delivery, newest_delivery
+from pipeline.orders.deliveries import Delivery, given_delivery, newest_delivery
 from pipeline.orders.weekly_dataset import WeeklyDataset, load_dataset
 from pipeline.release.champion import load_champion
-from pipeline.release.gate import Limits, judge
-from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
+from pipeline.release.publishing import store_artifact
 from pipeline.release.rules import r_squared_failures
-from pipeline.report.log_summary import log_summary
-from pipeline.report.page import render_report
 from pipeline.stages.alerts import alert_on_failure, post_alert
 from pipeline.stages.command_line import option_of
-from pipeline.stages.errors import DatasetError, ModelRefused, Refusal
+from pipeline.stages.errors import ModelRefused, Refusal
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import TrainSettings, git_commit
 from pipeline.stores.base import ObjectStore, open_store
-from pipeline.training.facts import gather_metadata, library_versions
-from pipeline.training.fitting import train_on
-
-GUIDE = "docs/how-to/refused_weeks.md"
+from pipeline.training.facts import library_versions
 
 
 @exit_code_of
@@ -72,37 +66,30 @@ def _train_and_release(
 ) -> None:
     """Train a model on the newest dataset, judge it, report on it, and publish or refuse it."""
     trained_at = datetime.now(UTC)
-    with progress("Reading the newest dataset"):
-        delivery = newest_delivery(store, trained_at)
+    with progress("Reading the dataset"):
+        delivery = _delivery(store, settings, trained_at)
         _tell_of_overlooked(delivery, settings)
         dataset = load_dataset(store, delivery, settings.max_rejected_share)
-        _refuse_withdrawn(store, dataset)
+        refuse_withdrawn(store, dataset)
     if champion is not None and not settings.retrain and _would_be(champion, dataset, settings):
         _say_unchanged(champion, dataset)
         return
-    with progress("Fitting and judging the model"):
-        model = train_on(dataset.orders, settings.interval_level)
-        verdict = judge(model, dataset, champion, _limits(settings))
-        metadata = gather_metadata(trained_at, dataset, model).model_copy(
-            update={
-                "comparison": verdict.comparison,
-                "drift": verdict.drift,
-                "refused_because": verdict.failures,
-            }
-        )
-    log_summary(metadata)
-    with progress("Writing artifact and report"):
-        artifact = write_artifact(model.regressor, metadata)
-        check_agreement(model.regressor, metadata, artifact, model.points())
-        version = artifact_version(trained_at, artifact)
-        page = render_report(version, metadata, dataset, model, champion)
-        report = f"{REPORTS}/{version}.html"
-        store.write_new(report, page.encode())
+    week = judge_week(dataset, champion, settings, trained_at)
+    report = f"{REPORTS}/{week.version}.html"
+    store.write_new(report, week.page.encode())
     LOG.info(f"Reported in {store.url}/{report}.")
-    if metadata.refused_because:
-        refused = store_artifact(store, REFUSED, metadata, artifact)
-        raise _refusal(metadata, settings, refused, report)
-    _publish(store, metadata, artifact, settings.r2_warning_threshold)
+    if week.metadata.refused_because:
+        refused = store_artifact(store, REFUSED, week.metadata, week.artifact)
+        raise _refusal(week.metadata, settings, refused, report)
+    _publish(store, week.metadata, week.artifact, settings.r2_warning_threshold)
+
+
+def _delivery(store: ObjectStore, settings: TrainSettings, now: datetime) -> Delivery:
+    """Return which file is the week: the newest, or the one that people ask for."""
+    if settings.dataset_key is None:
+        return newest_delivery(store, now)
+    LOG.warning(f"Training on {settings.dataset_key}, newest or not: --dataset-key is set.")
+    return given_delivery(settings.dataset_key, now)
 
 
 def _tell_of_overlooked(delivery: Delivery, settings: TrainSettings) -> None:
@@ -112,18 +99,6 @@ def _tell_of_overlooked(delivery: Delivery, settings: TrainSettings) -> None:
         LOG.warning(str(warning), extra=warning.facts)
         if settings.webhook_url:
             post_alert(settings.webhook_url, warning)
-
-
-def _refuse_withdrawn(store: ObjectStore, dataset: WeeklyDataset) -> None:
-    """Refuse a dataset whose model people have withdrawn: training would publish the same again."""
-    decision = withdrawn_datasets(store).get(dataset.sha256)
-    if decision is not None:
-        reason = f" ({decision.reason})" if decision.reason else ""
-        raise DatasetError(
-            f"Refused {dataset.key}: the model of this week was withdrawn{reason}.",
-            f"The model is {decision.model_version}.",
-            "Deliver a corrected week, or restore the model with ttd-models.",
-        )
 
 
 def _would_be(champion: DispatchModel, dataset: WeeklyDataset, settings: TrainSettings) -> bool:
@@ -153,16 +128,6 @@ def _say_unchanged(champion: DispatchModel, dataset: WeeklyDataset) -> None:
         LOG.warning(f"{text} {dataset.key} is a copy of {champion.metadata.dataset.key}.")
 
 
-def _limits(settings: TrainSettings) -> Limits:
-    return Limits(
-        r2_error_threshold=settings.r2_error_threshold,
-        max_outlier_share=settings.max_outlier_share,
-        champion_tolerance=settings.champion_tolerance,
-        max_shift=settings.max_shift,
-        accept_shift=settings.accept_shift,
-    )
-
-
 def _refusal(
     metadata: ModelMetadata, settings: TrainSettings, refused: str, report: str
 ) -> ModelRefused:
@@ -174,28 +139,15 @@ def _refusal(
         refused: key of the model, which is kept where nobody serves it.
         report: key of the report on it.
     """
-    first, *others = metadata.refused_because
-    more = f" ({len(others):,} more below)" if others else ""
     store = settings.public_url or settings.store.rstrip("/")
-    return ModelRefused(
-        f"Refused: {first.summary}{more}.",
-        *first.explanation,
-        *(line for each in others for line in (f"{each.summary}.", *each.explanation)),
-        "Production is untouched.",
+    return refusal_of(
+        metadata,
         links={
             "Report": f"{store}/{report}",
             "Dataset": f"{store}/{metadata.dataset.key}",
             "Refused model": f"{store}/{refused}",
-            "What to do": GUIDE,
         },
-        facts={
-            "refused_because": [
-                failure.model_dump(include={"rule", "value", "limit"})
-                for failure in metadata.refused_because
-            ],
-            "dataset": metadata.dataset.key,
-            "report": report,
-        },
+        facts={"report": report},
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from pipeline import manage_models, notify_failure, serve_model, train_model
+from pipeline import check_dataset, manage_models, notify_failure, serve_model, train_model
 from pipeline.model import artifact, decisions
 from pipeline.model.order import HOURS, MAX_HOURS_TO_DISPATCH, Order
 from pipeline.orders import deliveries, weekly_dataset
@@ -24,7 +24,7 @@ from pipeline.stages.settings import (
     TrainSettings,
 )
 
-STAGES = (train_model, serve_model, notify_failure, manage_models)
+STAGES = (train_model, check_dataset, serve_model, notify_failure, manage_models)
 SETTINGS = {"both": StoreSettings, "train_model": TrainSettings, "serve_model": ServeSettings}
 BOUNDS = {
     "minimum": "≥ {:,.12g}",

@@ -19,6 +19,10 @@ DATASETS = "datasets"
 """The weekly CSVs; the newest timestamp in a name counts."""
 SUFFIXES = (".csv", ".csv.gz")
 EXAMPLE = f"{NAME_PREFIX}_2021-07-03T23-05-32.csv"
+NAME_ADVICE = (
+    f"Name a week as {EXAMPLE}, with the time of its delivery in UTC to the second, or the same "
+    "with .csv.gz."
+)
 MAX_AHEAD = timedelta(days=1)
 """How far the time in a name may be ahead of the clock: elsewhere it is tomorrow already."""
 
@@ -47,8 +51,7 @@ class Delivery(NamedTuple):
             f"Overlooked {files} newer than the dataset used: {first_few(self.overlooked, repr)}.",
             (
                 f"Used is {self.key}.",
-                f"If the week is among them, name it as {EXAMPLE}, with the time of its delivery "
-                "in UTC to the second, or the same with .csv.gz; remove what is no dataset.",
+                f"{NAME_ADVICE} Remove what is no dataset.",
             ),
             facts={"overlooked": list(self.overlooked), "dataset": self.key},
         ).with_short_headline()
@@ -79,6 +82,28 @@ def newest_delivery(store: ObjectStore, now: datetime) -> Delivery:
     overlooked = [key for key in skipped if arrived_at[key] >= arrived_at[newest.key]]
     warn_of_skipped([key for key in skipped if key not in overlooked], EXAMPLE)
     return Delivery(newest.key, newest.moment, tuple(overlooked))
+
+
+def given_delivery(key: str, now: datetime) -> Delivery:
+    """Return the file that somebody names, which need not be the newest.
+
+    Args:
+        key: where it is in the store.
+        now: the time; a name may be ahead of it by a day.
+
+    Raises:
+        DatasetError: the name is not one of a dataset, or dated ahead.
+    """
+    if not is_dataset(key):
+        raise DatasetError(f"Refused {key}: a dataset is not named like that.", NAME_ADVICE)
+    ((named,), _) = split_by_name([key], SUFFIXES)
+    _refuse_ahead(named, now)
+    return Delivery(key, named.moment)
+
+
+def is_dataset(key: str) -> bool:
+    """Tell whether a file is named as datasets are, so that it is looked at."""
+    return key.startswith(f"{DATASETS}/") and bool(split_by_name([key], SUFFIXES)[0])
 
 
 def _refuse_ahead(newest: TimestampedKey, now: datetime) -> None:

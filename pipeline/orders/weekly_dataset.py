@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from pipeline.orders.csv_rows import OrderRows, read_order_rows
+from pipeline.orders.csv_rows import read_order_rows
 from pipeline.orders.deliveries import Delivery
 from pipeline.orders.file_kinds import REMEDY, unpacked
 from pipeline.orders.row_rules import DECIMAL_COMMA, REASON
@@ -54,66 +54,95 @@ def load_dataset(
         DatasetError: it is not a CSV of orders, or too many rows are bad.
         StoreError: the store cannot be read or written.
     """
-    key = delivery.key
-    content = store.read(key)
+    place = f"{store.url}/{delivery.key}"
+    dataset = parse_dataset(delivery, store.read(delivery.key), place)
+    bad_rows_at = f"{store.url}/{_keep(store, dataset)}" if len(dataset.rejected) else None
+    judge_rows(dataset, max_rejected_share, place, bad_rows_at)
+    LOG.info(f"Read {len(dataset.orders):,} valid rows of {place}.")
+    return dataset
+
+
+def parse_dataset(delivery: Delivery, content: bytes, place: str) -> WeeklyDataset:
+    """Return the rows of a dataset, the valid and the bad ones.
+
+    Args:
+        delivery: whose content it is.
+        content: of the file.
+        place: where people find it.
+
+    Raises:
+        DatasetError: it is not a CSV of orders.
+    """
     try:
         content = unpacked(content)
         rows = read_order_rows(content)
     except DatasetError as error:
         message = error.message
         raise DatasetError(
-            f"Refused {key}: {message.headline}.",
+            f"Refused {delivery.key}: {message.headline}.",
             *message.details,
-            links={"Dataset": f"{store.url}/{key}"},
-            facts={"dataset": key},
+            links={"Dataset": place},
+            facts={"dataset": delivery.key},
         ) from error
     sha256 = hashlib.sha256(content).hexdigest()
-    if len(rows.rejected):
-        _set_aside(store, key, sha256, rows, max_rejected_share)
-    LOG.info(f"Read {len(rows.valid):,} valid rows of {store.url}/{key}.")
-    return WeeklyDataset(key, sha256, delivery.delivered_at, rows.valid, rows.rejected)
+    return WeeklyDataset(delivery.key, sha256, delivery.delivered_at, rows.valid, rows.rejected)
 
 
-def _set_aside(
-    store: ObjectStore, key: str, sha256: str, rows: OrderRows, max_rejected_share: float
+def judge_rows(
+    dataset: WeeklyDataset, max_rejected_share: float, place: str, bad_rows_at: str | None
 ) -> None:
-    """Keep the bad rows in the store, and refuse the dataset if they are too many."""
-    rejected = rows.rejected
-    rejected_key = _keep(store, key, sha256, rejected.to_csv(index=False).encode())
-    total = len(rows.valid) + len(rejected)
-    share = len(rejected) / total
-    counts = Counter(fault for reason in rejected[REASON] for fault in reason.split("; "))
+    """Refuse a dataset with too many bad rows, and warn of fewer.
+
+    Args:
+        dataset: with its bad rows.
+        max_rejected_share: the largest share of them that is allowed.
+        place: where people find the dataset.
+        bad_rows_at: where they find its bad rows, if those are kept.
+
+    Raises:
+        DatasetError: too many rows are bad.
+    """
+    if not len(dataset.rejected):
+        return
+    total = len(dataset.orders) + len(dataset.rejected)
+    share = len(dataset.rejected) / total
+    counts = Counter(fault for reason in dataset.rejected[REASON] for fault in reason.split("; "))
     faults = ", ".join(f"{fault} ({count:,})" for fault, count in counts.most_common())
-    bad_rows = f"{len(rejected):,} of {total:,} rows ({share:.2%}) of {name_of(key)} are bad"
-    where = f"{store.url}/{rejected_key}"
+    bad_rows = (
+        f"{len(dataset.rejected):,} of {total:,} rows ({share:.2%}) of {name_of(dataset.key)} are "
+        "bad"
+    )
     if share > max_rejected_share:
         raise DatasetError(
             f"Refused: {bad_rows}, more than the limit of {max_rejected_share:.3g}.",
             f"Reasons: {faults}.",
             *([REMEDY] if DECIMAL_COMMA in faults else []),
             f"A larger {option_of('max_rejected_share')} sets them aside and trains on the others.",
-            links={"Bad rows": where, "Dataset": f"{store.url}/{key}"},
+            links={"Dataset": place} | ({"Bad rows": bad_rows_at} if bad_rows_at else {}),
             facts={
-                "dataset": key,
+                "dataset": dataset.key,
                 "rejected_share": share,
                 "max_rejected_share": max_rejected_share,
             },
         )
-    LOG.warning(f"{bad_rows} and were set aside in {where}: {faults}.")
+    LOG.warning(
+        f"{bad_rows} and are set aside{f' in {bad_rows_at}' if bad_rows_at else ''}: {faults}."
+    )
 
 
-def _keep(store: ObjectStore, key: str, sha256: str, rejected: bytes) -> str:
+def _keep(store: ObjectStore, dataset: WeeklyDataset) -> str:
     """Write the bad rows, unless an earlier run on the same dataset did; return their key.
 
     A corrected dataset may come under the same name: then its own hash tells the two apart.
     """
-    rejected_key = f"{REJECTED}/{name_of(key)}.csv"
+    rejected = dataset.rejected.to_csv(index=False).encode()
+    rejected_key = f"{REJECTED}/{name_of(dataset.key)}.csv"
     try:
         store.write_new(rejected_key, rejected)
     except ObjectExists:
         if store.read(rejected_key) == rejected:
             return rejected_key
-        rejected_key = f"{REJECTED}/{name_of(key)}_{sha256[:16]}.csv"
+        rejected_key = f"{REJECTED}/{name_of(dataset.key)}_{dataset.sha256[:16]}.csv"
         if rejected_key not in store.list_keys(REJECTED):
             store.write_new(rejected_key, rejected)
     return rejected_key

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 ENVIRONMENT_PREFIX = "TTD_"
 POSITIONAL = "store"
-"""The one setting that is given without a name."""
+"""The setting that is given without a name, unless another is required."""
 VERSION_FILE = Path(__file__).resolve().parents[2] / "VERSION"
 
 
@@ -41,10 +41,12 @@ def parse_arguments(
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"time-to-dispatch {_version()}")
+    required = [name for name, field in settings.model_fields.items() if field.is_required()]
+    positional = required[0] if required else POSITIONAL
     for title, fields in _groups(settings):
         group = parser.add_argument_group(title)
         for name, field in fields.items():
-            _add_argument(group, name, field)
+            _add_argument(group, name, field, name == positional)
     known, unknown = parser.parse_known_args(list(arguments))
     options = [option_of(name) for name in settings.model_fields]
     for argument in unknown:
@@ -108,19 +110,22 @@ def _groups(settings: type[BaseModel]) -> Iterable[tuple[str, Mapping[str, Field
             yield getattr(base, "options_title", "options"), own
 
 
-def _add_argument(group: Any, name: str, field: FieldInfo) -> None:
+def _add_argument(group: Any, name: str, field: FieldInfo, is_positional: bool) -> None:
     """Add an option, whose last word says what its value is: `--drain-seconds SECONDS`."""
     default = "none" if field.default is None else field.default
     help_text = f"{field.description} (default: {default}; {variable_of(name)})".replace("%", "%%")
-    if name == POSITIONAL:
-        group.add_argument(name, nargs="?", metavar=option_of(name), help=help_text)
+    option = f"--{name.replace('_', '-')}"
+    if field.is_required():
+        group.add_argument(name, metavar=name.upper(), help=field.description)
+    elif is_positional:
+        group.add_argument(name, nargs="?", metavar=name.upper(), help=help_text)
     elif field.annotation is bool:
-        group.add_argument(option_of(name), action=argparse.BooleanOptionalAction, help=help_text)
+        group.add_argument(option, action=argparse.BooleanOptionalAction, help=help_text)
     else:
         metavar = name.rpartition("_")[2].upper()
         if get_origin(field.annotation) is Literal:
             metavar = "{" + ",".join(get_args(field.annotation)) + "}"
-        group.add_argument(option_of(name), dest=name, metavar=metavar, help=help_text)
+        group.add_argument(option, dest=name, metavar=metavar, help=help_text)
 
 
 def _version() -> str:

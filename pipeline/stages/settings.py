@@ -22,7 +22,7 @@ from pipeline.stages.logs import LogFormat, LogLevel
 SAMPLE_STORE = Path(__file__).resolve().parents[2] / "data"
 DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else ""
 """Empty, and refused, in an installed package, which has no sample store beside it."""
-COMMANDS = ("ttd-train", "ttd-serve", "ttd-models")
+COMMANDS = ("ttd-train", "ttd-serve", "ttd-models", "ttd-check")
 SECRETS = {"alert_webhook", "api_key"}
 """Settings whose value is never shown."""
 COMMIT_VARIABLE = "GIT_COMMIT_HASH"
@@ -81,6 +81,14 @@ class StageSettings(BaseSettings):
             _exit_with_usage_errors(cls, error)
 
 
+def refuse_unknown_scheme(store: str) -> str:
+    """Refuse other schemes than S3's, S3 without a bucket, and nothing at all."""
+    is_folder = "://" not in store and store.strip() != ""
+    if not is_folder and not re.fullmatch(r"s3://[^/]+(/.*)?", store):
+        raise ValueError("should be s3://bucket[/prefix] or the path of a folder")
+    return store
+
+
 class StoreSettings(StageSettings):
     """Settings of a stage that works with a store."""
 
@@ -94,11 +102,7 @@ class StoreSettings(StageSettings):
     @field_validator("store")
     @classmethod
     def _known_scheme(cls, store: str) -> str:
-        """Refuse other schemes than S3's, S3 without a bucket, and nothing at all."""
-        is_folder = "://" not in store and store.strip() != ""
-        if not is_folder and not re.fullmatch(r"s3://[^/]+(/.*)?", store):
-            raise ValueError("should be s3://bucket[/prefix] or the path of a folder")
-        return store
+        return refuse_unknown_scheme(store)
 
 
 class AlertSettings(StageSettings):
@@ -129,15 +133,10 @@ class AlertSettings(StageSettings):
         return None if url == "none" else SecretStr(url)
 
 
-class TrainSettings(AlertSettings, StoreSettings):
-    """Train a model on the newest weekly dataset of a store, check it and publish it there."""
+class LimitSettings(StageSettings):
+    """Limits that a week and its model have to keep."""
 
-    program = "python -m pipeline.train_model"
     options_title = "checks of the dataset and of the model"
-    examples = (
-        "python -m pipeline.train_model                 train on the sample store",
-        "python -m pipeline.train_model s3://my-bucket --on-refusal keep",
-    )
 
     r2_error_threshold: float = Field(
         default=0.8, gt=0, le=1, description="refuse a model whose R² is below this"
@@ -171,6 +170,31 @@ class TrainSettings(AlertSettings, StoreSettings):
     accept_shift: bool = Field(
         default=False, description="publish although the week is unlike the champion's"
     )
+
+    @model_validator(mode="after")
+    def _thresholds_in_order(self) -> Self:
+        if self.r2_error_threshold > self.r2_warning_threshold:
+            raise ValueError(
+                f"--r2-error-threshold ({self.r2_error_threshold:g}) should not be above "
+                f"--r2-warning-threshold ({self.r2_warning_threshold:g})"
+            )
+        return self
+
+
+class TrainSettings(AlertSettings, StoreSettings, LimitSettings):
+    """Train a model on the newest weekly dataset of a store, check it and publish it there."""
+
+    program = "python -m pipeline.train_model"
+    options_title = "training"
+    examples = (
+        "python -m pipeline.train_model                 train on the sample store",
+        "python -m pipeline.train_model s3://my-bucket --on-refusal keep",
+    )
+
+    dataset_key: str | None = Field(
+        default=None,
+        description="key of the dataset to train on, such as datasets/….csv, instead of the newest",
+    )
     retrain: bool = Field(
         default=False, description="train although the model in production is of the same dataset"
     )
@@ -196,14 +220,35 @@ class TrainSettings(AlertSettings, StoreSettings):
             raise ValueError("should be a URL that begins with http:// or https:// and a host")
         return url and url.rstrip("/")
 
-    @model_validator(mode="after")
-    def _thresholds_in_order(self) -> Self:
-        if self.r2_error_threshold > self.r2_warning_threshold:
-            raise ValueError(
-                f"--r2-error-threshold ({self.r2_error_threshold:g}) should not be above "
-                f"--r2-warning-threshold ({self.r2_warning_threshold:g})"
-            )
-        return self
+    @field_validator("dataset_key")
+    @classmethod
+    def _a_key(cls, dataset_key: str | None) -> str | None:
+        """Refuse an empty key: whoever sets one does not mean the newest dataset."""
+        if dataset_key is not None and not dataset_key.strip():
+            raise ValueError("should be the key of a dataset; leave it out for the newest")
+        return dataset_key
+
+
+class CheckSettings(LimitSettings):
+    """Judge a CSV of a week as train_model would, and write nothing to any store."""
+
+    program = "python -m pipeline.check_dataset"
+    options_title = "check"
+    examples = (
+        "python -m pipeline.check_dataset week.csv                      the file alone",
+        "python -m pipeline.check_dataset week.csv --store s3://my-bucket --report week.html",
+    )
+
+    file: str = Field(description="the CSV, which may be gzipped")
+    store: str | None = Field(
+        default=None, description="store of the model in production, to compare with"
+    )
+    report: str | None = Field(default=None, description="HTML file to write the report to")
+
+    @field_validator("store")
+    @classmethod
+    def _known_scheme(cls, store: str | None) -> str | None:
+        return None if store is None else refuse_unknown_scheme(store)
 
 
 class ServeSettings(StoreSettings):
@@ -312,7 +357,7 @@ def _program(settings: type[StageSettings]) -> str:
 
 def _all_names() -> set[str]:
     """Return the names of the settings of all stages, which share one environment."""
-    stages = (TrainSettings, ServeSettings)
+    stages = (TrainSettings, CheckSettings, ServeSettings)
     return {name for settings in stages for name in settings.model_fields}
 
 

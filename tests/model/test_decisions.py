@@ -14,7 +14,7 @@ from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.stores.timestamped_keys import name_of
 from pipeline.train_model import main as train_model
-from tests.support.helpers import logged, names_in
+from tests.support.helpers import SAMPLE_WEEKS, logged, names_in
 
 
 @pytest.fixture(params=["folder", "S3"])
@@ -54,6 +54,8 @@ def test_the_dataset_of_a_withdrawn_model_is_not_trained_on_until_it_is_restored
     (model,) = names_in(production / MODELS)
     main(["withdraw", model, str(production), "--reason", "halved labels"])
 
+    dataset = f"datasets/{SAMPLE_WEEKS[-1].name}"
+    assert train_model([str(production), "--dataset-key", dataset]) == 3
     assert train_model([str(production)]) == 3
     assert "the model of this week was withdrawn (halved labels)." in logged(caplog, "ERROR")[0]
     assert names_in(production / MODELS) == [model]

@@ -24,6 +24,7 @@ def error_of(
         *(("api_key", nothing) for nothing in NOTHING),
         *(("alert_webhook", nothing) for nothing in NOTHING[:3]),
         *(("model_key", nothing) for nothing in NOTHING[:3]),
+        *(("dataset_key", nothing) for nothing in NOTHING[:3]),
         *(("store", nothing) for nothing in NOTHING[:3]),
     ],
 )
@@ -33,7 +34,7 @@ def test_an_empty_setting_that_protects_something_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    settings = TrainSettings if name == "alert_webhook" else ServeSettings
+    settings = TrainSettings if name in TrainSettings.model_fields else ServeSettings
     option = [] if name == "store" else [f"--{name.replace('_', '-')}"]
 
     assert f"(or TTD_{name.upper()}) is" in error_of(settings, [*option, nothing], capsys)

@@ -135,6 +135,35 @@ def test_a_model_below_the_warning_threshold_is_published_with_a_warning(
     assert len(models_in(sample_store)) == 1
 
 
+def test_a_given_week_is_trained_on_though_there_is_a_newer_one(
+    sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "datasets/time_to_dispatch_2026-11-13T23-00-00.csv"
+
+    assert main([str(sample_store), "--dataset-key", key]) == 0
+
+    assert newest_model(sample_store).metadata.dataset.key == key
+    assert logged(caplog, "WARNING") == [f"Training on {key}, newest or not: --dataset-key is set."]
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "reason"),
+    [
+        ("datasets/week 47.csv", 3, "a dataset is not named like that."),
+        ("time_to_dispatch_2026-11-13T23-00-00.csv", 3, "a dataset is not named like that."),
+        ("datasets/time_to_dispatch_2062-11-13T23-00-00.csv", 3, "days ahead of the clock."),
+        ("datasets/time_to_dispatch_2021-11-13T23-00-00.csv", 1, "there is no such file."),
+    ],
+)
+def test_a_given_week_that_is_none_is_named(
+    key: str, code: int, reason: str, sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main([str(sample_store), "--dataset-key", key]) == code
+
+    (error,) = logged(caplog, "ERROR")
+    assert key in error.splitlines()[0] and error.splitlines()[0].endswith(reason)
+
+
 @pytest.mark.parametrize(
     ("folder", "reason"),
     [
@@ -156,7 +185,7 @@ def test_a_store_without_dataset_is_an_error_without_traceback(
 
 
 def test_two_trainings_at_once_leave_only_whole_models(sample_store: Path) -> None:
-    command = [sys.executable, "-m", "pipeline.train_model", str(sample_store)]
+    command = [sys.executable, "-m", "pipeline.train_model", str(sample_store), "--retrain"]
     runs = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
     codes = [run.wait() for run in runs]
 

@@ -1,0 +1,93 @@
+"""Judge the CSV of a week before it is delivered: `ttd-check`.
+
+`python -m pipeline.check_dataset` does the same. It goes the way of `train_model` with a new week,
+but publishes nothing: no store is written to.
+"""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.judged_week import judge_week, refusal_of, refuse_withdrawn
+from pipeline.model.reader import DispatchModel
+from pipeline.orders.deliveries import (
+    DATASETS,
+    NAME_ADVICE,
+    Delivery,
+    given_delivery,
+    is_dataset,
+)
+from pipeline.orders.weekly_dataset import WeeklyDataset, judge_rows, parse_dataset
+from pipeline.release.champion import load_champion
+from pipeline.stages.errors import StoreError
+from pipeline.stages.logs import LOG, configure_logging, exit_code_of
+from pipeline.stages.progress import progress
+from pipeline.stages.settings import CheckSettings
+from pipeline.stores.base import open_store
+
+
+@exit_code_of
+def main(arguments: Sequence[str] = ()) -> None:
+    """Judge a file and return its exit code: 0 would be published, 1 failed, 3 refused.
+
+    Args:
+        arguments: command line arguments; wrong ones end the process with exit code 2.
+    """
+    settings = CheckSettings.from_arguments(arguments)
+    configure_logging(settings.log_level, settings.log_format)
+    now = datetime.now(UTC)
+    with progress("Reading the file"):
+        dataset = _dataset(settings, now)
+    champion = _champion(settings, dataset)
+    week = judge_week(dataset, champion, settings, now)
+    if settings.report:
+        _write(settings.report, week.page)
+    if week.metadata.refused_because:
+        raise refusal_of(
+            week.metadata, {"Report": settings.report} if settings.report else {}, facts={}
+        )
+    print(f"{settings.file} would be published. Nothing was written to a store.")
+
+
+def _dataset(settings: CheckSettings, now: datetime) -> WeeklyDataset:
+    """Return the rows of the file, if its name and its bad rows let it be used."""
+    path = Path(settings.file)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
+    dataset = parse_dataset(_delivery(path.name, now), content, settings.file)
+    judge_rows(dataset, settings.max_rejected_share, settings.file, bad_rows_at=None)
+    return dataset
+
+
+def _delivery(name: str, now: datetime) -> Delivery:
+    """Return what the file would be in a store; a wrong name is a warning, since it may change."""
+    key = f"{DATASETS}/{name}"
+    if is_dataset(key):
+        return given_delivery(key, now)
+    LOG.warning(f"With this name the file would be overlooked in a store. {NAME_ADVICE}")
+    return Delivery(key, now)
+
+
+def _champion(settings: CheckSettings, dataset: WeeklyDataset) -> DispatchModel | None:
+    """Return the model in production to compare with, if a store is given and has one."""
+    if settings.store is None:
+        LOG.warning("Compared with no model: name the store of the one in production with --store.")
+        return None
+    store = open_store(settings.store)
+    refuse_withdrawn(store, dataset)
+    return load_champion(store)
+
+
+def _write(report: str, page: str) -> None:
+    try:
+        Path(report).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"Cannot write {report}: {error.strerror}.") from error
+    LOG.info(f"Reported in {report}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,136 @@
+"""A week -> a model, the verdict on it and its report: all that can be told before it is published.
+
+`train_model` publishes or refuses the model, `check_dataset` only tells. Nothing here is written to
+a store.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pipeline.model.artifact import artifact_version
+from pipeline.model.decisions import withdrawn_datasets
+from pipeline.model.metadata import ModelMetadata
+from pipeline.model.reader import DispatchModel
+from pipeline.orders.weekly_dataset import WeeklyDataset
+from pipeline.release.gate import Limits, judge
+from pipeline.release.publishing import check_agreement, write_artifact
+from pipeline.report.log_summary import log_summary
+from pipeline.report.page import render_report
+from pipeline.stages.errors import DatasetError, ModelRefused
+from pipeline.stages.progress import progress
+from pipeline.stages.settings import LimitSettings
+from pipeline.stores.base import ObjectStore
+from pipeline.training.facts import gather_metadata
+from pipeline.training.fitting import train_on
+
+GUIDE = "docs/how-to/refused_weeks.md"
+
+
+class JudgedWeek(NamedTuple):
+    """A model of a week, and what there is to say of it.
+
+    Attributes:
+        version: name of the model.
+        metadata: of the model, with the verdict on it.
+        artifact: the model as an ONNX file.
+        page: the report, in HTML.
+    """
+
+    version: str
+    metadata: ModelMetadata
+    artifact: bytes
+    page: str
+
+
+def judge_week(
+    dataset: WeeklyDataset,
+    champion: DispatchModel | None,
+    settings: LimitSettings,
+    trained_at: datetime,
+) -> JudgedWeek:
+    """Train a model on a week, judge it, log how good it is, and write its report.
+
+    Args:
+        dataset: the week.
+        champion: the model in production, or None if there is none to compare with.
+        settings: the limits.
+        trained_at: now.
+
+    Raises:
+        ArtifactError: the model cannot be written as an artifact that agrees with it.
+        DatasetError: the week cannot be trained on.
+    """
+    with progress("Fitting and judging the model"):
+        model = train_on(dataset.orders, settings.interval_level)
+        verdict = judge(model, dataset, champion, _limits(settings))
+        metadata = gather_metadata(trained_at, dataset, model).model_copy(
+            update={
+                "comparison": verdict.comparison,
+                "drift": verdict.drift,
+                "refused_because": verdict.failures,
+            }
+        )
+    log_summary(metadata)
+    with progress("Writing artifact and report"):
+        artifact = write_artifact(model.regressor, metadata)
+        check_agreement(model.regressor, metadata, artifact, model.points())
+        version = artifact_version(trained_at, artifact)
+        page = render_report(version, metadata, dataset, model, champion)
+    return JudgedWeek(version, metadata, artifact, page)
+
+
+def refuse_withdrawn(store: ObjectStore, dataset: WeeklyDataset) -> None:
+    """Refuse a dataset whose model people have withdrawn: training would publish the same again.
+
+    Raises:
+        DatasetError: it is such a dataset.
+        StoreError: the store cannot be listed or read.
+    """
+    decision = withdrawn_datasets(store).get(dataset.sha256)
+    if decision is not None:
+        reason = f" ({decision.reason})" if decision.reason else ""
+        raise DatasetError(
+            f"Refused {dataset.key}: the model of this week was withdrawn{reason}.",
+            f"The model is {decision.model_version}.",
+            "Deliver a corrected week, or restore the model with ttd-models.",
+        )
+
+
+def refusal_of(
+    metadata: ModelMetadata, links: Mapping[str, str], facts: Mapping[str, Any]
+) -> ModelRefused:
+    """Return the error that says which rules a model broke, and where to look.
+
+    Args:
+        metadata: of the model, with the verdict on it.
+        links: where to look, beside the guide.
+        facts: what a machine may want to know, beside the broken rules and the dataset.
+    """
+    first, *others = metadata.refused_because
+    more = f" ({len(others):,} more below)" if others else ""
+    return ModelRefused(
+        f"Refused: {first.summary}{more}.",
+        *first.explanation,
+        *(line for each in others for line in (f"{each.summary}.", *each.explanation)),
+        "Production is untouched.",
+        links={**links, "What to do": GUIDE},
+        facts={
+            "refused_because": [
+                failure.model_dump(include={"rule", "value", "limit"})
+                for failure in metadata.refused_because
+            ],
+            "dataset": metadata.dataset.key,
+            **facts,
+        },
+    )
+
+
+def _limits(settings: LimitSettings) -> Limits:
+    return Limits(
+        r2_error_threshold=settings.r2_error_threshold,
+        max_outlier_share=settings.max_outlier_share,
+        champion_tolerance=settings.champion_tolerance,
+        max_shift=settings.max_shift,
+        accept_shift=settings.accept_shift,
+    )
