@@ -18,6 +18,18 @@ class MetadataModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class RepeatedRows(MetadataModel):
+    """Rows that are exactly like an earlier one of the dataset."""
+
+    share: float = Field(description="their share of the valid rows")
+    by_chance: float = Field(description="largest such share that rounded labels make by chance")
+    copies: int = Field(description="how many times the whole week is there; 1 is as it should be")
+    breached: bool = Field(
+        description="whether rows seem to have been delivered several times; equal rows are then "
+        "kept together, so that no fit is tested on rows that it has seen"
+    )
+
+
 class DatasetLineage(MetadataModel):
     """The weekly dataset that a model was trained on."""
 
@@ -26,6 +38,10 @@ class DatasetLineage(MetadataModel):
     delivered_at: datetime = Field(description="the time in its name, taken as UTC")
     rows: int = Field(description="valid rows")
     rejected_rows: int = Field(description="bad rows, which were set aside")
+    repeated: RepeatedRows | None = Field(
+        default=None,
+        description="rows that repeat others; null in models of before it was measured",
+    )
 
 
 class CandidateScore(MetadataModel):

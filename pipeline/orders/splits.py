@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.model.metadata import RepeatedRows
 from pipeline.model.order import PRODUCT
+from pipeline.orders.repeats import equal_rows, find_repeats
 from pipeline.stages.errors import DatasetError
 
 FOLDS = 5
@@ -23,11 +25,13 @@ class Split(NamedTuple):
         train: rows to fit.
         test: rows to test the fit on.
         is_test: which rows of the dataset these are, shape (n_rows,).
+        repeats: how many rows of the dataset repeat others.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     is_test: npt.NDArray[np.bool_]
+    repeats: RepeatedRows
 
 
 def split_orders(orders: pd.DataFrame) -> Split:
@@ -38,29 +42,42 @@ def split_orders(orders: pd.DataFrame) -> Split:
     Raises:
         DatasetError: no product has enough rows to test on.
     """
-    is_test = assign_folds(orders) == FOLDS - 1
+    repeats = find_repeats(orders)
+    is_test = assign_folds(orders, repeats) == FOLDS - 1
     if not is_test.any():
+        rows = f"{MIN_ROWS_OF_PRODUCT} rows or more{' that differ' if repeats.breached else ''}"
         raise DatasetError(
-            f"Cannot judge a model on this dataset: no product has {MIN_ROWS_OF_PRODUCT} rows or "
-            f"more (there are {len(orders):,} rows of {orders[PRODUCT].nunique():,} products)."
+            f"Cannot judge a model on this dataset: no product has {rows} "
+            f"(there are {len(orders):,} rows of {orders[PRODUCT].nunique():,} products)."
         )
-    return Split(orders[~is_test], orders[is_test], is_test)
+    return Split(orders[~is_test], orders[is_test], is_test, repeats)
 
 
-def assign_folds(orders: pd.DataFrame) -> npt.NDArray[np.int8]:
+def assign_folds(orders: pd.DataFrame, repeats: RepeatedRows) -> npt.NDArray[np.int8]:
     """Assign the rows of each product to five folds at random; return each row's fold.
 
-    A product with fewer than five rows has none in the last folds.
+    Where rows seem to be there several times, equal ones get the same fold, so that no fit is
+    tested on rows that it has seen. A product with fewer than five rows, or five different ones,
+    has none in the last folds.
     """
-    product, _ = pd.factorize(orders[PRODUCT])
-    shuffled = np.random.default_rng(SEED).permutation(np.arange(len(orders), dtype=np.int32))
+    if not repeats.breached:
+        return _deal_out(orders[PRODUCT])
+    numbers = equal_rows(orders)
+    _, firsts = np.unique(numbers, return_index=True)
+    return _deal_out(orders[PRODUCT].iloc[firsts])[numbers]
+
+
+def _deal_out(products: "pd.Series[str]") -> npt.NDArray[np.int8]:
+    """Deal out rows of these products, shape (n_rows,), to the folds."""
+    product, _ = pd.factorize(products)
+    shuffled = np.random.default_rng(SEED).permutation(np.arange(len(product), dtype=np.int32))
     # Small integers are sorted in linear time.
     small = product.astype(np.min_scalar_type(product.max()))[shuffled]
     by_product = np.argsort(small, kind="stable")
     rows = np.bincount(product)
     firsts = np.repeat(np.cumsum(rows) - rows, rows)
-    folds = np.empty(len(orders), dtype=np.int8)
-    folds[shuffled[by_product]] = (np.arange(len(orders)) - firsts) % FOLDS
+    folds = np.empty(len(product), dtype=np.int8)
+    folds[shuffled[by_product]] = (np.arange(len(product)) - firsts) % FOLDS
     return folds
 
 

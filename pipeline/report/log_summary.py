@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipeline.model.metadata import CandidateScore, ChampionComparison, ModelMetadata
+from pipeline.model.metadata import CandidateScore, ChampionComparison, ModelMetadata, RepeatedRows
 from pipeline.release.champion_rules import comparison_warnings, movement_in_words
 from pipeline.release.drift import drift_warnings
 from pipeline.stages.logs import LOG
@@ -74,6 +74,21 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
     for remark, products in remarks.items():
         if products:
             yield f"Products with {remark}: {first_few(products)}."
+    repeated = metadata.dataset.repeated
+    if repeated is not None and repeated.breached:
+        yield _repeats_in_words(repeated)
     if metadata.comparison is not None:
         yield from comparison_warnings(metadata.comparison)
     yield from drift_warnings(metadata.drift)
+
+
+def _repeats_in_words(repeated: RepeatedRows) -> str:
+    if repeated.copies > 1:
+        found = f"The week seems to be in the file {repeated.copies} times"
+    else:
+        found = "Rows seem to be in the file several times"
+    return (
+        f"{found}: {repeated.share:.1%} of the rows are exactly like an earlier one, and chance "
+        f"explains {repeated.by_chance:.1%} at most. Equal rows were kept together, so that the "
+        "error is honest. Look at how the file was put together."
+    )

@@ -48,6 +48,7 @@ def gather_metadata(
             delivered_at=dataset.delivered_at,
             rows=len(orders),
             rejected_rows=len(dataset.rejected),
+            repeated=model.repeated,
         ),
         metrics=model.metrics,
         interval=model.interval,

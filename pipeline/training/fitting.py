@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.curves.estimator import DispatchCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, NoiseScale, estimate_noise
 from pipeline.model.arrays import Floats
-from pipeline.model.metadata import CandidateScore, Metrics, PredictionInterval
+from pipeline.model.metadata import CandidateScore, Metrics, PredictionInterval, RepeatedRows
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.orders.features import features_of
 from pipeline.orders.splits import split_orders, systematic_sample
@@ -57,6 +57,7 @@ class TrainedModel:
         grid: the regressor's estimates over the orders seen with each product.
         test: the test rows without outliers, predicted by a regressor fitted on the training rows.
         metrics: of that regressor on these rows.
+        repeated: rows that are in the week several times.
     """
 
     regressor: DispatchCurve
@@ -67,6 +68,7 @@ class TrainedModel:
     grid: GridEstimates
     test: OutOfSample
     metrics: Metrics
+    repeated: RepeatedRows
 
     def points(self) -> pd.DataFrame:
         """Return products and order counts of test rows (at most 100,000) and of the grid."""
@@ -111,6 +113,7 @@ def train_on(
         grid=estimate_on_grid(regressor, orders),
         test=inliers,
         metrics=compute_metrics(inliers, inlier_noise, len(split.train)),
+        repeated=split.repeats,
     )
 
 

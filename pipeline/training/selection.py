@@ -13,6 +13,7 @@ from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CandidateScore
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.orders.features import features_of
+from pipeline.orders.repeats import find_repeats
 from pipeline.orders.splits import FOLDS, assign_folds, subsample
 
 MAX_SELECTION_ROWS = 50_000
@@ -107,7 +108,7 @@ def _cross_validate(
 
     The only row of a product is left out: the fit without it does not know the product.
     """
-    folds = assign_folds(orders)
+    folds = assign_folds(orders, find_repeats(orders))
     rows, estimates = [], []
     for fold in range(FOLDS):
         train = orders[folds != fold]

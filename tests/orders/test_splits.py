@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.orders.repeats import find_repeats
 from pipeline.orders.simulator import simulate_orders
 from pipeline.orders.splits import assign_folds, split_orders, subsample
 from pipeline.stages.errors import DatasetError
@@ -63,7 +64,7 @@ def test_a_dataset_without_testable_product_is_refused() -> None:
 def test_the_rows_of_each_product_are_dealt_out_evenly() -> None:
     orders = orders_of({"A": 17, "B": 5, "C": 3, "D": 1})
 
-    folds = assign_folds(orders)
+    folds = assign_folds(orders, find_repeats(orders))
 
     table = pd.crosstab(orders["product_code"].astype(str), folds)
     assert table.to_numpy().tolist() == [
@@ -76,12 +77,35 @@ def test_the_rows_of_each_product_are_dealt_out_evenly() -> None:
 
 @pytest.mark.parametrize("products", [1, 300, 70_000])
 def test_any_number_of_products_is_dealt_out(products: int) -> None:
-    orders = pd.DataFrame({"product_code": np.tile(np.arange(products), 5)})
+    rows = np.arange(5 * products)
+    orders = pd.DataFrame(
+        {"product_code": rows % products, "orders_placed": 1.0, "hours_to_dispatch": rows / 7}
+    )
 
     split = split_orders(orders)
 
     assert split.test["product_code"].is_unique
     assert len(split.test) == products
+
+
+def test_rows_that_were_delivered_again_stay_in_one_fold() -> None:
+    week = simulate_orders(200, seed=1)
+    thrice = pd.concat([week] * 3, ignore_index=True)
+
+    split = split_orders(thrice)
+
+    assert split.repeats.copies == 3
+    assert split.is_test.reshape(3, -1).all(axis=0).sum() == split.is_test.sum() / 3
+    assert split_orders(week).is_test.tolist() == split.is_test[:200].tolist()
+    folds = assign_folds(thrice, split.repeats).reshape(3, -1)
+    assert (folds == folds[0]).all()
+
+
+def test_a_product_with_too_few_different_rows_cannot_be_tested() -> None:
+    orders = pd.concat([orders_of({code: 4 for code in "ABCDE"})] * 3)
+
+    with pytest.raises(DatasetError, match="no product has 5 rows or more that differ"):
+        split_orders(orders)
 
 
 # Rows to choose by

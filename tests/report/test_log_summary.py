@@ -107,3 +107,19 @@ def test_what_deserves_a_look_is_a_warning_each(caplog: pytest.LogCaptureFixture
     assert falling == "Products with a slope of zero, since hours fall as orders rise: 'SKU002'."
     assert flat.endswith("the same estimate for every number of orders: 'SKU002', 'SKU003'.")
     assert drift.startswith("Share of rows of new products is 0.2, above 0.1")
+
+
+@pytest.mark.parametrize(
+    ("copies", "found"),
+    [(3, "The week seems to be in the file 3 times"), (1, "Rows seem to be in the file several")],
+)
+def test_repeated_rows_are_warned_of(
+    copies: int, found: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    repeated = {"share": 0.667, "by_chance": 0.012, "copies": copies, "breached": True}
+
+    log_summary(metadata(dataset={"repeated": repeated}))
+
+    (warning,) = logged(caplog, "WARNING")
+    assert warning.startswith(found)
+    assert "66.7% of the rows are exactly like an earlier one, and chance explains 1.2%" in warning

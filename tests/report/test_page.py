@@ -240,6 +240,16 @@ def test_the_report_on_a_first_model(section: str, words: str, page: Page) -> No
     assert words in page.text[section]
 
 
+def test_rows_that_are_there_several_times_are_shown_and_have_a_next_step() -> None:
+    repeated = {"share": 0.667, "by_chance": 0.012, "copies": 3, "breached": True}
+
+    page = read(dataset={"repeated": repeated})
+
+    assert "Rows seem to be in the file several times" in page.text["verdict"]
+    assert "Nothing has to be done" not in page.text["verdict"]
+    assert "66.7 % of the valid rows are exactly like an earlier one" in page.text["numbers"]
+
+
 @pytest.mark.parametrize(
     ("changes", "section", "words"),
     [
@@ -303,7 +313,7 @@ def test_a_breached_measure_is_marked_in_colour_and_in_words() -> None:
         ("", ["median", "not measured", "0.5", "2", "not measured"]),
     ]
     assert "1 measure of 3 is outside" in page.text["drift"]
-    assert "1 measure of it is outside what is normal" in page.text["verdict"]
+    assert "1 measure of drift is outside what is normal" in page.text["verdict"]
 
 
 def test_the_candidates_and_which_one_was_chosen(page: Page) -> None:

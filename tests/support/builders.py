@@ -22,6 +22,7 @@ from pipeline.model.metadata import (
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel, OrderColumns
+from pipeline.orders.repeats import find_repeats
 from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.simulator import NOISE_HOURS
 from pipeline.orders.weekly_dataset import WeeklyDataset
@@ -229,6 +230,7 @@ def trained_model(
         grid=estimate_on_grid(regressor, orders),
         test=OutOfSample(test, estimate(lines, test)),
         metrics=Metrics.model_validate(METRICS | {"r_squared": 0.99}),
+        repeated=find_repeats(orders),
     )
     return replace(plausible, **changes)
 
