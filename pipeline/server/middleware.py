@@ -1,16 +1,18 @@
 """The middleware around FastAPI: what is done for every request, and in which order.
 
 1. `request_ids` gives the request its identifier, which refusals have too.
-2. `api_key` refuses requests without a valid key, before any of the body is read.
-3. `body_limit` reads the body, and refuses one that is too long; `content_coding` refuses one
+2. `cors` lets the pages of some origins read the answer, and answers what their browsers ask
+   before.
+3. `api_key` refuses requests without a valid key, before any of the body is read.
+4. `body_limit` reads the body, and refuses one that is too long; `content_coding` refuses one
    that is compressed.
-4. `fast_path` answers a valid request for a prediction. Most requests end here.
-5. `concurrency_limit` refuses a request if FastAPI, which takes longer, has too many already.
-6. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.
-7. `refusals` answers what one of the steps has refused.
-8. `request_metrics` counts and logs the request with the status of its answer.
+5. `fast_path` answers a valid request for a prediction. Most requests end here.
+6. `concurrency_limit` refuses a request if FastAPI, which takes longer, has too many already.
+7. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.
+8. `refusals` answers what one of the steps has refused.
+9. `request_metrics` counts and logs the request with the status of its answer.
 
-When an answer starts, `request_ids` adds its header to it, and then `drain`.
+When an answer starts, `request_ids` and `cors` add their headers to it, and then `drain`.
 
 Each concern has a module of its own, and this one calls them in turn. They are not ASGI
 middlewares, one around the other, except for those around FastAPI: seven of them took the service a
@@ -29,6 +31,7 @@ from pipeline.server.api_key import ApiKeyCheck
 from pipeline.server.body_limit import BodyLimit, ClientGone, replay
 from pipeline.server.concurrency_limit import ConcurrencyLimit
 from pipeline.server.content_coding import check_coding
+from pipeline.server.cors import OtherOrigins
 from pipeline.server.drain import Drain, service_stopping
 from pipeline.server.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from pipeline.server.fast_path import FastAnswer, answer_fast
@@ -63,6 +66,7 @@ class RequestMiddleware:
         self._service = service
         self._root_path = settings.root_path
         self._fast_answer = fast_answer
+        self._pages = OtherOrigins(settings.allowed_origins)
         self._keys = ApiKeyCheck(settings.api_keys)
         self._bodies = BodyLimit()
         self._limited_api = ConcurrencyLimit(
@@ -81,6 +85,7 @@ class RequestMiddleware:
             scope["root_path"] = self._root_path
         exchange = Exchange(scope, receive, send, self._add_close)
         identify(exchange)
+        self._pages.allow(exchange)
         try:
             await self._answer(exchange)
         except RequestRefused as refused:
@@ -100,6 +105,9 @@ class RequestMiddleware:
             RequestRefused: it may not have what it asks for.
             ClientGone: nobody waits for an answer.
         """
+        if self._pages.is_preflight(exchange):
+            await self._pages.answer_preflight(exchange)
+            return
         self._keys.check(exchange)
         body = await self._bodies.read(exchange)
         check_coding(exchange, body)

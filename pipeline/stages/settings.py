@@ -25,6 +25,9 @@ DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else "
 COMMANDS = ("ttd-train", "ttd-serve", "ttd-models", "ttd-check")
 SECRETS = {"alert_webhook", "api_key"}
 """Settings whose value is never shown."""
+ORIGIN = r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?"
+"""A scheme, a host and perhaps a port; apps in a web view have schemes of their own."""
+IMPLIED_PORTS = {"http": ":80", "https": ":443"}
 COMMIT_VARIABLE = "GIT_COMMIT_HASH"
 """Bodywork sets it in every stage of a deployment, to the short hash of the commit."""
 
@@ -282,6 +285,11 @@ class ServeSettings(StoreSettings):
         default=None,
         description="key that clients send as X-API-Key; several with commas between them",
     )
+    cors_origins: str = Field(
+        default="",
+        description="origins whose web pages may ask the service, such as https://shop.example.com;"
+        " several with commas between them, or * for all",
+    )
     answer_cache: int = Field(default=4096, ge=0, description="answers to remember")
     max_concurrency: int = Field(
         default=100, ge=1, description="requests worked on at once, beyond which others get 503"
@@ -323,6 +331,30 @@ class ServeSettings(StoreSettings):
                 "leave it out to ask for none"
             )
         return api_key
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The other origins whose web pages may ask, as browsers send them; or a star for all."""
+        return tuple(filter(None, self.cors_origins.split(",")))
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, cors_origins: str) -> str:
+        """Write origins as browsers do: in small letters, without the port that a scheme implies.
+
+        Refuse what no browser would send, since it would let nobody in, and nobody would know why.
+        """
+        origins = [origin.strip().lower() for origin in cors_origins.split(",") if cors_origins]
+        are_all = origins == ["*"]
+        if not are_all and not all(re.fullmatch(ORIGIN, origin) for origin in origins):
+            raise ValueError(
+                "should be * alone, or origins such as https://shop.example.com, without a path or "
+                "a slash at the end, with commas between them"
+            )
+        return ",".join(
+            origin.removesuffix(IMPLIED_PORTS.get(origin.partition(":")[0], ""))
+            for origin in origins
+        )
 
     @field_validator("root_path")
     @classmethod

@@ -187,3 +187,39 @@ def test_settings_cannot_be_changed() -> None:
 
     with pytest.raises(ValidationError, match="frozen"):
         settings.store = "s3://bucket"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        ("", []),
+        ("*", ["*"]),
+        ("https://shop.example", ["https://shop.example"]),
+        (
+            " https://Shop.Example:443 ,http://[::1]:3000",
+            ["https://shop.example", "http://[::1]:3000"],
+        ),
+        (
+            "http://a:80,https://a:80,capacitor://localhost",
+            ["http://a", "https://a:80", "capacitor://localhost"],
+        ),
+    ],
+)
+def test_origins_are_written_as_browsers_send_them(given: str, allowed: list[str]) -> None:
+    settings = ServeSettings.from_arguments(["--cors-origins", given])
+
+    assert list(settings.allowed_origins) == allowed
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("https://shop.example/", "https://shop.example/page", "shop.example", "null", "//shop"),
+        *("https://*.shop.example", "*,https://shop.example", "https://a https://b", "https://a,"),
+        *("https://bücher.example", "https://me@shop.example", "https://shop.example:", " "),
+    ],
+)
+def test_what_no_browser_sends_as_origin_is_refused(wrong: str, refusal: Refusal) -> None:
+    message = refusal(["--cors-origins", wrong], ServeSettings)
+
+    assert f"--cors-origins (or TTD_CORS_ORIGINS) is {wrong!r}: should be * alone, or " in message

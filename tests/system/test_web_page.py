@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 from urllib.request import Request
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.train_model import main as train_model
@@ -46,20 +45,10 @@ def guarded_service(trained_store: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start Chromium: the distribution's if it has one, or else Playwright's own."""
-    with sync_playwright() as playwright:
-        executable = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=executable)
-        expect.set_options(timeout=PATIENCE_MILLISECONDS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def window(browser: Browser) -> Page:
     """Open one window for all tests: a new one takes longer than most of them."""
     page = browser.new_context().new_page()
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     page.set_default_timeout(PATIENCE_MILLISECONDS)
     return page
 
