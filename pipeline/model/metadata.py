@@ -58,7 +58,11 @@ class CandidateScore(MetadataModel):
         description="standard error of the excess, in hours; zero for the best candidate"
     )
     chosen: bool = Field(
-        description="whether the model is of this kind: the simplest one within a standard error"
+        description="whether the model is of this kind: the simplest one within a standard error "
+        "that breaks no rule"
+    )
+    passed_over_for: tuple[str, ...] = Field(
+        default=(), description="the rules that it broke, so that the next one was taken"
     )
 
 
@@ -81,6 +85,31 @@ class Metrics(MetadataModel):
         "fitted on all rows"
     )
     test_rows: int = Field(description="number of rows that it was tested on")
+    r_squared_with_outliers: float | None = Field(
+        default=None, description="R² on all test rows, outliers included; null as above"
+    )
+    mean_absolute_error_with_outliers_hours: float | None = Field(
+        default=None,
+        description="mean absolute error on all test rows, outliers included, in hours; null in "
+        "older artifacts",
+    )
+
+
+class Skill(MetadataModel):
+    """How much better a model is than the best guess that takes no model."""
+
+    baseline: str = Field(
+        description="the guess with the smallest error: mean or median, of each product or of all"
+    )
+    baseline_error_hours: float = Field(
+        description="its mean absolute error on all test rows, in hours"
+    )
+    error_hours: float = Field(description="that of the model on the same rows, in hours")
+    least_gain_hours: float = Field(
+        description="the first minus the second at the lower end of a one-sided 99 % bootstrap "
+        "interval: above zero means better by more than chance"
+    )
+    rows: int = Field(description="number of these rows")
 
 
 class PredictionInterval(MetadataModel):
@@ -278,6 +307,10 @@ class ModelMetadata(MetadataModel):
     )
     dataset: DatasetLineage = Field(description="what it was trained on")
     metrics: Metrics = Field(description="how good it is")
+    skill: Skill | None = Field(
+        default=None,
+        description="how much better it is than a guess; null in older artifacts",
+    )
     interval: PredictionInterval = Field(description="how far from its estimates the truth may be")
     outliers: Outliers = Field(description="rows that are too far from it to count in its errors")
     catalogue: ProductCatalogue = Field(description="which products it knows")

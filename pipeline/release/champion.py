@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from pipeline.model.arrays import Floats
 from pipeline.model.decisions import newest_usable_model
@@ -13,16 +12,9 @@ from pipeline.model.order import PRODUCT
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.errors import ArtifactError, StoreError
 from pipeline.stores.base import ObjectStore
+from pipeline.training.bootstrap import least_mean
 from pipeline.training.evaluation import GridEstimates
 from pipeline.training.selection import OutOfSample
-
-CONFIDENCE = 0.99
-"""There is a comparison each week, and hardly any should fail by chance."""
-BOOTSTRAP_RESAMPLES = 999
-MAX_RESAMPLES_AT_ONCE = 50
-"""Keeps the bootstrap within a few megabytes."""
-MAX_BOOTSTRAP_ROWS = 10_000
-BOOTSTRAP_SEED = 20210705
 
 MIN_HOURS_FOR_RATIO = 1.0
 """Below this estimate of the champion's, a difference of minutes would be a large ratio."""
@@ -84,7 +76,7 @@ def compare_with_champion(
         compared_rows=len(errors.champion),
         champion_error_hours=_mean(errors.champion),
         challenger_error_hours=_mean(errors.challenger),
-        least_excess_hours=_least_mean(errors.challenger - errors.champion),
+        least_excess_hours=least_mean(errors.challenger - errors.champion),
         champion_recorded_error_hours=champion.metadata.metrics.mean_absolute_error_hours,
         shifted_share=shifted_rows / int(challenger.rows.sum()),
         median_ratio=_median_ratio(shifts),
@@ -135,34 +127,6 @@ def _mean(values: Floats) -> float | None:
 
 def _median_ratio(shifts: list[ProductShift]) -> float | None:
     return float(np.median([shift.ratio for shift in shifts])) if shifts else None
-
-
-def _least_mean(differences: Floats) -> float | None:
-    """Return the lower end of a one-sided bootstrap interval of a mean, or None without values.
-
-    Pairs of errors that are resampled together matter only by their difference, so those are
-    resampled.
-    """
-    if not len(differences):
-        return None
-    taken = min(len(differences), MAX_BOOTSTRAP_ROWS)
-    sample = differences[np.arange(taken) * len(differences) // taken]
-    if np.ptp(sample) == 0:
-        return float(sample[0])  # every resample is the same, and SciPy refuses a single row
-    # Percentile bootstrap: the 1 % quantile of the means of 999 resamples (Efron and Tibshirani,
-    # An Introduction to the Bootstrap, 1993, section 13.3).
-    bootstrap = stats.bootstrap(
-        (sample,),
-        np.mean,
-        n_resamples=BOOTSTRAP_RESAMPLES,
-        batch=MAX_RESAMPLES_AT_ONCE,
-        vectorized=True,
-        confidence_level=CONFIDENCE,
-        alternative="greater",
-        method="percentile",
-        rng=BOOTSTRAP_SEED,
-    )
-    return float(bootstrap.confidence_interval.low)
 
 
 def _shifts(champion: DispatchModel, challenger: Challenger) -> list[ProductShift]:

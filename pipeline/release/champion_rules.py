@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from pipeline.model.metadata import ChampionComparison, Failure, ProductShift
-from pipeline.release.champion import CONFIDENCE, MIN_HOURS_FOR_RATIO, has_shifted
+from pipeline.release.champion import MIN_HOURS_FOR_RATIO, has_shifted
 from pipeline.stages.command_line import option_of
 from pipeline.stages.wording import MAX_NAMES, first_few
+from pipeline.training.bootstrap import CONFIDENCE
 
 MIN_COMPARED_ROWS = 20
 """With fewer rows the bootstrap interval is too narrow: of two rows, it calls one pair of equally

@@ -5,14 +5,20 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.model.metadata import ChampionComparison, DriftMeasure, Failure
-from pipeline.model.order import HOURS, PRODUCT
+from pipeline.model.order import PRODUCT
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.splits import systematic_sample
 from pipeline.orders.weekly_dataset import WeeklyDataset
-from pipeline.release.champion import Challenger, compare_with_champion
+from pipeline.release.champion import Challenger, champion_on_grid, compare_with_champion
 from pipeline.release.champion_rules import comparison_failures, shift_failures
 from pipeline.release.drift import measure_drift
-from pipeline.release.rules import behaviour_failures, outlier_failures, r_squared_failures
+from pipeline.release.rules import (
+    constant_failures,
+    flat_failures,
+    outlier_failures,
+    r_squared_failures,
+)
+from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.fitting import TrainedModel
 
 MAX_COMPARED_ROWS = 100_000
@@ -25,14 +31,14 @@ class Limits(NamedTuple):
     Each is called like the setting that it comes from.
 
     Attributes:
-        r2_error_threshold: smallest R² on the test rows.
+        r2_error_threshold: smallest R² on the test rows; None for any.
         max_outlier_share: largest share of the week's rows that may be outliers.
         champion_tolerance: share of the champion's error by which the challenger's may exceed it.
         max_shift: factor by which the estimates of a product may grow or shrink.
         accept_shift: whether a week may be unlike the champion's.
     """
 
-    r2_error_threshold: float
+    r2_error_threshold: float | None
     max_outlier_share: float
     champion_tolerance: float
     max_shift: float
@@ -64,19 +70,23 @@ def judge(
         champion: the model in production, or None if there is none to compare with.
         limits: of the rules.
     """
-    is_outlier = model.noise.is_outlier
-    largest_label = float(dataset.orders[HOURS].to_numpy()[~is_outlier].max())
     failures = [
-        *r_squared_failures(model.metrics, limits.r2_error_threshold, "r2_error_threshold"),
-        *behaviour_failures(model.grid, largest_label),
-        *outlier_failures(is_outlier, limits.max_outlier_share),
+        *constant_failures(model.metrics),
+        *skill_failures(model.skill, model.grid),
+        *behaviour_failures(model.grid, model.largest_label(dataset.orders)),
+        *outlier_failures(model.noise.is_outlier, limits.max_outlier_share),
     ]
+    if limits.r2_error_threshold is not None:
+        failures += r_squared_failures(
+            model.metrics, limits.r2_error_threshold, "r2_error_threshold"
+        )
     if champion is None:
         return Verdict(tuple(failures))
     challenger = _challenger(model, dataset)
     comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
     failures += comparison_failures(comparison, limits.champion_tolerance)
     if not limits.accept_shift:
+        failures += flat_failures(model.grid, champion_on_grid(champion, model.grid))
         failures += shift_failures(comparison, limits.max_shift)
     some = dataset.orders[systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)]
     drift = measure_drift(champion, dataset.orders, some, comparison)

@@ -7,12 +7,42 @@ from pipeline.curves.noise import OUTLIER_DISTANCE
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import Failure, Metrics
 from pipeline.stages.command_line import option_of
-from pipeline.stages.wording import first_few
-from pipeline.training.evaluation import ROUNDING_HOURS, GridEstimates, flat_products
+from pipeline.training.evaluation import ROUNDING_HOURS, GridEstimates, is_flat
 
-MAX_RATIO_TO_LARGEST_LABEL = 1.25
 MAX_RATIO_TO_NOISE_FLOOR = 1.1
 """A model whose error is within this factor of the noise floor cannot be made much better."""
+
+
+def constant_failures(metrics: Metrics) -> list[Failure]:
+    """Return that all orders took equally long, so that there is nothing to learn or to judge."""
+    if metrics.r_squared is not None:
+        return []
+    agree = f"the hours of all test rows ({metrics.test_rows:,}) agree"
+    return [Failure(rule="constant_hours", summary=f"R² is not defined: {agree}")]
+
+
+def flat_failures(grid: GridEstimates, champion_hours: Floats) -> list[Failure]:
+    """Return that a model says the same for every number of orders, and the champion does not.
+
+    Args:
+        grid: estimates of the model.
+        champion_hours: of the model in production at the same points, in hours, shape
+            (n_products, n_points); NaN for products that it does not know.
+    """
+    rises = np.ptp(champion_hours, axis=1) > ROUNDING_HOURS  # no NaN does
+    if not is_flat(grid) or not rises.any():
+        return []
+    return [
+        Failure(
+            rule="flat_estimates",
+            summary="estimates do not depend on orders placed for any product, and those of the "
+            "model in production do",
+            details=(
+                "The orders placed may be all the same this week, or may not belong to their rows.",
+            ),
+            remedy=f"If they matter no more, {option_of('accept_shift')} publishes the new model.",
+        )
+    ]
 
 
 def r_squared_failures(metrics: Metrics, min_r_squared: float, setting: str) -> list[Failure]:
@@ -26,14 +56,10 @@ def r_squared_failures(metrics: Metrics, min_r_squared: float, setting: str) -> 
         min_r_squared: smallest R² that is good enough.
         setting: name of the setting that it comes from.
     """
-    rule = "r_squared"
-    if metrics.r_squared is None:
-        agree = f"the hours of all test rows ({metrics.test_rows:,}) agree"
-        return [Failure(rule=rule, summary=f"R² is not defined: {agree}", limit=min_r_squared)]
-    if metrics.r_squared >= min_r_squared:
+    if metrics.r_squared is None or metrics.r_squared >= min_r_squared:
         return []
     failure = Failure(
-        rule=rule,
+        rule="r_squared",
         summary=f"R² {metrics.r_squared:.4f} is below the limit of {min_r_squared:g}",
         value=metrics.r_squared,
         limit=min_r_squared,
@@ -60,11 +86,11 @@ def outlier_failures(is_outlier: npt.NDArray[np.bool_], max_outlier_share: float
     share = float(is_outlier.mean())
     if share <= max_outlier_share:
         return []
-    outliers = f"{is_outlier.sum():,} rows ({share:.1%}) are outliers"
     return [
         Failure(
             rule="outlier_share",
-            summary=f"{outliers}, more than the limit of {max_outlier_share:.3g}",
+            summary=f"{is_outlier.sum():,} rows ({share:.1%}) are outliers, more than the limit of "
+            f"{max_outlier_share:.3g}",
             value=share,
             limit=max_outlier_share,
             details=(
@@ -72,60 +98,5 @@ def outlier_failures(is_outlier: npt.NDArray[np.bool_], max_outlier_share: float
                 "model.",
             ),
             remedy=f"A larger {option_of('max_outlier_share')} accepts them.",
-        )
-    ]
-
-
-def behaviour_failures(grid: GridEstimates, largest_label_hours: float) -> list[Failure]:
-    """Return the rules of behaviour that a model breaks.
-
-    Estimates must not fall as orders rise, be negative, exceed 1.25 times the largest label, or
-    be flat for all products.
-
-    Args:
-        grid: estimates of the model.
-        largest_label_hours: of the week's rows that are no outliers.
-    """
-    falls = -np.diff(grid.hours, axis=1).min(axis=1)
-    smallest, largest = grid.hours.min(axis=1), grid.hours.max(axis=1)
-    max_hours = MAX_RATIO_TO_LARGEST_LABEL * largest_label_hours
-    of_the_largest_label = (
-        f"{MAX_RATIO_TO_LARGEST_LABEL:g} times the largest label ({largest_label_hours:.2f} h)"
-    )
-    failures = [
-        *_extreme_failures(
-            "falling_estimates", "fall as orders rise, by {:.2f} h", falls, ROUNDING_HOURS, grid
-        ),
-        *_extreme_failures(
-            "negative_estimates", "are negative, down to -{:.2f} h", -smallest, 0, grid
-        ),
-        *_extreme_failures(
-            "too_high_estimates",
-            f"reach {{:.2f}} h, more than {of_the_largest_label}",
-            largest,
-            max_hours + ROUNDING_HOURS,
-            grid,
-        ),
-    ]
-    if len(flat_products(grid)) == len(grid.products):
-        summary = "estimates do not depend on orders placed for any product"
-        failures.append(Failure(rule="flat_estimates", summary=summary))
-    return failures
-
-
-def _extreme_failures(
-    rule: str, what: str, hours: Floats, limit: float, grid: GridEstimates
-) -> list[Failure]:
-    """Return that some number of hours is above its limit for some products, or nothing."""
-    products = [str(code) for code in grid.products[hours > limit]]
-    if not products:
-        return []
-    return [
-        Failure(
-            rule=rule,
-            summary=f"estimates {what.format(hours.max())}",
-            value=float(hours.max()),
-            limit=limit,
-            details=(f"Products: {first_few(products)}.",),
         )
     ]

@@ -2,11 +2,21 @@
 
 from collections.abc import Iterator
 
-from pipeline.model.metadata import CandidateScore, ChampionComparison, ModelMetadata, RepeatedRows
+from pipeline.model.metadata import (
+    CandidateScore,
+    ChampionComparison,
+    Metrics,
+    ModelMetadata,
+    RepeatedRows,
+    Skill,
+)
 from pipeline.release.champion_rules import comparison_warnings, movement_in_words
 from pipeline.release.drift import drift_warnings
 from pipeline.stages.logs import LOG
 from pipeline.stages.wording import first_few
+
+MIN_ROWS_FOR_METRICS = 30
+"""From fewer rows R² and errors are not told without a word of warning."""
 
 
 def log_summary(metadata: ModelMetadata) -> None:
@@ -19,19 +29,15 @@ def log_summary(metadata: ModelMetadata) -> None:
 
 def _table(metadata: ModelMetadata) -> Iterator[str]:
     metrics, interval = metadata.metrics, metadata.interval
-    r_squared = "undefined" if metrics.r_squared is None else f"{metrics.r_squared:.4f}"
-    error = metrics.mean_absolute_error_hours
     yield (
         f"Trained a {metadata.regressor} on {metadata.dataset.rows:,} rows of "
         f"{len(metadata.catalogue.product_code):,} products."
     )
     for score in metadata.candidates:
         yield _candidate_row(score)
-    yield (
-        f"R² {r_squared}, mean absolute error {error:.2f} h (noise floor "
-        f"{metrics.noise_floor_hours:.2f} h): fitted on {metrics.train_rows:,} rows and tested on "
-        f"{metrics.test_rows:,} others."
-    )
+    yield from _errors(metrics)
+    if metadata.skill is not None:
+        yield _skill_row(metadata.skill)
     yield (
         f"Intervals of {interval.level:.0%}: {interval.multiple:.2f} times the noise of "
         f"{interval.noise_base_hours:.2f} h + {interval.noise_growth:.1%} of the estimate. "
@@ -41,11 +47,44 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
         yield _champion_row(metadata.comparison)
 
 
+def _errors(metrics: Metrics) -> Iterator[str]:
+    yield (
+        f"R² {_r_squared(metrics.r_squared)}, mean absolute error "
+        f"{metrics.mean_absolute_error_hours:.2f} h (noise floor "
+        f"{metrics.noise_floor_hours:.2f} h): fitted on {metrics.train_rows:,} rows and tested on "
+        f"{metrics.test_rows:,} others{_too_few(metrics)}."
+    )
+    if metrics.mean_absolute_error_with_outliers_hours is not None:
+        yield (
+            f"With outliers: R² {_r_squared(metrics.r_squared_with_outliers)}, mean absolute error "
+            f"{metrics.mean_absolute_error_with_outliers_hours:.2f} h."
+        )
+
+
+def _r_squared(r_squared: float | None) -> str:
+    return "undefined" if r_squared is None else f"{r_squared:.4f}"
+
+
+def _too_few(metrics: Metrics) -> str:
+    if metrics.test_rows >= MIN_ROWS_FOR_METRICS:
+        return ""
+    return ", which are too few to rely on"
+
+
+def _skill_row(skill: Skill) -> str:
+    return (
+        f"The best guess without a model, the {skill.baseline}, has an error of "
+        f"{skill.baseline_error_hours:.2f} h where the model has {skill.error_hours:.2f} h."
+    )
+
+
 def _candidate_row(score: CandidateScore) -> str:
     standing = "best"
     if score.excess_hours > 0:
         standing = f"+{score.excess_hours:.3f} h ± {score.standard_error_hours:.3f} h"
     chosen = ", chosen" if score.chosen else ""
+    if score.passed_over_for:
+        chosen = f", passed over for {' and '.join(score.passed_over_for)}"
     return (
         f"  {score.name:<20} cross-validated error {score.mean_absolute_error_hours:7.3f} h "
         f"({standing}{chosen})"

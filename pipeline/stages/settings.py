@@ -141,8 +141,8 @@ class LimitSettings(StageSettings):
 
     options_title = "checks of the dataset and of the model"
 
-    r2_error_threshold: float = Field(
-        default=0.8, gt=0, le=1, description="refuse a model whose R² is below this"
+    r2_error_threshold: float | None = Field(
+        default=None, gt=0, le=1, description="refuse a model whose R² is below this"
     )
     r2_warning_threshold: float = Field(
         default=0.9, gt=0, le=1, description="warn when R² is below this"
@@ -176,7 +176,7 @@ class LimitSettings(StageSettings):
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> Self:
-        if self.r2_error_threshold > self.r2_warning_threshold:
+        if (self.r2_error_threshold or 0) > self.r2_warning_threshold:
             raise ValueError(
                 f"--r2-error-threshold ({self.r2_error_threshold:g}) should not be above "
                 f"--r2-warning-threshold ({self.r2_warning_threshold:g})"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import mean_absolute_error, r2_score
+from sklearn.metrics import r2_score
 
 from pipeline.curves.estimator import DispatchCurve
 from pipeline.curves.noise import MEAN_ABSOLUTE_NORMAL
@@ -39,24 +39,34 @@ class GridEstimates(NamedTuple):
         return features_of(pd.DataFrame({PRODUCT: products, ORDERS: self.orders.ravel()}))
 
 
-def compute_metrics(test: OutOfSample, noise_hours: Floats, train_rows: int) -> Metrics:
+def compute_metrics(
+    test: OutOfSample, is_inlier: npt.NDArray[np.bool_], noise_hours: Floats, train_rows: int
+) -> Metrics:
     """Measure how good a model is on test rows.
 
     Args:
-        test: rows that the model was not fitted on, without outliers.
-        noise_hours: standard deviation of the noise of these rows, shape (n_rows,).
+        test: rows that the model was not fitted on.
+        is_inlier: which of them are no outliers, shape (n_rows,).
+        noise_hours: standard deviation of the noise of the rows, shape (n_rows,).
         train_rows: number of rows that the model was fitted on.
     """
-    truth = test.rows[HOURS].to_numpy()
-    varies = len(truth) > 0 and np.ptp(truth) > 0
+    inliers = test.where(is_inlier)
     return Metrics(
-        r_squared=float(r2_score(truth, test.estimates)) if varies else None,
-        mean_absolute_error_hours=float(mean_absolute_error(truth, test.estimates)),
+        r_squared=_r_squared(inliers),
+        mean_absolute_error_hours=float(np.abs(inliers.residuals).mean()),
         # σ · E |Z|: the mean absolute error of a perfect model
-        noise_floor_hours=float(noise_hours.mean() * MEAN_ABSOLUTE_NORMAL),
+        noise_floor_hours=float(noise_hours[is_inlier].mean() * MEAN_ABSOLUTE_NORMAL),
         train_rows=train_rows,
-        test_rows=len(truth),
+        test_rows=len(inliers.rows),
+        r_squared_with_outliers=_r_squared(test),
+        mean_absolute_error_with_outliers_hours=float(np.abs(test.residuals).mean()),
     )
+
+
+def _r_squared(test: OutOfSample) -> float | None:
+    """Return R², or None where all hours are the same."""
+    truth = test.rows[HOURS].to_numpy()
+    return float(r2_score(truth, test.estimates)) if np.ptp(truth) > 0 else None
 
 
 def estimate_on_grid(model: DispatchCurve, orders: pd.DataFrame) -> GridEstimates:
@@ -66,6 +76,11 @@ def estimate_on_grid(model: DispatchCurve, orders: pd.DataFrame) -> GridEstimate
     grid = np.linspace(0.0, most_orders.to_numpy(), GRID_POINTS, axis=1)
     empty = GridEstimates(products, grid, np.zeros_like(grid))
     return empty._replace(hours=model.predict(empty.points()).reshape(grid.shape))
+
+
+def is_flat(grid: GridEstimates) -> bool:
+    """Tell whether no estimate depends on the orders placed."""
+    return len(flat_products(grid)) == len(grid.products)
 
 
 def flat_products(grid: GridEstimates) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ def gather_metadata(
             repeated=model.repeated,
         ),
         metrics=model.metrics,
+        skill=model.skill,
         interval=model.interval,
         outliers=_outliers(orders, model.noise),
         catalogue=catalogue,

@@ -1,6 +1,7 @@
 """A week's orders -> a model, and everything that is known of how good it is."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +11,27 @@ import pandas as pd
 from pipeline.curves.estimator import DispatchCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, NoiseScale, estimate_noise
 from pipeline.model.arrays import Floats
-from pipeline.model.metadata import CandidateScore, Metrics, PredictionInterval, RepeatedRows
+from pipeline.model.metadata import (
+    CandidateScore,
+    Metrics,
+    PredictionInterval,
+    RepeatedRows,
+    Skill,
+)
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.orders.features import features_of
-from pipeline.orders.splits import split_orders, systematic_sample
+from pipeline.orders.splits import Split, split_orders, systematic_sample
+from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
 from pipeline.training.intervals import calibrate_interval
-from pipeline.training.selection import CANDIDATES, Candidate, OutOfSample, choose_candidate
+from pipeline.training.selection import (
+    CANDIDATES,
+    Candidate,
+    CrossValidated,
+    OutOfSample,
+    choose_candidate,
+)
+from pipeline.training.skill import measure_skill
 
 MAX_NOISE_ROWS = 500_000
 """As many are enough to measure the noise of thousands of products, and to calibrate on."""
@@ -58,6 +73,7 @@ class TrainedModel:
         test: the test rows without outliers, predicted by a regressor fitted on the training rows.
         metrics: of that regressor on these rows.
         repeated: rows that are in the week several times.
+        skill: of that regressor, beside guesses.
     """
 
     regressor: DispatchCurve
@@ -69,6 +85,13 @@ class TrainedModel:
     test: OutOfSample
     metrics: Metrics
     repeated: RepeatedRows
+    skill: Skill
+
+    def largest_label(self, orders: pd.DataFrame) -> float:
+        """Return the largest label of its week's rows that are no outliers, in hours."""
+        labels = orders[HOURS].to_numpy()
+        inliers = labels[~self.noise.is_outlier]
+        return float(inliers.max() if len(inliers) else labels.max())
 
     def points(self) -> pd.DataFrame:
         """Return products and order counts of test rows (at most 100,000) and of the grid."""
@@ -82,6 +105,9 @@ def train_on(
 ) -> TrainedModel:
     """Choose a candidate, test it on rows that it has not seen, and fit it on all rows.
 
+    If the one that cross-validation chose breaks a rule of behaviour, or is no better than a guess,
+    the next one that does not is taken.
+
     Args:
         orders: the valid rows of a week.
         interval_level: share of orders that the prediction intervals should hold.
@@ -92,29 +118,76 @@ def train_on(
     """
     split = split_orders(orders)
     choice = choose_candidate(split.train, candidates)
-    fit_on_train = choice.candidate.fit(split.train)
-    test = OutOfSample(split.test, fit_on_train.predict(features_of(split.test)))
-    regressor = choice.candidate.fit(orders)
-    test_sample = test.where(systematic_sample(len(test.rows), MAX_NOISE_ROWS))
-    noise, interval = _measure_noise(
-        regressor, orders, [choice.out_of_fold, test_sample], interval_level
+    passed_over: dict[str, tuple[str, ...]] = {}
+    sample = systematic_sample(len(split.test), MAX_NOISE_ROWS)
+    guesses = {
+        guess.candidate.name: (guess.out_of_fold, _test(guess.candidate, split).where(sample))
+        for guess in choice.guesses
+    }
+    for contender in choice.ranked:
+        model = _train(contender, guesses, orders, split, interval_level)
+        broken = _broken_rules(model, orders)
+        if not broken:
+            break
+        passed_over[model.name] = broken
+    else:  # none keeps all rules; the gate says so of the one that was chosen
+        passed_over = {}
+        model = _train(choice.ranked[0], guesses, orders, split, interval_level)
+    scores = tuple(
+        score.model_copy(
+            update={
+                "chosen": score.name == model.name,
+                "passed_over_for": passed_over.get(score.name, ()),
+            }
+        )
+        for score in choice.scores
     )
+    return replace(model, candidates=scores)
+
+
+def _test(candidate: Candidate, split: Split) -> OutOfSample:
+    """Fit a candidate on the training rows, and return what it says of the test rows."""
+    return OutOfSample(split.test, candidate.fit(split.train).predict(features_of(split.test)))
+
+
+def _train(
+    contender: CrossValidated,
+    guesses: Mapping[str, Sequence[OutOfSample]],
+    orders: pd.DataFrame,
+    split: Split,
+    interval_level: float,
+) -> TrainedModel:
+    """Fit a candidate on the training rows to test it, and on all rows to publish it."""
+    candidate = contender.candidate
+    test = _test(candidate, split)
+    regressor = candidate.fit(orders)
+    unseen = [contender.out_of_fold, test.where(systematic_sample(len(test.rows), MAX_NOISE_ROWS))]
+    noise, interval = _measure_noise(regressor, orders, unseen, interval_level)
     is_inlier = ~noise.is_outlier[split.is_test]
     if not is_inlier.any():  # the share of outliers refuses the model, and the report needs rows
         is_inlier = np.ones_like(is_inlier)
-    inliers = test.where(is_inlier)
-    inlier_noise = noise.hours[split.is_test][is_inlier]
+    test_noise = noise.hours[split.is_test]
     return TrainedModel(
         regressor=regressor,
-        name=choice.candidate.name,
-        candidates=choice.scores,
+        name=candidate.name,
+        candidates=(),
         noise=noise,
         interval=interval,
         grid=estimate_on_grid(regressor, orders),
-        test=inliers,
-        metrics=compute_metrics(inliers, inlier_noise, len(split.train)),
+        test=test.where(is_inlier),
+        metrics=compute_metrics(test, is_inlier, test_noise, len(split.train)),
+        skill=measure_skill(unseen, guesses),
         repeated=split.repeats,
     )
+
+
+def _broken_rules(model: TrainedModel, orders: pd.DataFrame) -> tuple[str, ...]:
+    """Return the rules for which another candidate should be taken."""
+    failures = [
+        *behaviour_failures(model.grid, model.largest_label(orders)),
+        *skill_failures(model.skill, model.grid),
+    ]
+    return tuple(failure.rule for failure in failures)
 
 
 def _measure_noise(

@@ -15,6 +15,7 @@ from pipeline.model.order import HOURS, PRODUCT
 from pipeline.orders.features import features_of
 from pipeline.orders.repeats import find_repeats
 from pipeline.orders.splits import FOLDS, assign_folds, subsample
+from pipeline.training.guesses import Guess
 
 MAX_SELECTION_ROWS = 50_000
 MAX_SELECTION_ROWS_OF_PRODUCT = 500
@@ -47,6 +48,15 @@ CANDIDATES = (
 """From the simplest to the most flexible. A new candidate is a new entry here."""
 
 
+GUESSES = (
+    Candidate("mean per product", Guess("mean")),
+    Candidate("median per product", Guess("median")),
+    Candidate("mean of all products", Guess("mean", per_product=False)),
+    Candidate("median of all products", Guess("median", per_product=False)),
+)
+"""What the chosen one has to beat."""
+
+
 class OutOfSample(NamedTuple):
     """Rows, and estimates for them by fits that had not seen them.
 
@@ -69,18 +79,25 @@ class OutOfSample(NamedTuple):
         return self._replace(rows=self.rows[kept], estimates=self.estimates[kept])
 
 
-class Choice(NamedTuple):
-    """The candidate that cross-validation chose.
-
-    Attributes:
-        candidate: the chosen one.
-        scores: how each candidate did, in their order.
-        out_of_fold: predictions of the chosen one, each by the fit without the row's fold.
-    """
+class CrossValidated(NamedTuple):
+    """A candidate, and its predictions, each by the fit without the row's fold."""
 
     candidate: Candidate
-    scores: tuple[CandidateScore, ...]
     out_of_fold: OutOfSample
+
+
+class Choice(NamedTuple):
+    """What cross-validation says of the candidates.
+
+    Attributes:
+        ranked: the chosen one, then the others by rising error.
+        scores: how each candidate did, in their order.
+        guesses: the guesses on the same rows.
+    """
+
+    ranked: tuple[CrossValidated, ...]
+    scores: tuple[CandidateScore, ...]
+    guesses: tuple[CrossValidated, ...]
 
 
 def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) -> Choice:
@@ -95,10 +112,16 @@ def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) ->
         candidates: from the simplest to the most flexible.
     """
     sample = subsample(orders, MAX_SELECTION_ROWS, MAX_SELECTION_ROWS_OF_PRODUCT)
-    rows, estimates = _cross_validate(sample, candidates)
+    rows, estimates = _cross_validate(sample, (*candidates, *GUESSES))
+    guesses = [
+        CrossValidated(guess, OutOfSample(rows, estimates_of_guess))
+        for guess, estimates_of_guess in zip(GUESSES, estimates[len(candidates) :])
+    ]
+    estimates = estimates[: len(candidates)]
     scores = _compare(_errors_without_outliers(rows, estimates), candidates)
-    chosen = next(i for i, score in enumerate(scores) if score.chosen)
-    return Choice(candidates[chosen], scores, OutOfSample(rows, estimates[chosen]))
+    ranks = sorted(range(len(scores)), key=lambda i: (not scores[i].chosen, scores[i].excess_hours))
+    ranked = [CrossValidated(candidates[i], OutOfSample(rows, estimates[i])) for i in ranks]
+    return Choice(tuple(ranked), scores, tuple(guesses))
 
 
 def _cross_validate(

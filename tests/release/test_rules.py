@@ -1,19 +1,16 @@
 """The rules that a model must keep by itself: each on both sides of its limit."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from pipeline.model.metadata import Failure
-from pipeline.release.rules import behaviour_failures, outlier_failures, r_squared_failures
-from pipeline.training.evaluation import GridEstimates
-from tests.support.builders import metadata
-
-
-def grid(*curves: list[float]) -> GridEstimates:
-    codes: npt.NDArray[np.object_] = np.array([f"SKU{i}" for i in range(len(curves))], dtype=object)
-    orders = np.tile(np.arange(len(curves[0]), dtype=float), (len(curves), 1))
-    return GridEstimates(codes, orders, np.array(curves))
+from pipeline.release.rules import (
+    constant_failures,
+    flat_failures,
+    outlier_failures,
+    r_squared_failures,
+)
+from tests.support.builders import grid, metadata
 
 
 @pytest.mark.parametrize(
@@ -33,7 +30,6 @@ def grid(*curves: list[float]) -> GridEstimates:
                 "If they vary too little, a lower --r2-error-threshold accepts that.",
             ),
         ),
-        (None, 0.5, ["R² is not defined: the hours of all test rows (20) agree"], ()),
     ],
 )
 def test_a_low_r_squared_is_a_failure_and_explained_at_the_noise_floor(
@@ -70,45 +66,26 @@ def test_too_many_outliers_are_a_failure(outliers: int, refused: bool) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("curves", "failures"),
-    [
-        ([[0.0, 5.0, 12.5]], []),
-        ([[1.0, 1.0, 1.0], [1.0, 2.0, 3.0]], []),
-        (
-            [[0.0, 1.0, 2.0], [1.0, 2.0, 1.9]],
-            ["estimates fall as orders rise, by 0.10 h Products: 'SKU1'."],
-        ),
-        (
-            [[0.0, 1.0, 2.0], [-0.1, 2.0, 3.0]],
-            ["estimates are negative, down to -0.10 h Products: 'SKU1'."],
-        ),
-        (
-            [[0.0, 1.0, 2.0], [1.0, 2.0, 12.6]],
-            [
-                "estimates reach 12.60 h, more than 1.25 times the largest label (10.00 h) "
-                "Products: 'SKU1'."
-            ],
-        ),
-        (
-            [[1.0, 1.0], [2.0, 2.0]],
-            ["estimates do not depend on orders placed for any product"],
-        ),
-        (
-            [[-1.0, 20.0, 1.0]],
-            [
-                "estimates fall as orders rise, by 19.00 h Products: 'SKU0'.",
-                "estimates are negative, down to -1.00 h Products: 'SKU0'.",
-                "estimates reach 20.00 h, more than 1.25 times the largest label (10.00 h) "
-                "Products: 'SKU0'.",
-            ],
-        ),
-    ],
-    ids=["at the limit", "one flat", "falls", "negative", "too high", "all flat", "all at once"],
-)
-def test_every_broken_rule_of_behaviour_is_a_failure_that_names_the_products(
-    curves: list[list[float]], failures: list[str]
-) -> None:
-    found = behaviour_failures(grid(*curves), largest_label_hours=10.0)
+@pytest.mark.parametrize(("r_squared", "rules"), [(None, ["constant_hours"]), (0.0, [])])
+def test_hours_that_all_agree_are_a_failure(r_squared: float | None, rules: list[str]) -> None:
+    metrics = metadata(metrics={"r_squared": r_squared}).metrics
 
-    assert [" ".join([failure.summary, *failure.explanation]) for failure in found] == failures
+    assert [failure.rule for failure in constant_failures(metrics)] == rules
+
+
+@pytest.mark.parametrize(
+    ("curves", "champion", "rules"),
+    [
+        ([[1.0, 1.0], [2.0, 2.0]], [[1.0, 1.1], [2.0, 2.0]], ["flat_estimates"]),
+        ([[1.0, 1.0], [2.0, 2.0]], [[1.0, 1.0], [2.0, 2.0]], []),
+        ([[1.0, 1.0], [2.0, 2.0]], [[np.nan, np.nan], [2.0, 2.0]], []),
+        ([[1.0, 1.0], [2.0, 2.1]], [[1.0, 1.1], [2.0, 2.0]], []),
+    ],
+    ids=["champion rises", "champion is flat", "champion does not know it", "not all flat"],
+)
+def test_only_a_champion_that_rises_keeps_a_flat_model_from_release(
+    curves: list[list[float]], champion: list[list[float]], rules: list[str]
+) -> None:
+    failures = flat_failures(grid(*curves), np.array(champion))
+
+    assert [failure.rule for failure in failures] == rules

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.model.metadata import CandidateScore
 from pipeline.report.log_summary import log_summary
-from tests.support.builders import comparison, metadata
+from tests.support.builders import SKILL, comparison, metadata
 from tests.support.helpers import logged
 
 FACTS: dict[str, Any] = {
@@ -14,9 +14,9 @@ FACTS: dict[str, Any] = {
     "candidates": [
         dict(zip(CandidateScore.model_fields, score, strict=True))
         for score in [
-            ("mean per product", 4.912, 4.258, 0.127, False),
-            ("line per product", 0.6572, 0.003, 0.006, True),
-            ("curve per product", 0.654, 0.0, 0.0, False),
+            ("mean per product", 4.912, 4.258, 0.127, False, ()),
+            ("line per product", 0.6572, 0.003, 0.006, True, ()),
+            ("curve per product", 0.654, 0.0, 0.0, False, ["skill", "falling_estimates"]),
         ]
     ],
     "dataset": {"rows": 1_234},
@@ -26,7 +26,10 @@ FACTS: dict[str, Any] = {
         "noise_floor_hours": 0.646,
         "train_rows": 1_003,
         "test_rows": 231,
+        "r_squared_with_outliers": 0.5,
+        "mean_absolute_error_with_outliers_hours": 1.25,
     },
+    "skill": SKILL,
     "interval": {"multiple": 1.604, "noise_base_hours": 0.812, "noise_growth": 0.0012},
     "outliers": {"rows": 12, "share": 0.0097},
 }
@@ -42,21 +45,28 @@ def test_the_table_of_a_first_model(caplog: pytest.LogCaptureFixture) -> None:
         "Trained a line per product on 1,234 rows of 3 products.",
         "  mean per product     cross-validated error   4.912 h (+4.258 h ± 0.127 h)",
         "  line per product     cross-validated error   0.657 h (+0.003 h ± 0.006 h, chosen)",
-        "  curve per product    cross-validated error   0.654 h (best)",
+        "  curve per product    cross-validated error   0.654 h (best, passed over for skill and "
+        "falling_estimates)",
         "R² 0.9886, mean absolute error 0.62 h (noise floor 0.65 h): fitted on 1,003 rows and "
         "tested on 231 others.",
+        "With outliers: R² 0.5000, mean absolute error 1.25 h.",
+        "The best guess without a model, the median per product, has an error of 5.00 h where the "
+        "model has 0.60 h.",
         "Intervals of 90%: 1.60 times the noise of 0.81 h + 0.1% of the estimate. "
         "Outliers: 12 rows (1.0%).",
     ]
     assert logged(caplog, "WARNING") == []
 
 
-def test_r_squared_that_is_not_defined_is_called_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_r_squared_that_is_not_defined_or_of_few_rows_is_called_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level("INFO")
 
-    log_summary(metadata(metrics={"r_squared": None}))
+    log_summary(metadata(metrics={"r_squared": None, "test_rows": 29}))
 
     assert "R² undefined, mean absolute error 0.50 h" in caplog.text
+    assert "tested on 29 others, which are too few to rely on." in caplog.text
 
 
 @pytest.mark.parametrize(

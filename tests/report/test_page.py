@@ -16,7 +16,7 @@ from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.report.page import render_report
 from pipeline.training.fitting import TrainedModel
-from tests.support.builders import comparison, dataset, metadata_of, model, trained_model
+from tests.support.builders import SKILL, comparison, dataset, metadata_of, model, trained_model
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def facts_of(orders: pd.DataFrame, **changes: Any) -> ModelMetadata:
 
 
 def candidate(*facts: Any) -> dict[str, Any]:
-    return dict(zip(CandidateScore.model_fields, facts, strict=True))
+    return dict(zip(CandidateScore.model_fields, facts))
 
 
 def render(
@@ -262,6 +262,18 @@ def test_rows_that_are_there_several_times_are_shown_and_have_a_next_step() -> N
             {"candidates": [candidate("CurveOfFour", 0.6, 0, 0, True)]},
             "candidates",
             "It has the smallest error",
+        ),
+        (
+            {"candidates": [candidate("Best", 0.6, 0, 0, False, ["skill"])]},
+            "candidates",
+            "It is the next best that breaks no rule, after Best.",
+        ),
+        ({"metrics": {"test_rows": 29}}, "numbers", "from 29 test rows, which are too few"),
+        ({"skill": SKILL}, "numbers", "how far the median per product is off"),
+        (
+            {"metrics": {"r_squared": 0.5, "r_squared_with_outliers": 0.25}},
+            "numbers",
+            "0.2500 with outliers",
         ),
     ],
 )

@@ -4,12 +4,13 @@ A change of a part that has parts itself names only those that differ:
 `metadata(metrics={"r_squared": 0.5})`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.curves.noise import NoiseScale
@@ -19,6 +20,7 @@ from pipeline.model.metadata import (
     Metrics,
     ModelMetadata,
     PredictionInterval,
+    Skill,
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel, OrderColumns
@@ -26,7 +28,7 @@ from pipeline.orders.repeats import find_repeats
 from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.simulator import NOISE_HOURS
 from pipeline.orders.weekly_dataset import WeeklyDataset
-from pipeline.training.evaluation import estimate_on_grid
+from pipeline.training.evaluation import GridEstimates, estimate_on_grid
 from pipeline.training.fitting import ModelNoise, TrainedModel
 from pipeline.training.selection import OutOfSample
 
@@ -50,6 +52,14 @@ INTERVAL = {
     "noise_base_hours": 0.251,
     "noise_growth": 0.05,
     "calibration_rows": 2,
+}
+
+SKILL = {
+    "baseline": "median per product",
+    "baseline_error_hours": 5,
+    "error_hours": 0.6,
+    "least_gain_hours": 4,
+    "rows": 10,
 }
 
 Line = tuple[float, float]
@@ -231,8 +241,16 @@ def trained_model(
         test=OutOfSample(test, estimate(lines, test)),
         metrics=Metrics.model_validate(METRICS | {"r_squared": 0.99}),
         repeated=find_repeats(orders),
+        skill=Skill.model_validate(SKILL),
     )
     return replace(plausible, **changes)
+
+
+def grid(*curves: Sequence[float]) -> GridEstimates:
+    """Return estimates in hours of products SKU0, SKU1… at 0, 1, 2… orders placed."""
+    codes: npt.NDArray[np.object_] = np.array([f"SKU{i}" for i in range(len(curves))], dtype=object)
+    orders = np.tile(np.arange(len(curves[0]), dtype=float), (len(curves), 1))
+    return GridEstimates(codes, orders, np.array(curves))
 
 
 def _changed(facts: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

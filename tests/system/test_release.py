@@ -129,6 +129,18 @@ def test_a_week_of_other_products_is_published_with_a_warning(
     assert comparison is not None and comparison.compared_rows == 0
 
 
+def test_orders_that_lost_their_rows_are_refused_beside_a_champion_that_rises(
+    production: Path,
+) -> None:
+    shuffled = ORDINARY[ORDERS].sample(frac=1, random_state=1).tolist()
+    deliver(production, ORDINARY.assign(orders_placed=shuffled))
+
+    assert main([str(production)]) == 3
+
+    broken = [failure.rule for failure in refused_model(production).metadata.refused_because]
+    assert "flat_estimates" in broken
+
+
 # Champions that cannot be read
 
 

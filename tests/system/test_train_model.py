@@ -62,7 +62,7 @@ def test_bad_rows_are_counted_in_log_and_metadata_and_refused_above_their_share(
     assert newest_model(sample_store).metadata.dataset.rejected_rows == 2
 
 
-def test_labels_that_do_not_depend_on_orders_are_refused_and_every_broken_rule_is_named(
+def test_labels_that_all_agree_are_refused(
     sample_store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     deliver(sample_store, simulate_orders(500, seed=1).assign(hours_to_dispatch=0.0))
@@ -71,8 +71,22 @@ def test_labels_that_do_not_depend_on_orders_are_refused_and_every_broken_rule_i
 
     (error,) = logged(caplog, "ERROR")
     assert "R² is not defined: the hours of all test rows" in error
-    assert "estimates do not depend on orders placed for any product" in error
     assert models_in(sample_store) == []
+
+
+def test_a_week_in_which_orders_do_not_matter_gets_the_mean_of_each_product(
+    sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    week = simulate_orders(1_000, seed=1)
+    deliver(
+        sample_store,
+        week.assign(orders_placed=week["orders_placed"].sample(frac=1, random_state=1).tolist()),
+    )
+
+    assert main([str(sample_store)]) == 0
+
+    assert newest_model(sample_store).metadata.regressor == "mean per product"
+    assert "Products with the same estimate for every number of orders" in caplog.text
 
 
 def test_too_many_outliers_are_refused(
@@ -90,13 +104,13 @@ def test_too_many_outliers_are_refused(
     assert models_in(sample_store) == []
 
 
-def test_a_quiet_week_is_refused_by_r_squared_and_kept_until_people_accept_it(
+def test_a_quiet_week_is_published_with_a_warning_unless_people_want_a_floor_of_r_squared(
     sample_store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     quiet = simulate_orders(8_000, seed=3).query("orders_placed < 40")
     deliver(sample_store, quiet)
 
-    assert main([str(sample_store)]) == 3
+    assert main([str(sample_store), "--r2-error-threshold", "0.8"]) == 3
 
     (error,) = logged(caplog, "ERROR")
     assert re.match(r"Refused: R² 0\.5\d+ is below the limit of 0\.8\.\n", error)
@@ -108,8 +122,9 @@ def test_a_quiet_week_is_refused_by_r_squared_and_kept_until_people_accept_it(
     assert refused in error
     assert load_model(store, refused).metadata.refused_because[0].summary in error
 
-    assert main([str(sample_store), "--r2-error-threshold", "0.4"]) == 0
+    assert main([str(sample_store)]) == 0
     assert len(models_in(sample_store)) == 1
+    assert "is below the limit of 0.9 (--r2-warning-threshold)." in logged(caplog, "WARNING")[-1]
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9])

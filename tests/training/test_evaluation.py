@@ -19,23 +19,28 @@ def out_of_sample(hours: list[float], estimates: list[float]) -> OutOfSample:
     return OutOfSample(rows, np.array(estimates))
 
 
-def test_metrics_are_those_of_the_test_rows() -> None:
-    test = out_of_sample([1.0, 2.0, 6.0], estimates=[1.5, 2.0, 6.0])
+def test_metrics_are_those_of_the_test_rows_without_and_with_outliers() -> None:
+    test = out_of_sample([1.0, 2.0, 6.0, 90.0], estimates=[1.5, 2.0, 6.0, 10.0])
+    is_inlier = np.array([True, True, True, False])
 
-    found = compute_metrics(test, noise_hours=np.array([1.0, 2.0, 3.0]), train_rows=12)
+    found = compute_metrics(test, is_inlier, np.array([1.0, 2.0, 3.0, 9.0]), train_rows=12)
 
     assert found.mean_absolute_error_hours == pytest.approx(0.5 / 3)
     assert found.r_squared == pytest.approx(1 - 0.25 / 14)
     # The mean absolute value of normal noise is its standard deviation times sqrt(2 / pi).
     assert found.noise_floor_hours == pytest.approx(2 * np.sqrt(2 / np.pi))
     assert (found.train_rows, found.test_rows) == (12, 3)
+    assert found.mean_absolute_error_with_outliers_hours == pytest.approx(80.5 / 4)
+    assert found.r_squared_with_outliers == pytest.approx(1 - 6400.25 / 5690.75)
 
 
 @pytest.mark.parametrize("hours", [[2.0], [2.0, 2.0, 2.0]])
 def test_r_squared_is_not_defined_where_all_hours_are_the_same(hours: list[float]) -> None:
     test = out_of_sample(hours, estimates=[1.0] * len(hours))
 
-    assert compute_metrics(test, np.ones(len(hours)), train_rows=12).r_squared is None
+    all_rows = np.ones(len(hours), dtype=bool)
+
+    assert compute_metrics(test, all_rows, np.ones(len(hours)), train_rows=12).r_squared is None
 
 
 def test_the_grid_covers_the_orders_seen_with_each_product() -> None:

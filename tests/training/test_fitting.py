@@ -13,7 +13,7 @@ from pipeline.orders.features import features_of
 from pipeline.orders.simulator import NOISE_HOURS, simulate_orders
 from pipeline.stages.errors import DatasetError
 from pipeline.training.fitting import TrainedModel, train_on
-from pipeline.training.selection import CANDIDATES
+from pipeline.training.selection import CANDIDATES, Candidate
 
 pytestmark = pytest.mark.slow
 
@@ -112,6 +112,48 @@ def test_wrong_labels_are_marked_and_do_not_count_in_the_metrics(model: TrainedM
         model.metrics.mean_absolute_error_hours, rel=0.05
     )
     np.testing.assert_allclose(found.grid.hours, model.grid.hours, atol=0.2)
+
+
+# The second choice
+
+
+class Sagging(PerProductCurve):
+    """Fits a line, and falls at many orders."""
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        estimates: Floats = super().predict(X) - 2.0 * (X["orders_placed"].to_numpy() > 300)
+        return estimates
+
+
+@pytest.mark.parametrize(
+    ("candidates", "hours", "rule"),
+    [
+        ((Candidate("sagging", Sagging(1)), CANDIDATES[0]), 0.07, "falling_estimates"),
+        ((CANDIDATES[1], CANDIDATES[0]), 0.0, "skill"),
+    ],
+    ids=["it falls", "it is no better than a guess"],
+)
+def test_the_next_candidate_is_taken_if_the_best_one_breaks_a_rule(
+    candidates: tuple[Candidate, ...], hours: float, rule: str
+) -> None:
+    orders = week(1000)
+    noise = np.random.default_rng(5).normal(scale=0.02, size=len(orders))
+    labels = 5 + hours * orders["orders_placed"] + noise
+
+    model = train_on(orders.assign(hours_to_dispatch=labels), LEVEL, candidates)
+
+    assert model.name == candidates[1].name
+    assert [score.chosen for score in model.candidates] == [False, True]
+    assert [score.passed_over_for for score in model.candidates] == [(rule,), ()]
+
+
+def test_the_chosen_candidate_stays_if_all_break_a_rule() -> None:
+    orders = week()
+
+    model = train_on(orders, LEVEL, (Candidate("sagging", Sagging(1)),))
+
+    assert model.name == "sagging"
+    assert model.candidates[0].chosen and model.candidates[0].passed_over_for == ()
 
 
 # Odd weeks

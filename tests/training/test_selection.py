@@ -82,7 +82,7 @@ def test_a_candidate_that_is_equally_good_does_not_beat_a_simpler_one() -> None:
 
     choice = choose_candidate(simulate_orders(300, seed=6), twice)
 
-    assert choice.candidate.name == LINE
+    assert choice.ranked[0].candidate.name == LINE
     assert choice.scores[1].excess_hours == choice.scores[2].excess_hours == 0.0
 
 
@@ -91,7 +91,7 @@ def test_every_row_is_predicted_once_by_a_fit_without_it() -> None:
     orders.loc[17, "hours_to_dispatch"] = 5000.0
     orders.loc[299, "product_code"] = "ALONE"  # no fit without this row knows the product
 
-    out_of_fold = choose(orders).out_of_fold
+    out_of_fold = choose(orders).ranked[0].out_of_fold
 
     rows = out_of_fold.rows
     assert sorted(rows.index) == list(range(299))
@@ -110,5 +110,5 @@ def test_fitting_a_candidate_leaves_it_as_it_was() -> None:
 def test_of_more_rows_than_are_needed_some_decide() -> None:
     choice = choose(congested_orders(55_000, seed=13))
 
-    assert choice.candidate.name == CURVE
-    assert len(choice.out_of_fold.rows) < 51_000
+    assert choice.ranked[0].candidate.name == CURVE
+    assert len(choice.ranked[0].out_of_fold.rows) < 51_000
