@@ -22,6 +22,7 @@ from pipeline.orders.csv_lines import CsvRow, csv_rows, has_odd_quotes, quote_fa
 from pipeline.orders.file_kinds import check_kind, not_utf_8
 from pipeline.orders.row_rules import (
     COLUMNS,
+    DECIMAL_COMMA,
     LINE_BREAK,
     REASON,
     REQUIRED_COLUMNS,
@@ -154,7 +155,8 @@ def _separated(rows: Sequence[CsvRow], header: list[str], width: int) -> OrderRo
             SURPLUS: (text[text.columns[len(header) :]] != "").any(axis="columns"),
         }
     )
-    reasons = reasons_of(typed, fields, _quote_faults(rows, places))
+    other_faults = [*_quote_faults(rows, places), *_decimal_commas(rows, places, len(header))]
+    reasons = reasons_of(typed, fields, other_faults)
     rejected = [
         [*_padded(part, width), INSIDE_QUOTES if number else reason]
         for position, reason in zip(reasons.index.tolist(), reasons)
@@ -175,6 +177,24 @@ def _quote_faults(rows: Sequence[CsvRow], places: Mapping[str, int]) -> list[Fau
     numbers = [places[name] for name in REQUIRED_COLUMNS if name != PRODUCT]
     found = ((quote_fault(row, numbers), position) for position, row in enumerate(rows))
     return [("row", fault, position) for fault, position in found if fault]
+
+
+def _decimal_commas(
+    rows: Sequence[CsvRow], places: Mapping[str, int], header_width: int
+) -> list[Fault]:
+    """Return the numbers of rows too long whose decimals stand in a field that is no column's.
+
+    If the last column is empty, nothing else tells that a row is too long.
+    """
+    unread_next = [name for name in places if places[name] + 1 not in places.values()]
+    return [
+        (name, f"has {DECIMAL_COMMA} instead of a point", position)
+        for position, row in enumerate(rows)
+        if len(row.fields) > header_width
+        for name in unread_next
+        if name != PRODUCT
+        if all(field.strip().isdigit() for field in row.fields[places[name] :][:2])
+    ]
 
 
 def _parts(row: CsvRow, places: Mapping[str, int], width: int) -> list[list[str]]:

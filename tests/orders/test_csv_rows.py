@@ -53,7 +53,13 @@ def test_rows_are_read_alike_whether_or_not_the_file_has_bad_rows() -> None:
         ("\x00SKU001,1,2", "product_code contains a control character"),
         ("SKU001\x9f,1,2", "product_code contains a control character"),
         (f"{'9' * 201},1,2", "product_code is longer than 200 characters"),
-        ("SKU001,1,2,5", "row has more fields than the header"),
+        ("SKU001,1,2,x", "row has more fields than the header"),
+        ("SKU001,1,2.5,5", "row has more fields than the header"),
+        (
+            "SKU001,1,2,5",
+            "row has more fields than the header; "
+            "hours_to_dispatch has a decimal comma instead of a point",
+        ),
         (
             ",-1,x",
             "product_code is missing; orders_placed is negative; hours_to_dispatch is not a number",
@@ -73,6 +79,15 @@ def test_a_field_too_many_in_every_row_never_shifts_the_columns() -> None:
 
     assert rows.valid.empty
     assert rows.rejected["product_code"].tolist() == ["SKU001", "SKU002"]
+
+
+@pytest.mark.parametrize("end", ["", ",", ",late", ",,"])
+def test_decimal_commas_outside_quotes_are_told_even_where_a_row_seems_no_longer(end: str) -> None:
+    rows = read(f"{HEADER.strip()},note\n{SOUND}SKU001,274,15,221,{end}\nSKU001,2,3,4\n")
+
+    assert rows.valid["orders_placed"].tolist() == [112.0, 7.5, 2.0]
+    (reason,) = rows.rejected["reason"]
+    assert "hours_to_dispatch has a decimal comma instead of a point" in reason
 
 
 def test_bad_rows_keep_the_words_they_came_in_and_every_column() -> None:
