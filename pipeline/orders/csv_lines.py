@@ -38,7 +38,7 @@ def csv_rows(content: bytes) -> Iterator[CsvRow]:
     reader = csv.reader(_kept(_text(content), lines), skipinitialspace=True)
     try:
         for fields in reader:
-            if any(line.strip() for line in lines):
+            if len(fields) > 1 or "".join(lines).strip():
                 yield CsvRow(fields, tuple(lines))
             lines.clear()
     except csv.Error as error:
@@ -66,7 +66,7 @@ def quote_fault(row: CsvRow, numbers: Sequence[int]) -> str | None:
         row: of one line or more.
         numbers: the positions of the fields that hold numbers in every row.
     """
-    if not any('"' in line for line in row.lines):
+    if len(row.lines) == 1 and '"' not in row.lines[0]:
         return None
     tidy = (BLANKS_AFTER_QUOTE.sub('"', line) for line in row.lines)
     try:

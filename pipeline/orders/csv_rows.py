@@ -127,20 +127,22 @@ def _separated_rows(content: bytes) -> OrderRows:
     Columns go by position meanwhile, since names may be there twice, and rows may be wider than
     the header.
     """
-    width = max(len(row.fields) for row in csv_rows(content))
     rows = csv_rows(content)
     header = names_of(next(rows))
     separated = []
     while chunk := list(islice(rows, CHUNK_ROWS)):
-        separated.append(_separated(chunk, header, width))
+        separated.append(_separated(chunk, header))
     valid = pd.concat([rows.valid for rows in separated], ignore_index=True)
     rejected = pd.concat([rows.rejected for rows in separated], ignore_index=True)
+    width = max(len(rows.rejected.columns) for rows in separated) - 1
+    rejected = rejected.reindex(columns=[*range(width), REASON]).fillna("")
     rejected.columns = pd.Index([*_distinct_names(header, width), REASON])
     return OrderRows(valid.astype({PRODUCT: "category"}), rejected)
 
 
-def _separated(rows: Sequence[CsvRow], header: list[str], width: int) -> OrderRows:
+def _separated(rows: Sequence[CsvRow], header: list[str]) -> OrderRows:
     """Separate the valid from the bad among rows, whose columns are positions."""
+    width = max(len(header), *(len(row.fields) for row in rows))
     places = {name: header.index(name) for name in COLUMNS if name in header}
     text = pd.DataFrame([_padded(row.fields, width) for row in rows], columns=range(width))
     fields = text[[*places.values()]].set_axis([*places], axis="columns")
