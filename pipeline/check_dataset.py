@@ -24,7 +24,7 @@ from pipeline.stages.errors import StoreError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import CheckSettings
-from pipeline.stores.base import open_store
+from pipeline.stores.base import ObjectStore, open_store
 
 
 @exit_code_of
@@ -39,8 +39,9 @@ def main(arguments: Sequence[str] = ()) -> None:
     now = datetime.now(UTC)
     with progress("Reading the file"):
         dataset = _dataset(settings, now)
-    champion = _champion(settings, dataset)
-    week = judge_week(dataset, champion, settings, now)
+    store = open_store(settings.store) if settings.store else None
+    champion = _champion(store, dataset)
+    week = judge_week(dataset, store, champion, settings, now)
     if settings.report:
         _write(settings.report, week.page)
     if week.metadata.refused_because:
@@ -71,12 +72,11 @@ def _delivery(name: str, now: datetime) -> Delivery:
     return Delivery(key, now)
 
 
-def _champion(settings: CheckSettings, dataset: WeeklyDataset) -> DispatchModel | None:
+def _champion(store: ObjectStore | None, dataset: WeeklyDataset) -> DispatchModel | None:
     """Return the model in production to compare with, if a store is given and has one."""
-    if settings.store is None:
+    if store is None:
         LOG.warning("Compared with no model: name the store of the one in production with --store.")
         return None
-    store = open_store(settings.store)
     refuse_withdrawn(store, dataset)
     return load_champion(store)
 

@@ -13,6 +13,7 @@ from pipeline.model.decisions import withdrawn_datasets
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.weekly_dataset import WeeklyDataset
+from pipeline.release.carrying import carry_products
 from pipeline.release.gate import Limits, judge
 from pipeline.release.publishing import check_agreement, write_artifact
 from pipeline.report.log_summary import log_summary
@@ -45,6 +46,7 @@ class JudgedWeek(NamedTuple):
 
 def judge_week(
     dataset: WeeklyDataset,
+    store: ObjectStore | None,
     champion: DispatchModel | None,
     settings: LimitSettings,
     trained_at: datetime,
@@ -53,13 +55,16 @@ def judge_week(
 
     Args:
         dataset: the week.
+        store: of the model in production, or None if none is known.
         champion: the model in production, or None if there is none to compare with.
         settings: the limits.
         trained_at: now.
 
     Raises:
-        ArtifactError: the model cannot be written as an artifact that agrees with it.
+        ArtifactError: the model cannot be written as an artifact that agrees with it, or a decision
+            to retire a product cannot be read.
         DatasetError: the week cannot be trained on.
+        StoreError: the store cannot be listed or read.
     """
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
@@ -71,10 +76,12 @@ def judge_week(
                 "refused_because": verdict.failures,
             }
         )
+        final = carry_products(store, champion, model, metadata, settings.keep_weeks)
+        metadata = final.metadata
     log_summary(metadata)
     with progress("Writing artifact and report"):
-        artifact = write_artifact(model.regressor, metadata)
-        check_agreement(model.regressor, metadata, artifact, model.points())
+        artifact = write_artifact(final.regressor, metadata)
+        check_agreement(final.regressor, metadata, artifact, final.points)
         version = artifact_version(trained_at, artifact)
         page = render_report(version, metadata, dataset, model, champion)
     return JudgedWeek(version, metadata, artifact, page)

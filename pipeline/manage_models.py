@@ -1,7 +1,8 @@
-"""List the models of a store, and decide which of them are served: `ttd-models`.
+"""List the models of a store, and decide which of them and of their products stay: `ttd-models`.
 
 `python -m pipeline.manage_models` does the same. A model is withdrawn, not deleted: it is served no
-more, and the dataset that it was trained on is not trained on again until the model is restored.
+more, and the dataset that it was trained on is not trained on again until the model is restored. A
+product is retired: the next training does not keep its curve when there are no orders of it.
 """
 
 if __name__ == "__main__":
@@ -17,12 +18,24 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.model.artifact import MODELS, SUFFIX, hash_of_version
-from pipeline.model.decisions import Action, Decision, decide, newest_usable_model, read_decisions
+from pipeline.model.decisions import (
+    Action,
+    Decision,
+    ProductAction,
+    ProductDecision,
+    decide,
+    newest_usable_model,
+    read_decisions,
+    retired_products,
+)
 from pipeline.model.metadata import ModelMetadata
-from pipeline.model.reader import read_artifact
+from pipeline.model.order import normalised_code
+from pipeline.model.reader import load_model, read_artifact
+from pipeline.model.similar_codes import SimilarCodes
 from pipeline.stages.errors import ArtifactError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.settings import StoreSettings
+from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.stores.timestamped_keys import name_of, timestamp_of
 
@@ -34,7 +47,7 @@ STATES = {Action.PIN: "pinned", Action.WITHDRAW: "withdrawn", Action.RESTORE: ""
 
 
 class ManageSettings(StoreSettings):
-    """List the models of a store, and decide which of them are served."""
+    """List the models of a store, and decide which of them and of their products stay."""
 
     program = "python -m pipeline.manage_models"
 
@@ -53,9 +66,11 @@ def main(arguments: Sequence[str] = ()) -> None:
     if given.action == "list":
         _list(store)
     elif given.action == "show":
-        print(_metadata_of(store, given.version).model_dump_json(indent=2))
+        print(_metadata_of(store, given.subject).model_dump_json(indent=2))
+    elif given.action in set(ProductAction):
+        _decide_on_product(store, ProductAction(given.action), given.subject, given.reason)
     else:
-        _decide(store, Action(given.action), given.version, given.reason)
+        _decide(store, Action(given.action), given.subject, given.reason)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,13 +82,17 @@ def _parser() -> argparse.ArgumentParser:
         Action.PIN.value: "serve this model instead of the newest, until it is restored",
         Action.WITHDRAW.value: "serve it no more, and do not train on its dataset again",
         Action.RESTORE.value: "take back what was decided about it",
+        ProductAction.RETIRE.value: "do not keep this product when it has no orders",
+        ProductAction.UNRETIRE.value: "take that back",
     }
     for name, meaning in meanings.items():
         action = actions.add_parser(name, help=meaning, description=meaning)
-        if name != "list":
-            action.add_argument("version", metavar="MODEL", help="name of the model")
+        if name in set(ProductAction):
+            action.add_argument("subject", metavar="PRODUCT", help="code of the product")
+        elif name != "list":
+            action.add_argument("subject", metavar="MODEL", help="name of the model")
         action.add_argument("store", nargs="?", metavar="STORE", help="see TTD_STORE")
-        if name in set(Action):
+        if name in {*Action, *ProductAction}:
             action.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
     return parser
 
@@ -95,6 +114,8 @@ def _list(store: ObjectStore) -> None:
     Console(width=MIN_WIDTH, highlight=False).print(table)
     if len(newest_first) > MAX_LISTED_MODELS:
         print(f"{len(newest_first) - MAX_LISTED_MODELS:,} older models are not shown.")
+    if retired := sorted(retired_products(store)):
+        print(f"Retired products: {first_few(retired, max_names=len(retired))}.")
 
 
 def _facts(store: ObjectStore, key: str) -> tuple[str, str, str, str]:
@@ -139,6 +160,34 @@ def _decide(store: ObjectStore, action: Action, version: str, reason: str) -> No
         f"Kept the decision to {action} {version} as {store.url}/{key}. What counts now: "
         f"{name_of(served.key) if served else 'no model'}. A service follows at its next restart, "
         "or at its next look with --reload-seconds."
+    )
+
+
+def _decide_on_product(
+    store: ObjectStore, action: ProductAction, product_code: str, reason: str
+) -> None:
+    """Retire a product of the model that counts, or take that back.
+
+    Raises:
+        ArtifactError: no such product is known, or retired.
+    """
+    if action is ProductAction.RETIRE:
+        model = load_model(store)
+        codes, where = model.products, f"in {model.version}"
+    else:
+        codes, where = retired_products(store).keys(), f"retired in {store.url}"
+    known_code = {normalised_code(code): code for code in codes}.get(normalised_code(product_code))
+    if known_code is None:
+        similar = SimilarCodes(codes).similar_to(product_code)
+        raise ArtifactError(
+            f"Cannot {action} {product_code!r}: there is no such product {where}.",
+            f"Close to it: {first_few(similar)}." if similar else "Give its code in full.",
+        )
+    decision = ProductDecision(action=action, product_code=known_code, reason=reason)
+    key = decide(store, decision)
+    LOG.info(
+        f"Kept the decision to {action} {known_code!r} as {store.url}/{key}. It counts from the "
+        "next training on; --retrain trains on the same week again."
     )
 
 

@@ -53,7 +53,10 @@ def main(arguments: Sequence[str] = ()) -> None:
 def _champion(store: ObjectStore, settings: TrainSettings) -> DispatchModel | None:
     """Return the model in production, or None if there is none or it is not to be asked."""
     if settings.ignore_champion:
-        LOG.warning("The model in production is not compared with: --ignore-champion is set.")
+        LOG.warning(
+            "The model in production is not compared with, and no curve is kept from it: "
+            "--ignore-champion is set."
+        )
         return None
     champion = load_champion(store)
     if champion is None:
@@ -74,7 +77,7 @@ def _train_and_release(
     if champion is not None and not settings.retrain and _would_be(champion, dataset, settings):
         _say_unchanged(champion, dataset)
         return
-    week = judge_week(dataset, champion, settings, trained_at)
+    week = judge_week(dataset, store, champion, settings, trained_at)
     report = f"{REPORTS}/{week.version}.html"
     store.write_new(report, week.page.encode())
     LOG.info(f"Reported in {store.url}/{report}.")

@@ -134,8 +134,11 @@ def _predict(model: DispatchModel, orders: dict[str, tuple[Any, ...]]) -> list[d
             "est_hours_to_dispatch": hours,
             "interval": {"level": level, "lower_hours": lower, "upper_hours": upper},
             "extrapolated": extrapolated,
+            "curve_from": model.curve_from(product_code),
         }
-        for hours, lower, upper, extrapolated in zip(*columns, predicted.extrapolated.tolist())
+        for hours, lower, upper, extrapolated, product_code in zip(
+            *columns, predicted.extrapolated.tolist(), orders[PRODUCT]
+        )
     ]
 
 

@@ -4,6 +4,7 @@ v0.1 is frozen: a request for a prediction has exactly two fields, and the answe
 takes an `Order` with all its fields, adds a prediction interval, and takes many orders at once.
 """
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -47,6 +48,11 @@ class OrderEstimate(BaseModel):
     extrapolated: bool = Field(
         description=f"whether {ORDERS} is outside the range that the model saw of this product",
         examples=[False],
+    )
+    curve_from: datetime = Field(
+        description="when the orders were delivered that the curve of the product was fitted to; "
+        "older than the model's dataset if there were none of the product since",
+        examples=["2026-11-20T23:00:00Z"],
     )
 
 
@@ -121,7 +127,11 @@ class ProductAnswer(BaseModel):
     """A product that the model knows, the range seen of it, and its curve over that range."""
 
     product_code: str
-    rows: int = Field(description="rows of the product in the model's dataset")
+    curve_from: datetime = Field(
+        description="when the orders were delivered that its curve was fitted to; older than the "
+        "model's dataset if there were none of the product since"
+    )
+    rows: int = Field(description="rows of the product in that dataset")
     least_orders: float = Field(description="fewest orders placed seen with the product")
     most_orders: float = Field(description="most orders placed seen with the product")
     curve: ProductCurve

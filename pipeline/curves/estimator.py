@@ -1,5 +1,7 @@
 """The regressor from product and orders placed to hours, as a scikit-learn estimator."""
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Protocol, Self
 
 import numpy as np
@@ -9,7 +11,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from pipeline.curves.robust_fit import LabelledRows, fit_robustly
-from pipeline.curves.segments import evaluate, locate, place_knots
+from pipeline.curves.segments import place_knots
+from pipeline.curves.tables import CurveTable
 from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES, ORDERS, PRODUCT
 from pipeline.stages.wording import first_few
@@ -45,11 +48,13 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             number of segments plus one.
         coefficients_: level at the first knot and rise over each segment in hours, no rise
             negative, shape (n_products, D); exact in single precision, in which they are stored.
+        carried_: the curves of further products, which other weeks had.
     """
 
     products_: npt.NDArray[np.object_]
     knots_: Floats
     coefficients_: Floats
+    carried_: tuple[CurveTable, ...]
 
     def __init__(self, segments: int = 1) -> None:
         """Store the parameters."""
@@ -71,17 +76,35 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         rows = LabelledRows(product, orders, hours)
         coefficients = fit_robustly(rows, self.knots_, len(codes))
         self.coefficients_ = coefficients.astype(np.float32).astype(float)
+        self.carried_ = ()
         self.feature_names_in_ = np.asarray(FEATURES, dtype=object)
         self.n_features_in_ = len(FEATURES)
         return self
 
+    @property
+    def tables(self) -> tuple[CurveTable, ...]:
+        """All curves: those that were fitted, and those that are carried along."""
+        return (CurveTable(self.products_, self.knots_, self.coefficients_), *self.carried_)
+
+    def carry(self, tables: Sequence[CurveTable]) -> Self:
+        """Return a regressor that estimates the products of these tables too."""
+        carrying = copy(self)
+        carrying.carried_ = tuple(tables)
+        return carrying
+
     def predict(self, X: pd.DataFrame) -> Floats:
         """See `DispatchCurve.predict`; the estimates are not negative."""
         check_is_fitted(self)
-        product = pd.Index(self.products_).get_indexer(pd.Index(X[PRODUCT]))
-        if (product < 0).any():
-            unknown = sorted(set(X[PRODUCT][product < 0]))
-            raise ValueError(f"Unknown product codes: {first_few(unknown)}")
+        codes = pd.Index(X[PRODUCT])
         orders = X[ORDERS].to_numpy(dtype=float)
-        rows = locate(self.knots_, product, orders, len(self.products_))
-        return np.maximum(evaluate(self.coefficients_, rows), 0.0)
+        hours = np.full(len(orders), np.nan)
+        for table in self.tables:
+            product = pd.Index(table.products).get_indexer(codes)
+            is_known = product >= 0
+            rows = slice(None) if is_known.all() else is_known  # millions of rows are not copied
+            hours[rows] = table.evaluate(product[rows], orders[rows])
+        if np.isnan(hours).any():
+            unknown = sorted(set(codes[np.isnan(hours)]))
+            raise ValueError(f"Unknown product codes: {first_few(unknown)}")
+        estimates: Floats = np.maximum(hours, 0.0)
+        return estimates

@@ -1,19 +1,20 @@
-"""What people decided about the models of a store: which is pinned, and which are withdrawn.
+"""What people decided about a store: which models are pinned or withdrawn, what is retired.
 
 Nothing in a store is changed or deleted, so each decision is a small new object,
-`decisions/time_to_dispatch_<time>_<action>_<hash of the artifact>.json`. The newest decision about
-a model counts. Its name says all that serving has to know; the reason stands in its content.
+`decisions/time_to_dispatch_<time>_<action>_<hash>.json`. The hash is that of the artifact, or of
+the code of a retired product. The newest decision about each counts. Its name says all that serving
+has to know; the reason stands in its content.
 """
 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.model.artifact import MODELS, SUFFIX, hash_of_version
+from pipeline.model.artifact import MODELS, SUFFIX, hash_of_version, short_hash
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import (
@@ -26,7 +27,7 @@ from pipeline.stores.timestamped_keys import (
 )
 
 DECISIONS = "decisions"
-"""Models that people pinned, withdrew or restored, each as a small JSON file."""
+"""What people decided about models and products, each decision as a small JSON file."""
 
 
 class Action(StrEnum):
@@ -37,7 +38,16 @@ class Action(StrEnum):
     RESTORE = "restore"
 
 
-NAME = re.compile(rf"_({'|'.join(Action)})_([0-9a-f]{{16}})$")
+class ProductAction(StrEnum):
+    """What can be decided about a product."""
+
+    RETIRE = "retire"
+    UNRETIRE = "unretire"
+
+
+A = TypeVar("A", bound=StrEnum)
+D = TypeVar("D", bound=BaseModel)
+NAME = re.compile(r"_([a-z]+)_([0-9a-f]{16})$")
 
 
 class Decision(BaseModel):
@@ -58,25 +68,34 @@ class Decision(BaseModel):
     reason: str
 
 
-class Decided(NamedTuple):
-    """The newest decision about a model: what it is, and where it is kept."""
+class ProductDecision(BaseModel):
+    """A decision about a product, as it is kept.
 
-    action: Action
+    Attributes:
+        action: what was decided.
+        product_code: of the product.
+        reason: in the words of whoever decided.
+    """
+
+    action: ProductAction
+    product_code: str
+    reason: str
+
+
+class Decided(NamedTuple, Generic[A]):
+    """The newest decision about a model or a product: what it is, and where it is kept."""
+
+    action: A
     key: str
 
 
-def read_decisions(store: ObjectStore) -> Mapping[str, Decided]:
+def read_decisions(store: ObjectStore) -> Mapping[str, Decided[Action]]:
     """Return the newest decision about each model, by the hash in the model's name.
 
     Raises:
         StoreError: the store cannot be listed.
     """
-    found = {}
-    for key in sorted(store.list_keys(DECISIONS)):  # the names begin with the time
-        parts = NAME.search(name_of(key))
-        if parts is not None and timestamp_of(key) is not None:
-            found[parts[2]] = Decided(Action(parts[1]), key)
-    return found
+    return _newest(store, Action)
 
 
 def newest_usable_model(store: ObjectStore) -> TimestampedKey | None:
@@ -99,14 +118,14 @@ def newest_not_withdrawn(store: ObjectStore) -> TimestampedKey | None:
     return _newest_not_withdrawn(_decided_models(store))
 
 
-def _decided_models(store: ObjectStore) -> Mapping[str, Decided | None]:
+def _decided_models(store: ObjectStore) -> Mapping[str, Decided[Action] | None]:
     """Return what was decided last about each model, by its key."""
     keys = store.list_keys(MODELS)
     decisions = read_decisions(store) if keys else {}
     return {key: decisions.get(hash_of_version(name_of(key))) for key in keys}
 
 
-def _newest_not_withdrawn(decided: Mapping[str, Decided | None]) -> TimestampedKey | None:
+def _newest_not_withdrawn(decided: Mapping[str, Decided[Action] | None]) -> TimestampedKey | None:
     usable = [
         key for key, one in decided.items() if one is None or one.action is not Action.WITHDRAW
     ]
@@ -121,26 +140,52 @@ def withdrawn_datasets(store: ObjectStore) -> Mapping[str, Decision]:
         StoreError: the store cannot be listed or read.
     """
     withdrawn = [one for one in read_decisions(store).values() if one.action is Action.WITHDRAW]
-    decisions = [_read(store, one.key) for one in withdrawn]
+    decisions = [_read(store, one.key, Decision) for one in withdrawn]
     return {decision.dataset_sha256: decision for decision in decisions}
 
 
-def decide(store: ObjectStore, decision: Decision) -> str:
+def retired_products(store: ObjectStore) -> Mapping[str, ProductDecision]:
+    """Return the decisions to retire a product, by its code.
+
+    Raises:
+        ArtifactError: such a decision cannot be read.
+        StoreError: the store cannot be listed or read.
+    """
+    newest = _newest(store, ProductAction).values()
+    retired = [one for one in newest if one.action is ProductAction.RETIRE]
+    decisions = [_read(store, one.key, ProductDecision) for one in retired]
+    return {decision.product_code: decision for decision in decisions}
+
+
+def decide(store: ObjectStore, decision: Decision | ProductDecision) -> str:
     """Keep a decision, and return its key.
 
     Raises:
         StoreError: the store cannot be written.
     """
     moment = format_timestamp(datetime.now(UTC))
-    short_hash = hash_of_version(decision.model_version)
-    key = f"{DECISIONS}/{NAME_PREFIX}_{moment}_{decision.action}_{short_hash}.json"
+    if isinstance(decision, Decision):
+        about = hash_of_version(decision.model_version)
+    else:
+        about = short_hash(decision.product_code.encode())
+    key = f"{DECISIONS}/{NAME_PREFIX}_{moment}_{decision.action}_{about}.json"
     store.write_new(key, decision.model_dump_json(indent=2).encode())
     return key
 
 
-def _read(store: ObjectStore, key: str) -> Decision:
+def _newest(store: ObjectStore, actions: type[A]) -> Mapping[str, Decided[A]]:
+    """Return the newest decision of a kind about each thing, by the hash of that."""
+    found = {}
+    for key in sorted(store.list_keys(DECISIONS)):  # the names begin with the time
+        parts = NAME.search(name_of(key))
+        if parts is not None and parts[1] in set(actions) and timestamp_of(key) is not None:
+            found[parts[2]] = Decided(actions(parts[1]), key)
+    return found
+
+
+def _read(store: ObjectStore, key: str, kind: type[D]) -> D:
     try:
-        return Decision.model_validate_json(store.read(key))
+        return kind.model_validate_json(store.read(key))
     except ValidationError as error:
         raise ArtifactError(
             f"Cannot read the decision {store.url}/{key}: it is not as ttd-models writes it. "

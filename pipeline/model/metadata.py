@@ -167,7 +167,9 @@ class ProductCatalogue(MetadataModel):
     """The products that a model knows, as columns of equal length, sorted by code."""
 
     product_code: tuple[str, ...] = Field(min_length=1, description="the codes")
-    rows: tuple[int, ...] = Field(description="rows of each product in the dataset")
+    rows: tuple[int, ...] = Field(
+        description="rows of each product in the dataset that its curve is from"
+    )
     least_orders: tuple[float, ...] = Field(
         description="fewest orders placed seen with each product"
     )
@@ -175,6 +177,24 @@ class ProductCatalogue(MetadataModel):
     relative_noise: tuple[float, ...] = Field(
         description="noise of each product relative to that of all products"
     )
+
+
+class EarlierWeek(MetadataModel):
+    """A week whose curves are kept for products that have had no orders since."""
+
+    delivered_at: datetime = Field(description="the time in the name of its dataset")
+    kept_until: datetime = Field(
+        description="when they will have been kept for as many weeks as --keep-weeks says"
+    )
+    interval: PredictionInterval = Field(description="of the estimates for these products")
+    product_code: tuple[str, ...] = Field(description="codes of the products")
+
+
+class DroppedProducts(MetadataModel):
+    """Products that the champion knew, and that the model does not know."""
+
+    reason: str = Field(description="why, as the end of a sentence")
+    product_code: tuple[str, ...] = Field(description="their codes")
 
 
 class ProductRemarks(MetadataModel):
@@ -189,6 +209,9 @@ class ProductRemarks(MetadataModel):
     )
     flat: tuple[str, ...] = Field(
         description="the estimate is the same for every number of orders, those that fall included"
+    )
+    retired: tuple[str, ...] = Field(
+        default=(), description="people retired them, and yet there are orders of them"
     )
 
 
@@ -314,6 +337,12 @@ class ModelMetadata(MetadataModel):
     interval: PredictionInterval = Field(description="how far from its estimates the truth may be")
     outliers: Outliers = Field(description="rows that are too far from it to count in its errors")
     catalogue: ProductCatalogue = Field(description="which products it knows")
+    earlier_weeks: tuple[EarlierWeek, ...] = Field(
+        default=(), description="whose curves products without orders this week keep"
+    )
+    dropped: tuple[DroppedProducts, ...] = Field(
+        default=(), description="products that the champion knew, and this model does not"
+    )
     remarks: ProductRemarks = Field(description="which products deserve a second look")
     orders_placed: Histogram = Field(
         description="how the numbers of orders placed were distributed"
@@ -328,3 +357,15 @@ class ModelMetadata(MetadataModel):
     refused_because: tuple[Failure, ...] = Field(
         default=(), description="the rules that it broke; empty for a published model"
     )
+
+    @property
+    def kept_products(self) -> Mapping[str, EarlierWeek]:
+        """The products without orders in the dataset, and the week that their curve is from."""
+        return {code: week for week in self.earlier_weeks for code in week.product_code}
+
+    @property
+    def own_rows(self) -> Mapping[str, int]:
+        """The rows in the dataset of each product that has any there."""
+        kept = self.kept_products
+        rows = zip(self.catalogue.product_code, self.catalogue.rows)
+        return {code: n for code, n in rows if code not in kept}

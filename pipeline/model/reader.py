@@ -5,6 +5,7 @@ This is the serving side: it imports neither the training code nor its libraries
 
 import json
 from collections.abc import Sequence, Set
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from pipeline.model.artifact import (
     short_hash,
 )
 from pipeline.model.decisions import newest_usable_model
-from pipeline.model.metadata import FORMAT_VERSION, ModelMetadata
+from pipeline.model.metadata import FORMAT_VERSION, ModelMetadata, PredictionInterval
 from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, normalised_code, number_or_nan
 from pipeline.model.similar_codes import SimilarCodes
 from pipeline.stages.errors import ArtifactError
@@ -77,7 +78,12 @@ class DispatchModel:
         self._known_codes = {normalised_code(code): code for code in codes} | {c: c for c in codes}
         self._least_orders = np.array(catalogue.least_orders)
         self._most_orders = np.array(catalogue.most_orders)
-        self._relative_noise = np.array(catalogue.relative_noise)
+        self._kept = metadata.kept_products
+        noise = np.array(catalogue.relative_noise)
+        self._half_widths = _half_widths(metadata.interval, noise)
+        for week in metadata.earlier_weeks:
+            kept = self._positions(week.product_code)
+            self._half_widths[:, kept] = _half_widths(week.interval, noise[kept])
         self._session = session
         self._inputs = [tensor.name for tensor in session.get_inputs()]
 
@@ -93,6 +99,11 @@ class DispatchModel:
         """
         exact = self._known_codes.get(text)
         return exact or self._known_codes.get(normalised_code(text))
+
+    def curve_from(self, product_code: str) -> datetime:
+        """Return when the orders were delivered that the curve of a product was fitted to."""
+        week = self._kept.get(product_code, self.metadata.dataset)
+        return week.delivered_at
 
     def estimate(self, orders: OrderColumns) -> Floats:
         """Return the estimated hours to dispatch, shape (n_rows,); NaN for unknown products."""
@@ -137,8 +148,20 @@ class DispatchModel:
         return np.fromiter(positions, np.intp, len(product_codes))
 
     def _bounds_at(self, positions: npt.NDArray[np.intp], hours: Floats) -> tuple[Floats, Floats]:
-        half_width = self.metadata.interval.half_width(hours, self._relative_noise[positions])
+        at_zero, growth = self._half_widths[:, positions]
+        half_width = at_zero + growth * hours
         return np.maximum(hours - half_width, 0.0), hours + half_width
+
+
+def _half_widths(interval: PredictionInterval, relative_noise: Floats) -> Floats:
+    """Return how wide the intervals of products are, shape (2, n_products).
+
+    A half-width is linear in the estimate: it begins with so many hours where the estimate is zero,
+    and grows by so many with each hour of the estimate.
+    """
+    at_zero = interval.half_width(np.zeros_like(relative_noise), relative_noise)
+    at_one = interval.half_width(np.ones_like(relative_noise), relative_noise)
+    return np.array([at_zero, at_one - at_zero])
 
 
 def _input(name: str, orders: OrderColumns, codes: Sequence[str]) -> npt.NDArray[Any]:

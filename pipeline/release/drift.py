@@ -91,7 +91,7 @@ def measure_drift(
         ),
         _stability(ORDERS_STABILITY, *_grouped(champion.metadata.orders_placed, orders)),
         _stability(PRODUCT_STABILITY, products.before[common], products.now[common]),
-        _measure(NEW_SHARE, _share(products.now, products.before == 0), most=MAX_NEW_SHARE),
+        _measure(NEW_SHARE, _share(products.now, products.is_new), most=MAX_NEW_SHARE),
         _measure(
             VANISHED_SHARE, _share(products.before, products.now == 0), most=MAX_VANISHED_SHARE
         ),
@@ -126,22 +126,27 @@ def stability_index(reference: Floats, current: Floats) -> float:
 
 
 class _RowsByProduct(NamedTuple):
-    """Rows of each product that is in either week; both of shape (n_products,)."""
+    """Rows of each product that is in either week, and which the champion does not know.
+
+    All are of shape (n_products,). A product that was kept of an earlier week is not new.
+    """
 
     before: Floats
     now: Floats
+    is_new: npt.NDArray[np.bool_]
 
 
 def _rows_by_product(champion: DispatchModel, orders: pd.DataFrame) -> _RowsByProduct:
-    catalogue = champion.metadata.catalogue
+    before = champion.metadata.own_rows
     now = orders.groupby(PRODUCT, observed=True).size()
     rows = pd.DataFrame(
         {
-            "before": pd.Series(catalogue.rows, index=list(catalogue.product_code), dtype=float),
+            "before": pd.Series(before, dtype=float),
             "now": pd.Series(now.to_numpy(), index=list(map(str, now.index)), dtype=float),
         }
     ).fillna(0.0)
-    return _RowsByProduct(rows["before"].to_numpy(), rows["now"].to_numpy())
+    is_new = ~rows.index.isin(list(champion.products))
+    return _RowsByProduct(rows["before"].to_numpy(), rows["now"].to_numpy(), is_new)
 
 
 def _share(rows: Floats, where: npt.NDArray[np.bool_]) -> float:

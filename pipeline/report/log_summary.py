@@ -12,6 +12,7 @@ from pipeline.model.metadata import (
 )
 from pipeline.release.champion_rules import comparison_warnings, movement_in_words
 from pipeline.release.drift import drift_warnings
+from pipeline.report.formatting import count
 from pipeline.stages.logs import LOG
 from pipeline.stages.wording import first_few
 
@@ -31,7 +32,7 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
     metrics, interval = metadata.metrics, metadata.interval
     yield (
         f"Trained a {metadata.regressor} on {metadata.dataset.rows:,} rows of "
-        f"{len(metadata.catalogue.product_code):,} products."
+        f"{len(metadata.own_rows):,} products."
     )
     for score in metadata.candidates:
         yield _candidate_row(score)
@@ -45,6 +46,12 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
     )
     if metadata.comparison is not None:
         yield _champion_row(metadata.comparison)
+    for week in metadata.earlier_weeks:
+        yield (
+            f"Kept, without orders this week: {count(len(week.product_code), 'product')} with the "
+            f"curve from {week.delivered_at:%Y-%m-%d}, until {week.kept_until:%Y-%m-%d}: "
+            f"{first_few(week.product_code)}."
+        )
 
 
 def _errors(metrics: Metrics) -> Iterator[str]:
@@ -109,10 +116,16 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
         ),
         "a slope of zero, since hours fall as orders rise": metadata.remarks.falling,
         "the same estimate for every number of orders": metadata.remarks.flat,
+        "orders this week, though they were retired": metadata.remarks.retired,
     }
     for remark, products in remarks.items():
         if products:
             yield f"Products with {remark}: {first_few(products)}."
+    for dropped in metadata.dropped:
+        yield (
+            f"Dropped, with no estimates any more: {count(len(dropped.product_code), 'product')} "
+            f"{dropped.reason}: {first_few(dropped.product_code)}."
+        )
     repeated = metadata.dataset.repeated
     if repeated is not None and repeated.breached:
         yield _repeats_in_words(repeated)

@@ -143,7 +143,7 @@ def _shown_products(
     metadata: ModelMetadata, errors: "pd.Series[float]"
 ) -> tuple[list[str], list[str]]:
     """Return the codes of the largest products, and of the worst among the others."""
-    rows = pd.Series(metadata.catalogue.rows, index=list(metadata.catalogue.product_code))
+    rows = pd.Series(metadata.own_rows)
     if len(rows) <= MAX_DRAWN_PRODUCTS:
         return list(rows.index), []
     half = MAX_DRAWN_PRODUCTS // 2

@@ -173,6 +173,11 @@ class LimitSettings(StageSettings):
     accept_shift: bool = Field(
         default=False, description="publish although the week is unlike the champion's"
     )
+    keep_weeks: int = Field(
+        default=8,
+        ge=0,
+        description="keep the curves of products without orders for so many weeks; 0 for none",
+    )
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> Self:

@@ -14,8 +14,11 @@ from pipeline.model.artifact import REPORTS
 from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
 from pipeline.stages.settings import ServeSettings
+from tests.support.builders import KEPT
+from tests.support.builders import PRODUCTS as CODES_OF_MODEL
 from tests.support.helpers import EXAMPLE
 from tests.support.service_fixtures import (
+    BATCH,
     PROBLEM,
     PRODUCTS,
     V0_1,
@@ -137,6 +140,24 @@ def test_a_product_with_one_order_count_has_a_curve_too() -> None:
     assert one["curve"]["orders_placed"] == [7]
     assert one["curve"]["est_hours_to_dispatch"] == [2.5]
     assert two["curve"]["orders_placed"] == list(range(41))
+
+
+def test_a_product_without_orders_shows_the_week_of_its_curve_and_its_own_interval() -> None:
+    model = HandMadeModel(earlier_weeks=[KEPT])
+    client = TestClient(create_app(hand_made_service(model=model)))
+    orders = [{"product_code": code, "orders_placed": 100} for code in CODES_OF_MODEL]
+
+    products = client.get(PRODUCTS).json()["products"]
+    batch = client.post(BATCH, json={"orders": orders}).json()["predictions"]
+    single = [client.post(V0_2, json=order).json() for order in orders]
+
+    dates = ["2026-11-20T23:00:00Z", "2026-11-13T23:00:00Z", "2026-11-20T23:00:00Z"]
+    for answers in (products, batch, single):
+        assert [answer["curve_from"] for answer in answers] == dates
+    for answer, multiple in zip(single, (2, 3, 2)):
+        hours = answer["est_hours_to_dispatch"]
+        half_width = multiple * (0.251 + 0.05 * hours)
+        assert answer["interval"]["upper_hours"] == pytest.approx(hours + half_width, abs=0.01)
 
 
 def _point(curve: dict[str, list[float]], n: int) -> tuple[float, float, float]:

@@ -93,6 +93,7 @@ def test_v0_2_answers_with_exactly_these_keys(hand_made_client: TestClient) -> N
             "est_hours_to_dispatch": 8.28,
             "interval": {"level": 0.9, "lower_hours": 0.0, "upper_hours": 18.92},
             "extrapolated": False,
+            "curve_from": "2026-11-20T23:00:00Z",
             "model_version": "by_hand",
         }
     )

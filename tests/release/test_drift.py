@@ -22,7 +22,7 @@ from pipeline.release.drift import (
     measure_drift,
     stability_index,
 )
-from tests.support.builders import LineModel, comparison, metadata_of
+from tests.support.builders import KEPT, LineModel, comparison, metadata_of
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +76,18 @@ def test_a_champion_of_other_products_is_measured_as_far_as_possible() -> None:
         assert measures[name].value is None
         assert not measures[name].breached
     assert len(drift_warnings(list(measures.values()))) == 2
+
+
+def test_a_product_that_the_champion_kept_has_neither_vanished_nor_is_it_new() -> None:
+    champion = champion_of(
+        week_of({"A": 90, "AWAY": 30, "BACK": 30}),
+        earlier_weeks=[KEPT | {"product_code": ["AWAY", "BACK"]}],
+    )
+
+    measures = measure(champion, week_of({"A": 90, "BACK": 10}))
+
+    assert measures[NEW_SHARE].value == measures[VANISHED_SHARE].value == 0.0
+    assert measures[PRODUCT_STABILITY].value is None  # A alone had orders in both weeks
 
 
 def test_a_warning_names_value_limit_and_meaning() -> None:

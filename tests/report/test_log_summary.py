@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.model.metadata import CandidateScore
 from pipeline.report.log_summary import log_summary
-from tests.support.builders import SKILL, comparison, metadata
+from tests.support.builders import KEPT, SKILL, comparison, metadata
 from tests.support.helpers import logged
 
 FACTS: dict[str, Any] = {
@@ -133,3 +133,22 @@ def test_repeated_rows_are_warned_of(
     (warning,) = logged(caplog, "WARNING")
     assert warning.startswith(found)
     assert "66.7% of the rows are exactly like an earlier one, and chance explains 1.2%" in warning
+
+
+def test_products_without_orders_are_named_with_what_becomes_of_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    dropped = {"reason": "retired by ttd-models", "product_code": ["OLD", "OLDER"]}
+
+    log_summary(metadata(earlier_weeks=[KEPT], dropped=[dropped], remarks={"retired": ["SKU003"]}))
+
+    assert "rows of 2 products." in logged(caplog, "INFO")[0]
+    assert logged(caplog, "INFO")[-1] == (
+        "Kept, without orders this week: 1 product with the curve from 2026-11-13, until "
+        "2027-01-08: 'SKU002'."
+    )
+    assert logged(caplog, "WARNING") == [
+        "Products with orders this week, though they were retired: 'SKU003'.",
+        "Dropped, with no estimates any more: 2 products retired by ttd-models: 'OLD', 'OLDER'.",
+    ]

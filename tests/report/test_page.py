@@ -16,14 +16,22 @@ from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.report.page import render_report
 from pipeline.training.fitting import TrainedModel
-from tests.support.builders import SKILL, comparison, dataset, metadata_of, model, trained_model
+from tests.support.builders import (
+    KEPT,
+    SKILL,
+    comparison,
+    dataset,
+    metadata_of,
+    model,
+    trained_model,
+)
 
 pytestmark = pytest.mark.slow
 
 VERSION = "time_to_dispatch_2026-11-23T18-49-11-198262_4c31a57b802f2bb0"
 CHAMPION = "time_to_dispatch_2026-11-16T18-49-11-198262_00000000000000aa"
 SECTIONS = (
-    "verdict numbers curves errors candidates champion drift outliers rejected remarks lineage"
+    "verdict numbers curves kept errors candidates champion drift outliers rejected remarks lineage"
 ).split()
 VOID = {"meta", "br"}
 COMPARISON = comparison(
@@ -219,6 +227,7 @@ def test_every_figure_is_told_in_words(page: Page) -> None:
         ("numbers", "± 1.36 h"),
         ("numbers", "90 % of"),
         ("numbers", "1,000"),
+        ("kept", "None is known of: there was no champion"),
         ("candidates", "simplest candidate within one standard error of the best, CurveOfNine"),
         ("champion", "Nothing to compare"),
         ("drift", "Not measured: there was no champion"),
@@ -279,6 +288,17 @@ def test_rows_that_are_there_several_times_are_shown_and_have_a_next_step() -> N
 )
 def test_what_may_be_otherwise(changes: dict[str, Any], section: str, words: str) -> None:
     assert words in read(**changes).text[section]
+
+
+def test_products_without_orders_are_kept_or_dropped_by_name() -> None:
+    kept = {**KEPT, "product_code": ["<b>", "GONE"]}
+    dropped = {"reason": "retired by ttd-models", "product_code": ["OLD"]}
+
+    page = read(earlier_weeks=[kept], dropped=[dropped])
+
+    assert page.table("kept")[1:] == [["2026-11-13", "2027-01-08", "2", "<b>, GONE"]]
+    assert "Dropped (1 product) retired by ttd-models: OLD." in page.text["kept"]
+    assert "None" not in page.text["kept"]
 
 
 def test_a_refused_model_says_why_and_what_to_do() -> None:

@@ -56,6 +56,7 @@ def test_without_arguments_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) ->
         "champion_tolerance": 0.05,
         "max_shift": 2,
         "accept_shift": False,
+        "keep_weeks": 8,
         "dataset_key": None,
         "retrain": False,
         "ignore_champion": False,

@@ -6,7 +6,7 @@ A change of a part that has parts itself names only those that differ:
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,13 @@ INTERVAL = {
     "noise_growth": 0.05,
     "calibration_rows": 2,
 }
+KEPT: dict[str, Any] = {
+    "delivered_at": DELIVERED_AT - timedelta(weeks=1),
+    "kept_until": DELIVERED_AT + timedelta(weeks=7),
+    "interval": INTERVAL | {"multiple": 3},
+    "product_code": ["SKU002"],
+}
+"""An earlier week, whose curve is kept."""
 
 SKILL = {
     "baseline": "median per product",

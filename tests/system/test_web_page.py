@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.train_model import main as train_model
+from tests.support.builders import KEPT
 from tests.support.helpers import HTTP, deliver, running_service
 from tests.support.service_clients import wait_until
 
@@ -315,6 +316,26 @@ def test_a_model_that_was_refused_says_why(fresh: Page, service: str) -> None:
     fresh.goto(f"{service}/")
 
     expect(fresh.get_by_text("R² is too low")).to_be_visible()
+
+
+def test_a_product_without_orders_is_shown_with_the_week_of_its_curve(
+    fresh: Page, service: str
+) -> None:
+    kept = KEPT | {"delivered_at": "2026-11-13T23:00:00Z", "kept_until": "2027-01-08T23:00:00Z"}
+
+    def keep_a_product(route: Route) -> None:
+        response = route.fetch()
+        model = response.json()
+        model["lineage"]["earlier_weeks"] = [kept]
+        route.fulfill(response=response, json=model)
+
+    fresh.route("**/api/v0.1/model", keep_a_product)
+    fresh.goto(f"{service}/")
+    said = "There have been none since the week delivered on Friday, 13 November 2026 at 23:00 UTC"
+    for code in ("SKU002", "SKU001"):
+        product(fresh).select_option(code)
+        expect(fresh.get_by_role("heading", name=f"Curve of {code}")).to_be_visible()
+        assert (said in fresh.locator("#orders-hint").inner_text()) == (code == "SKU002")
 
 
 def test_the_age_of_the_model_is_told_in_words(browser: Browser, service: str) -> None:

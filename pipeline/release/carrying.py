@@ -1,0 +1,201 @@
+"""Products without orders this week: they keep the champion's curve for a while, or are dropped.
+
+All this happens after the new model was judged, which is only about products with orders.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Set
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.curves.estimator import DispatchCurve, PerProductCurve
+from pipeline.curves.onnx_converter import read_tables
+from pipeline.curves.tables import CurveTable
+from pipeline.model.artifact import MODELS, SUFFIX
+from pipeline.model.decisions import retired_products
+from pipeline.model.metadata import (
+    DroppedProducts,
+    EarlierWeek,
+    ModelMetadata,
+    PredictionInterval,
+    ProductCatalogue,
+)
+from pipeline.model.order import normalised_code
+from pipeline.model.reader import DispatchModel
+from pipeline.release.champion import champion_on_grid
+from pipeline.stores.base import ObjectStore
+from pipeline.training.evaluation import GRID_POINTS, ROUNDING_HOURS, GridEstimates
+from pipeline.training.fitting import TrainedModel
+
+WEEK = timedelta(weeks=1)
+
+
+class FinalModel(NamedTuple):
+    """What is published: a new model, and the curves that it keeps.
+
+    Attributes:
+        regressor: estimates the products of the week, and those that are kept.
+        metadata: says which these are, and which the champion knew and were dropped.
+        points: orders on which its artifact must agree with it, of kept products too.
+    """
+
+    regressor: DispatchCurve
+    metadata: ModelMetadata
+    points: pd.DataFrame
+
+
+def carry_products(
+    store: ObjectStore | None,
+    champion: DispatchModel | None,
+    model: TrainedModel,
+    metadata: ModelMetadata,
+    keep_weeks: int,
+) -> FinalModel:
+    """Let a new model keep the champion's curves of products that had no orders this week.
+
+    A curve is kept for a number of weeks after the one that it was fitted to, unless people retired
+    the product. Its prediction intervals stay as wide as they were.
+
+    Args:
+        store: has the champion's artifact, and the decisions to retire products; None if no store
+            is known.
+        champion: the model in production, or None if there is none to keep anything of.
+        model: the new model.
+        metadata: of the new model.
+        keep_weeks: so many weeks; 0 to keep none.
+
+    Raises:
+        ArtifactError: a decision cannot be read.
+        StoreError: the store cannot be listed or read.
+    """
+    retired = set(map(normalised_code, retired_products(store) if store else ()))
+    ordered = tuple(code for code in metadata.catalogue.product_code if code in retired)
+    remarks = metadata.remarks.model_copy(update={"retired": ordered})
+    metadata = metadata.model_copy(update={"remarks": remarks})
+    if store is None or champion is None:
+        return FinalModel(model.regressor, metadata, model.points())
+    own = set(metadata.catalogue.product_code)
+    absent = {code for code in champion.products if normalised_code(code) not in own}
+    gone = (code for code in absent if normalised_code(code) in retired)
+    reasons = _aged(champion, absent, metadata, keep_weeks)
+    reasons |= dict.fromkeys(gone, "retired by ttd-models")
+    wanted = absent - reasons.keys()
+    regressor, kept = _carry(store, champion, model.regressor, wanted)
+    reasons |= dict.fromkeys(
+        wanted - kept,
+        f"whose curves a {metadata.regressor} cannot take over from {champion.version}",
+    )
+    facts = {
+        "catalogue": _joined(metadata.catalogue, champion.metadata.catalogue, kept),
+        "earlier_weeks": tuple(_earlier_weeks(champion.metadata, metadata, kept, keep_weeks)),
+        "dropped": tuple(_dropped(reasons)),
+    }
+    points = pd.concat([model.points(), _grid(champion, kept).points()])
+    return FinalModel(regressor, metadata.model_copy(update=facts), points)
+
+
+def _aged(
+    champion: DispatchModel, codes: Collection[str], metadata: ModelMetadata, keep_weeks: int
+) -> dict[str, str]:
+    """Return the products without orders for too long, with the reason to drop them."""
+    if keep_weeks == 0:
+        return dict.fromkeys(codes, "without orders this week, and --keep-weeks is 0")
+    reason = (
+        f"without orders for more than {'a week' if keep_weeks == 1 else f'{keep_weeks} weeks'}"
+    )
+    now = metadata.dataset.delivered_at
+    # Rounded, as deliveries are hours early or late.
+    weeks = {code: round((now - champion.curve_from(code)) / WEEK) for code in codes}
+    return {code: reason for code, age in weeks.items() if age > keep_weeks}
+
+
+def _carry(
+    store: ObjectStore, champion: DispatchModel, regressor: DispatchCurve, codes: Set[str]
+) -> tuple[DispatchCurve, Set[str]]:
+    """Return a regressor that estimates these products too, and for which of them it could be made.
+
+    Both the regressor and the champion must be made of curves.
+    """
+    if not codes or not isinstance(regressor, PerProductCurve):
+        return regressor, set()
+    content = store.read(f"{MODELS}/{champion.version}{SUFFIX}")
+    wanted = (table.of(codes) for table in read_tables(content))
+    tables = [table.of(_agreeing(champion, table)) for table in wanted]
+    kept = {str(code) for table in tables for code in table.products}
+    return regressor.carry([table for table in tables if len(table.products)]), kept
+
+
+def _agreeing(champion: DispatchModel, table: CurveTable) -> set[str]:
+    """Return the products for which a table gives the champion's estimates."""
+    grid = _grid(champion, table.products)
+    positions = pd.Index(table.products).get_indexer(pd.Index(grid.products))
+    product = np.repeat(positions, grid.orders.shape[1])
+    hours = np.maximum(table.evaluate(product, grid.orders.ravel()), 0.0).reshape(grid.orders.shape)
+    agrees = (np.abs(hours - grid.hours) <= ROUNDING_HOURS).all(axis=1)
+    return set(grid.products[agrees])
+
+
+def _grid(champion: DispatchModel, codes: Collection[str]) -> GridEstimates:
+    """Return the champion's estimates over the orders that were seen with these products."""
+    catalogue = champion.metadata.catalogue
+    seen = [
+        (code, most)
+        for code, most in zip(catalogue.product_code, catalogue.most_orders)
+        if code in codes
+    ]
+    products = np.array([code for code, _ in seen], dtype=object)
+    orders = np.linspace(0.0, [most for _, most in seen], GRID_POINTS, axis=1)
+    empty = GridEstimates(products, orders, np.zeros_like(orders))
+    return empty._replace(hours=champion_on_grid(champion, empty))
+
+
+def _joined(
+    own: ProductCatalogue, champion: ProductCatalogue, kept: Collection[str]
+) -> ProductCatalogue:
+    """Return a catalogue with the champion's facts about the products that are kept."""
+    rows = [*_rows(own), *(row for row in _rows(champion) if row[0] in kept)]
+    columns = zip(*sorted(rows))
+    return ProductCatalogue(**dict(zip(ProductCatalogue.model_fields, columns)))
+
+
+def _rows(catalogue: ProductCatalogue) -> Iterator[tuple[Any, ...]]:
+    """Return the facts about each product, with its code first."""
+    return zip(*(getattr(catalogue, name) for name in ProductCatalogue.model_fields))
+
+
+def _earlier_weeks(
+    champion: ModelMetadata, metadata: ModelMetadata, kept: Collection[str], keep_weeks: int
+) -> Iterator[EarlierWeek]:
+    """Yield the weeks that the kept curves are from, the oldest first."""
+    own = (champion.dataset.delivered_at, champion.interval, champion.own_rows)
+    weeks = [
+        (week.delivered_at, week.interval, week.product_code) for week in champion.earlier_weeks
+    ]
+    for delivered_at, interval, codes in (*weeks, own):
+        if of_week := tuple(code for code in codes if code in kept):
+            yield EarlierWeek(
+                delivered_at=delivered_at,
+                kept_until=delivered_at + keep_weeks * WEEK,
+                interval=_not_narrower(interval, metadata.interval),
+                product_code=of_week,
+            )
+
+
+def _not_narrower(own: PredictionInterval, asked: PredictionInterval) -> PredictionInterval:
+    """Return the interval of an earlier week, wider only if a higher level is asked for now."""
+    if asked.level <= own.level:
+        return own
+    multiple = max(own.multiple, asked.multiple)
+    return own.model_copy(update={"level": asked.level, "multiple": multiple})
+
+
+def _dropped(reasons: Mapping[str, str]) -> Iterator[DroppedProducts]:
+    """Yield the products that are dropped, by reason."""
+    codes = defaultdict(list)
+    for code in sorted(reasons):
+        codes[reasons[code]].append(code)
+    for reason in sorted(codes):
+        yield DroppedProducts(reason=reason, product_code=tuple(codes[reason]))
