@@ -70,6 +70,6 @@ def _mistakes(names: Sequence[str], first: CsvRow | None) -> Iterator[str]:
     for delimiter, called in OTHER_DELIMITERS.items():
         if len(names) == 1 and delimiter in names[0]:
             yield f"its fields are separated by {called}: the delimiter should be a comma"
-            if first and re.search(r"\d,\d", first.lines[0]):
+            if first and re.search(r"\d,\d", ",".join(first.fields)):
                 yield f"its numbers have {DECIMAL_COMMA} instead of a point"
             yield REMEDY

@@ -20,7 +20,7 @@ class CsvRow(NamedTuple):
 
     Attributes:
         fields: its fields.
-        lines: the lines that it takes up, as they are in the file.
+        lines: if there is a quote in it, the lines that it takes up, as they are in the file.
     """
 
     fields: list[str]
@@ -38,8 +38,11 @@ def csv_rows(content: bytes) -> Iterator[CsvRow]:
     reader = csv.reader(_kept(_text(content), lines), skipinitialspace=True)
     try:
         for fields in reader:
-            if len(fields) > 1 or "".join(lines).strip():
+            text = lines[0] if len(lines) == 1 else "".join(lines)
+            if '"' in text:
                 yield CsvRow(fields, tuple(lines))
+            elif len(fields) > 1 or text.strip():
+                yield CsvRow(fields, ())
             lines.clear()
     except csv.Error as error:
         raise DatasetError(
@@ -66,7 +69,7 @@ def quote_fault(row: CsvRow, numbers: Sequence[int]) -> str | None:
         row: of one line or more.
         numbers: the positions of the fields that hold numbers in every row.
     """
-    if len(row.lines) == 1 and '"' not in row.lines[0]:
+    if not row.lines:
         return None
     tidy = (BLANKS_AFTER_QUOTE.sub('"', line) for line in row.lines)
     try:

@@ -10,7 +10,7 @@ import reprlib
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import NamedTuple
 
 import pandas as pd
@@ -34,7 +34,7 @@ from pipeline.orders.row_rules import (
 from pipeline.stages.logs import LOG
 from pipeline.stages.wording import first_few
 
-CHUNK_ROWS = 100_000
+CHUNK_ROWS = 50_000
 INSIDE_QUOTES = "row is inside the quotes of a row above"
 
 
@@ -142,9 +142,10 @@ def _separated_rows(content: bytes) -> OrderRows:
 
 def _separated(rows: Sequence[CsvRow], header: list[str]) -> OrderRows:
     """Separate the valid from the bad among rows, whose columns are positions."""
-    width = max(len(header), *(len(row.fields) for row in rows))
     places = {name: header.index(name) for name in COLUMNS if name in header}
-    text = pd.DataFrame([_padded(row.fields, width) for row in rows], columns=range(width))
+    columns = zip_longest(header, *(row.fields for row in rows), fillvalue="")
+    text = pd.DataFrame({place: column[1:] for place, column in enumerate(columns)}, dtype=str)
+    width = len(text.columns)
     fields = text[[*places.values()]].set_axis([*places], axis="columns")
     fields = fields.reindex(columns=COLUMNS, fill_value="")
     typed = pd.DataFrame(
