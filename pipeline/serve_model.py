@@ -30,6 +30,7 @@ from pipeline.api.errors import install_error_handlers
 from pipeline.api.openapi import DescribedAPI
 from pipeline.api.service import DispatchService
 from pipeline.server.fast_path import FastAnswer, answer_fast
+from pipeline.server.listening import sockets_for
 from pipeline.server.middleware import RequestMiddleware
 from pipeline.server.reload import ModelReloader
 from pipeline.server.server import MAX_FINISH_SECONDS, DispatchServer, allow_many_connections
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         )
         gc.freeze()  # what is loaded by now stays, so it need not be looked through for garbage
         gc.enable()
-        DispatchServer(config, service).run()
+        DispatchServer(config, service).run(sockets_for(settings.host, settings.port))
     LOG.info("Finished serve-model stage.")
 
 

@@ -10,6 +10,7 @@ from types import FrameType
 import uvicorn
 
 from pipeline.api.service import DispatchService
+from pipeline.server.listening import url_of
 from pipeline.server.timeouts import ConnectionTimeouts
 from pipeline.stages.logs import LOG
 
@@ -53,6 +54,12 @@ class DispatchServer(uvicorn.Server):
             seconds = self._service.settings.drain_seconds
             LOG.info(f"Received SIGTERM. Serving for {seconds:g} s more, then stopping.")
         return await super().on_tick(counter) or monotonic() >= self._drained_at
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start to answer; where, uvicorn says only if it has opened the sockets itself."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            LOG.info(f"Uvicorn running on {url_of(listener)} (Press CTRL+C to quit)")
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Close everything; uvicorn leaves out the application's end if it is in a hurry."""

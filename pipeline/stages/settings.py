@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NoReturn, Self
 
@@ -270,7 +271,8 @@ class ServeSettings(StoreSettings):
     )
 
     host: str = Field(
-        default="127.0.0.1", description="address to listen on; 0.0.0.0 means every network"
+        default="127.0.0.1",
+        description="address to listen on; :: means every network, over IPv6 and IPv4",
     )
     port: int = Field(default=8000, ge=0, le=65535, description="port; 0 means any free port")
     model_key: str | None = Field(
@@ -324,6 +326,17 @@ class ServeSettings(StoreSettings):
         """The keys that are accepted; without any, no key is asked for."""
         given = self.api_key.get_secret_value() if self.api_key else ""
         return tuple(key.strip() for key in given.split(",") if key.strip())
+
+    @field_validator("host")
+    @classmethod
+    def _address(cls, host: str) -> str:
+        """Write an address in the shortest way, and refuse none, which would mean every network."""
+        if not host.strip():
+            raise ValueError("should be an address to listen on; :: means every network")
+        try:
+            return str(ip_address(host.strip("[] ")))
+        except ValueError:
+            return host  # a name
 
     @field_validator("api_key")
     @classmethod

@@ -101,7 +101,7 @@ def test_the_start_is_measured_from_the_container_to_the_open_port() -> None:
     pod = {"status": {"containerStatuses": [{"state": running}]}}
     log = (
         "2026-11-25T20:01:01.100000000Z Starting stage = serve_model\n"
-        "2026-11-25T20:01:04.623456789Z INFO - Uvicorn running on http://0.0.0.0:8000\n"
+        "2026-11-25T20:01:04.623456789Z INFO - Uvicorn running on http://[::]:8000\n"
     )
 
     assert start_seconds(pod, log) == pytest.approx(4.623456)

@@ -85,7 +85,7 @@ def test_bodywork_trains_then_serves_and_tells_of_a_failure() -> None:
     assert pipeline["usage_stats"] is False
     assert TrainSettings.from_arguments(stages["train_model"]["args"]).on_refusal == "keep"
     settings = ServeSettings.from_arguments(stages["serve_model"]["args"])
-    assert (settings.host, settings.port) == ("0.0.0.0", 8000)
+    assert (settings.host, settings.port) == ("::", 8000)
     assert stages["serve_model"]["service"].items() >= {
         ("port", settings.port),
         ("replicas", 2),

@@ -224,3 +224,28 @@ def test_what_no_browser_sends_as_origin_is_refused(wrong: str, refusal: Refusal
     message = refusal(["--cors-origins", wrong], ServeSettings)
 
     assert f"--cors-origins (or TTD_CORS_ORIGINS) is {wrong!r}: should be * alone, or " in message
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("::", "::"),
+        ("[::]", "::"),
+        ("0:0:0:0:0:0:0:0", "::"),
+        ("[::1]", "::1"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_an_address_has_one_form(given: str, host: str) -> None:
+    assert ServeSettings.from_arguments(["--host", given]).host == host
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\n"])
+def test_an_empty_address_does_not_open_the_service_to_every_network(
+    empty: str, refusal: Refusal
+) -> None:
+    message = refusal(["--host", empty], ServeSettings)
+
+    assert "--host (or TTD_HOST) is '" in message
+    assert "should be an address to listen on; :: means every network" in message
