@@ -236,7 +236,7 @@ def test_the_stage_runs_as_a_process(command: list[str], folder: Path, sample_st
     [
         (["-X", "importtime"], "train_model", "numpy"),
         ([], "train_model", "Starting"),
-        ([], "serve_model", "Starting"),
+        ([], "serve_model", "running on"),
     ],
     ids=["imports", "training", "serving"],
 )
