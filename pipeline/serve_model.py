@@ -68,7 +68,10 @@ def main(arguments: Sequence[str] = ()) -> None:
         )
         gc.freeze()  # what is loaded by now stays, so it need not be looked through for garbage
         gc.enable()
-        DispatchServer(config, service).run(sockets_for(settings.host, settings.port))
+        server = DispatchServer(config, service)
+        server.run(sockets_for(settings.host, settings.port))
+        if server.is_interrupted:
+            raise KeyboardInterrupt
     LOG.info("Finished serve-model stage.")
 
 

@@ -26,6 +26,9 @@ class DispatchServer(uvicorn.Server):
     Requests still arrive after SIGTERM: Kubernetes takes seconds to send them elsewhere, and
     clients keep connections open. So for `drain_seconds` every request is answered as before, but
     with `Connection: close`, and `/readyz` answers 503. SIGINT, or a second SIGTERM, stops at once.
+
+    Attributes:
+        is_interrupted: whether SIGINT, which is Ctrl-C, stopped it.
     """
 
     def __init__(self, config: uvicorn.Config, service: DispatchService) -> None:
@@ -34,6 +37,7 @@ class DispatchServer(uvicorn.Server):
         self._service = service
         self._connections = ConnectionTimeouts(service.settings, service.metrics)
         self._drained_at = inf
+        self.is_interrupted = False
         self._drain_is_logged = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -42,6 +46,7 @@ class DispatchServer(uvicorn.Server):
             self._service.is_draining = True
             self._drained_at = monotonic() + self._service.settings.drain_seconds
             return
+        self.is_interrupted = sig == signal.SIGINT
         self.force_exit = True
         self.should_exit = True
 

@@ -125,9 +125,19 @@ def test_what_is_in_flight_at_the_end_of_the_drain_is_finished(
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("signals", [[INT], [TERM, TERM]])
+@pytest.mark.parametrize(
+    ("signals", "exit_code", "last_words"),
+    [
+        ([INT], 130, "ERROR - serve_model.main - Interrupted.\n"),
+        ([TERM, TERM], 0, "INFO - serve_model.main - Finished serve-model stage.\n"),
+    ],
+)
 def test_a_service_that_is_told_to_stop_at_once_does_so(
-    signals: Sequence[signal.Signals], trained_store: Path, tmp_path: Path
+    signals: Sequence[signal.Signals],
+    exit_code: int,
+    last_words: str,
+    trained_store: Path,
+    tmp_path: Path,
 ) -> None:
     arguments = (str(trained_store), "--reload-seconds", "0.1", *LONG_DRAIN)
     with (
@@ -141,13 +151,13 @@ def test_a_service_that_is_told_to_stop_at_once_does_so(
         for _ in signals[1:]:
             told_to_stop(service)
         service.process.send_signal(signals[-1])
-        assert service.process.wait(PATIENCE_SECONDS) == 0
+        assert service.process.wait(PATIENCE_SECONDS) == exit_code
         answer = read_answer(half_sent)
         assert (answer.status, answer.is_last) == (503, True)
         assert json.loads(answer.body)["detail"].startswith("The service is stopping.")
         assert is_closed(idle)
-        assert service.log.endswith("serve_model.main - Finished serve-model stage.\n")
-        assert service.errors == []
+        assert service.log.endswith(last_words)
+        assert len(service.errors) == signals.count(INT)
 
 
 @pytest.mark.system
