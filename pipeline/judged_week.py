@@ -72,6 +72,7 @@ def judge_week(
         metadata = gather_metadata(trained_at, dataset, model).model_copy(
             update={
                 "comparison": verdict.comparison,
+                "catalogue_change": verdict.catalogue_change,
                 "drift": verdict.drift,
                 "refused_because": verdict.failures,
             }
@@ -139,5 +140,7 @@ def _limits(settings: LimitSettings) -> Limits:
         max_outlier_share=settings.max_outlier_share,
         champion_tolerance=settings.champion_tolerance,
         max_shift=settings.max_shift,
+        max_vanished_share=settings.max_vanished_share,
+        max_new_share=settings.max_new_share,
         accept_shift=settings.accept_shift,
     )

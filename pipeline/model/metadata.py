@@ -271,6 +271,34 @@ class ChampionComparison(MetadataModel):
     )
 
 
+class ProductsApart(MetadataModel):
+    """Products with rows in one week that are unknown in another."""
+
+    product_code: tuple[str, ...] = Field(description="their codes, those with the most rows first")
+    share: float = Field(description="their share of the rows of their week")
+    by_chance: float = Field(
+        description="largest such share that chance explains where products have few rows"
+    )
+
+
+class RewrittenCode(MetadataModel):
+    """A product code that is a known one but for zeros, case, blanks or punctuation."""
+
+    before: str = Field(description="the code as the champion knows it")
+    now: str = Field(description="the code of this week")
+    both: bool = Field(description="whether this week has the code of before too")
+
+
+class CatalogueChange(MetadataModel):
+    """How the products of this week differ from those of the champion's."""
+
+    vanished: ProductsApart = Field(description="products of the champion's week that are missing")
+    new: ProductsApart = Field(description="products that the champion does not know")
+    rewritten: tuple[RewrittenCode, ...] = Field(
+        description="new codes that are known ones written in another way"
+    )
+
+
 class DriftMeasure(MetadataModel):
     """One number that tells how this week differs from the champion's."""
 
@@ -350,6 +378,10 @@ class ModelMetadata(MetadataModel):
     comparison: ChampionComparison | None = Field(
         default=None,
         description="comparison with the champion; null if there was none, or it was ignored",
+    )
+    catalogue_change: CatalogueChange | None = Field(
+        default=None,
+        description="which products came and went since the champion; null without champion",
     )
     drift: tuple[DriftMeasure, ...] = Field(
         default=(), description="how this week differs from the champion's; empty without champion"

@@ -12,7 +12,13 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.model.arrays import Floats
-from pipeline.model.metadata import ChampionComparison, DriftMeasure, Histogram
+from pipeline.model.metadata import (
+    CatalogueChange,
+    ChampionComparison,
+    DriftMeasure,
+    Histogram,
+    ProductsApart,
+)
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel
 from pipeline.release.champion_rules import error_ratio
@@ -67,6 +73,7 @@ def measure_drift(
     orders: pd.DataFrame,
     test: pd.DataFrame,
     comparison: ChampionComparison,
+    change: CatalogueChange,
 ) -> tuple[DriftMeasure, ...]:
     """Measure how this week differs from the champion's.
 
@@ -76,6 +83,7 @@ def measure_drift(
         test: rows of this week to measure errors on, outliers included, with
             `hours_to_dispatch` too.
         comparison: of the new model with the champion.
+        change: of the products since the champion's week.
 
     Returns:
         One measure for each thing that can drift; without a value if it cannot be measured.
@@ -91,10 +99,8 @@ def measure_drift(
         ),
         _stability(ORDERS_STABILITY, *_grouped(champion.metadata.orders_placed, orders)),
         _stability(PRODUCT_STABILITY, products.before[common], products.now[common]),
-        _measure(NEW_SHARE, _share(products.now, products.is_new), most=MAX_NEW_SHARE),
-        _measure(
-            VANISHED_SHARE, _share(products.before, products.now == 0), most=MAX_VANISHED_SHARE
-        ),
+        _share_apart(NEW_SHARE, change.new, MAX_NEW_SHARE),
+        _share_apart(VANISHED_SHARE, change.vanished, MAX_VANISHED_SHARE),
         _measure(ERROR_RATIO, error_ratio(comparison), most=MAX_USUAL_ERROR_RATIO),
         _coverage(champion, test, comparison.same_dataset),
     )
@@ -126,14 +132,10 @@ def stability_index(reference: Floats, current: Floats) -> float:
 
 
 class _RowsByProduct(NamedTuple):
-    """Rows of each product that is in either week, and which the champion does not know.
-
-    All are of shape (n_products,). A product that was kept of an earlier week is not new.
-    """
+    """Rows of each product that is in either week; both of shape (n_products,)."""
 
     before: Floats
     now: Floats
-    is_new: npt.NDArray[np.bool_]
 
 
 def _rows_by_product(champion: DispatchModel, orders: pd.DataFrame) -> _RowsByProduct:
@@ -145,12 +147,11 @@ def _rows_by_product(champion: DispatchModel, orders: pd.DataFrame) -> _RowsByPr
             "now": pd.Series(now.to_numpy(), index=list(map(str, now.index)), dtype=float),
         }
     ).fillna(0.0)
-    is_new = ~rows.index.isin(list(champion.products))
-    return _RowsByProduct(rows["before"].to_numpy(), rows["now"].to_numpy(), is_new)
+    return _RowsByProduct(rows["before"].to_numpy(), rows["now"].to_numpy())
 
 
-def _share(rows: Floats, where: npt.NDArray[np.bool_]) -> float:
-    return float(rows[where].sum() / rows.sum())
+def _share_apart(name: str, products: ProductsApart, most: float) -> DriftMeasure:
+    return _measure(name, products.share, most=most + products.by_chance)
 
 
 def _grouped(reference: Histogram, orders: pd.DataFrame) -> tuple[Floats, Floats]:

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.model.metadata import ChampionComparison, DriftMeasure, Failure
+from pipeline.model.metadata import CatalogueChange, ChampionComparison, DriftMeasure, Failure
 from pipeline.model.order import PRODUCT
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.splits import systematic_sample
 from pipeline.orders.weekly_dataset import WeeklyDataset
+from pipeline.release.catalogue import catalogue_failures, compare_catalogues
 from pipeline.release.champion import Challenger, champion_on_grid, compare_with_champion
 from pipeline.release.champion_rules import comparison_failures, shift_failures
 from pipeline.release.drift import measure_drift
@@ -35,6 +36,8 @@ class Limits(NamedTuple):
         max_outlier_share: largest share of the week's rows that may be outliers.
         champion_tolerance: share of the champion's error by which the challenger's may exceed it.
         max_shift: factor by which the estimates of a product may grow or shrink.
+        max_vanished_share: largest share of the champion's rows whose products may be missing.
+        max_new_share: largest share of this week's rows whose products may be new.
         accept_shift: whether a week may be unlike the champion's.
     """
 
@@ -42,6 +45,8 @@ class Limits(NamedTuple):
     max_outlier_share: float
     champion_tolerance: float
     max_shift: float
+    max_vanished_share: float
+    max_new_share: float
     accept_shift: bool
 
 
@@ -51,11 +56,13 @@ class Verdict(NamedTuple):
     Attributes:
         failures: the rules that the model broke; a model without any may be released.
         comparison: with the champion; None without champion.
+        catalogue_change: of the products since the champion's week; None without champion.
         drift: how the week differs from the champion's; empty without champion.
     """
 
     failures: tuple[Failure, ...]
     comparison: ChampionComparison | None = None
+    catalogue_change: CatalogueChange | None = None
     drift: tuple[DriftMeasure, ...] = ()
 
 
@@ -84,13 +91,15 @@ def judge(
         return Verdict(tuple(failures))
     challenger = _challenger(model, dataset)
     comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
+    change = compare_catalogues(champion, dataset.orders)
     failures += comparison_failures(comparison, limits.champion_tolerance)
     if not limits.accept_shift:
         failures += flat_failures(model.grid, champion_on_grid(champion, model.grid))
         failures += shift_failures(comparison, limits.max_shift)
+        failures += catalogue_failures(change, limits.max_vanished_share, limits.max_new_share)
     some = dataset.orders[systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)]
-    drift = measure_drift(champion, dataset.orders, some, comparison)
-    return Verdict(tuple(failures), comparison, drift)
+    drift = measure_drift(champion, dataset.orders, some, comparison, change)
+    return Verdict(tuple(failures), comparison, change, drift)
 
 
 def _challenger(model: TrainedModel, dataset: WeeklyDataset) -> Challenger:

@@ -10,6 +10,7 @@ from pipeline.model.metadata import (
     RepeatedRows,
     Skill,
 )
+from pipeline.release.catalogue import rewritten_in_words
 from pipeline.release.champion_rules import comparison_warnings, movement_in_words
 from pipeline.release.drift import drift_warnings
 from pipeline.report.formatting import count
@@ -131,6 +132,8 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
         yield _repeats_in_words(repeated)
     if metadata.comparison is not None:
         yield from comparison_warnings(metadata.comparison)
+    if metadata.catalogue_change is not None:
+        yield from rewritten_in_words(metadata.catalogue_change)
     yield from drift_warnings(metadata.drift)
 
 

@@ -171,6 +171,16 @@ class LimitSettings(StageSettings):
         description="refuse a week in which the estimates of many products moved by a larger "
         "factor",
     )
+    max_vanished_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="refuse a week in which products with a larger share of the last rows are "
+        "missing",
+    )
+    max_new_share: float = Field(
+        default=0.3, ge=0, le=1, description="refuse a week with a larger share of new products"
+    )
     accept_shift: bool = Field(
         default=False, description="publish although the week is unlike the champion's"
     )

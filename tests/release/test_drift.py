@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.model.metadata import DriftMeasure
 from pipeline.orders.simulator import simulate_orders
+from pipeline.release.catalogue import compare_catalogues
 from pipeline.release.drift import (
     COVERAGE,
     COVERAGE_OF_SEEN_ROWS,
@@ -52,7 +53,8 @@ def measure(
     """
     if isinstance(champion, pd.DataFrame):
         champion = champion_of(champion)
-    measures = measure_drift(champion, orders, orders, comparison(**changes))
+    change = compare_catalogues(champion, orders)
+    measures = measure_drift(champion, orders, orders, comparison(**changes), change)
     return {measure.name: measure for measure in measures}
 
 

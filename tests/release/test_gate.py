@@ -1,13 +1,14 @@
 """The verdict on a model: which rules are asked, and with what."""
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from pipeline.model.order import HOURS
 from pipeline.orders.simulator import simulate_orders
-from pipeline.release.gate import Limits, judge
+from pipeline.release.gate import Limits, Verdict, judge
 from tests.support.builders import (
     LineModel,
     dataset,
@@ -21,6 +22,8 @@ LIMITS = Limits(
     max_outlier_share=0.05,
     champion_tolerance=0.05,
     max_shift=2.0,
+    max_vanished_share=0.1,
+    max_new_share=0.3,
     accept_shift=False,
 )
 LAST_WEEK = simulate_orders(500, seed=1)
@@ -44,10 +47,33 @@ def test_a_week_like_the_last_has_a_comparison_and_drift_and_no_failures() -> No
     assert [measure.breached for measure in verdict.drift] == [False] * 7
 
 
+@pytest.mark.parametrize(
+    ("changes", "rules"),
+    [
+        ({}, ["vanished_products", "new_products"]),
+        ({"max_vanished_share": 1.0}, ["new_products"]),
+        ({"max_new_share": 1.0}, ["vanished_products"]),
+        ({"accept_shift": True}, []),
+    ],
+)
+def test_a_week_of_other_products_is_refused_until_people_accept_it(
+    changes: dict[str, Any], rules: list[str]
+) -> None:
+    week = THIS_WEEK.assign(product_code=THIS_WEEK["product_code"].str.lower())
+
+    verdict = judge(
+        trained_model(week), dataset(week), champion_of(LAST_WEEK), LIMITS._replace(**changes)
+    )
+
+    assert [failure.rule for failure in verdict.failures] == rules
+    assert verdict.catalogue_change is not None
+    assert verdict.catalogue_change.new.share == 1.0
+
+
 def test_without_champion_there_is_nothing_to_compare() -> None:
     verdict = judge(trained_model(TRIPLED), dataset(TRIPLED), None, LIMITS)
 
-    assert verdict == ((), None, ())
+    assert verdict == Verdict(failures=())
 
 
 def test_every_limit_is_that_of_its_rule_and_stands_in_its_failure() -> None:

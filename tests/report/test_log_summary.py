@@ -152,3 +152,16 @@ def test_products_without_orders_are_named_with_what_becomes_of_them(
         "Products with orders this week, though they were retired: 'SKU003'.",
         "Dropped, with no estimates any more: 2 products retired by ttd-models: 'OLD', 'OLDER'.",
     ]
+
+
+def test_codes_that_are_written_otherwise_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    apart = {"product_code": [], "share": 0, "by_chance": 0}
+    rewritten = [{"before": "SKU001", "now": "sku001", "both": True}]
+
+    log_summary(
+        metadata(catalogue_change={"vanished": apart, "new": apart, "rewritten": rewritten})
+    )
+
+    assert logged(caplog, "WARNING") == [
+        "Codes are written in another way: 'sku001' stands beside 'SKU001'."
+    ]

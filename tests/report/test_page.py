@@ -249,6 +249,21 @@ def test_the_report_on_a_first_model(section: str, words: str, page: Page) -> No
     assert words in page.text[section]
 
 
+def test_products_that_came_and_went_are_listed_and_rewritten_codes_have_a_next_step() -> None:
+    change = {
+        "vanished": {"product_code": ["00123", "<b>"], "share": 0.25, "by_chance": 0},
+        "new": {"product_code": ["123"], "share": 0.2, "by_chance": 0},
+        "rewritten": [{"before": "00123", "now": "123", "both": False}],
+    }
+
+    page = read(comparison=COMPARISON, drift=[ROWS_OUTSIDE], catalogue_change=change)
+
+    assert "Vanished (2 products, 25 % of the last rows): 00123, <b>" in page.text["drift"]
+    assert "New (1 product, 20 % of the rows): 123" in page.text["drift"]
+    assert "00123 is now 123" in page.text["drift"]
+    assert "Product codes are written in another way" in page.text["verdict"]
+
+
 def test_rows_that_are_there_several_times_are_shown_and_have_a_next_step() -> None:
     repeated = {"share": 0.667, "by_chance": 0.012, "copies": 3, "breached": True}
 

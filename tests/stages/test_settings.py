@@ -16,6 +16,8 @@ LIMITS = {
     "interval_level": (["0.0001", "0.9999"], ["0", "1", "nan", "inf"]),
     "champion_tolerance": (["0", "1000"], ["-0.1", "nan", "inf"]),
     "max_shift": (["1.0001", "1000"], ["1", "nan", "inf"]),
+    "max_vanished_share": (["0", "1"], ["-0.1", "1.1", "nan"]),
+    "max_new_share": (["0", "1"], ["-0.1", "1.1", "nan"]),
 }
 """Values just inside and just outside of what a setting may be."""
 FLAGS = ["accept_shift", "ignore_champion"]
@@ -55,6 +57,8 @@ def test_without_arguments_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) ->
         "interval_level": 0.9,
         "champion_tolerance": 0.05,
         "max_shift": 2,
+        "max_vanished_share": 0.1,
+        "max_new_share": 0.3,
         "accept_shift": False,
         "keep_weeks": 8,
         "dataset_key": None,
