@@ -69,8 +69,10 @@ def judge_week(
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
         verdict = judge(model, dataset, champion, _limits(settings))
-        metadata = gather_metadata(trained_at, dataset, model).model_copy(
+        facts = gather_metadata(trained_at, dataset, model)
+        metadata = facts.model_copy(
             update={
+                "remarks": facts.remarks.model_copy(update={"unfit": verdict.unfit}),
                 "comparison": verdict.comparison,
                 "catalogue_change": verdict.catalogue_change,
                 "drift": verdict.drift,
@@ -138,6 +140,7 @@ def _limits(settings: LimitSettings) -> Limits:
     return Limits(
         r2_error_threshold=settings.r2_error_threshold,
         max_outlier_share=settings.max_outlier_share,
+        max_unfit_share=settings.max_unfit_share,
         champion_tolerance=settings.champion_tolerance,
         max_shift=settings.max_shift,
         max_vanished_share=settings.max_vanished_share,

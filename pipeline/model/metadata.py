@@ -213,6 +213,16 @@ class ProductRemarks(MetadataModel):
     retired: tuple[str, ...] = Field(
         default=(), description="people retired them, and yet there are orders of them"
     )
+    wide: tuple[str, ...] = Field(
+        default=(),
+        description="fewer orders than promised were inside the interval of all products, so it "
+        "was widened to hold them",
+    )
+    unfit: tuple[str, ...] = Field(
+        default=(),
+        description="more of the orders are outliers than --max-outlier-share allows, so the "
+        "estimates are far off for them",
+    )
 
 
 class Histogram(MetadataModel):

@@ -13,6 +13,7 @@ from pipeline.release.catalogue import catalogue_failures, compare_catalogues
 from pipeline.release.champion import Challenger, champion_on_grid, compare_with_champion
 from pipeline.release.champion_rules import comparison_failures, shift_failures
 from pipeline.release.drift import measure_drift
+from pipeline.release.product_rules import find_unfit_products, unfit_failures
 from pipeline.release.rules import (
     constant_failures,
     flat_failures,
@@ -34,6 +35,7 @@ class Limits(NamedTuple):
     Attributes:
         r2_error_threshold: smallest R² on the test rows; None for any.
         max_outlier_share: largest share of the week's rows that may be outliers.
+        max_unfit_share: largest share of the week's rows of products that the model does not fit.
         champion_tolerance: share of the champion's error by which the challenger's may exceed it.
         max_shift: factor by which the estimates of a product may grow or shrink.
         max_vanished_share: largest share of the champion's rows whose products may be missing.
@@ -43,6 +45,7 @@ class Limits(NamedTuple):
 
     r2_error_threshold: float | None
     max_outlier_share: float
+    max_unfit_share: float
     champion_tolerance: float
     max_shift: float
     max_vanished_share: float
@@ -55,12 +58,14 @@ class Verdict(NamedTuple):
 
     Attributes:
         failures: the rules that the model broke; a model without any may be released.
+        unfit: codes of the products that the model does not fit.
         comparison: with the champion; None without champion.
         catalogue_change: of the products since the champion's week; None without champion.
         drift: how the week differs from the champion's; empty without champion.
     """
 
     failures: tuple[Failure, ...]
+    unfit: tuple[str, ...] = ()
     comparison: ChampionComparison | None = None
     catalogue_change: CatalogueChange | None = None
     drift: tuple[DriftMeasure, ...] = ()
@@ -77,18 +82,20 @@ def judge(
         champion: the model in production, or None if there is none to compare with.
         limits: of the rules.
     """
+    unfit = find_unfit_products(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share)
     failures = [
         *constant_failures(model.metrics),
         *skill_failures(model.skill, model.grid),
         *behaviour_failures(model.grid, model.largest_label(dataset.orders)),
         *outlier_failures(model.noise.is_outlier, limits.max_outlier_share),
+        *unfit_failures(unfit, limits.max_unfit_share),
     ]
     if limits.r2_error_threshold is not None:
         failures += r_squared_failures(
             model.metrics, limits.r2_error_threshold, "r2_error_threshold"
         )
     if champion is None:
-        return Verdict(tuple(failures))
+        return Verdict(tuple(failures), unfit.codes)
     challenger = _challenger(model, dataset)
     comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
     change = compare_catalogues(champion, dataset.orders)
@@ -99,7 +106,7 @@ def judge(
         failures += catalogue_failures(change, limits.max_vanished_share, limits.max_new_share)
     some = dataset.orders[systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)]
     drift = measure_drift(champion, dataset.orders, some, comparison, change)
-    return Verdict(tuple(failures), comparison, change, drift)
+    return Verdict(tuple(failures), unfit.codes, comparison, change, drift)
 
 
 def _challenger(model: TrainedModel, dataset: WeeklyDataset) -> Challenger:

@@ -118,6 +118,12 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
         "a slope of zero, since hours fall as orders rise": metadata.remarks.falling,
         "the same estimate for every number of orders": metadata.remarks.flat,
         "orders this week, though they were retired": metadata.remarks.retired,
+        "an interval that was widened, since fewer orders than promised were inside": (
+            metadata.remarks.wide
+        ),
+        "too many outliers of their own, for which the estimates are far off": (
+            metadata.remarks.unfit
+        ),
     }
     for remark, products in remarks.items():
         if products:

@@ -52,7 +52,8 @@ class ProductPanels(NamedTuple):
 
     Attributes:
         largest: those with the most rows; all products, by code, where all fit.
-        worst: of the others, those with the largest mean absolute error on test rows.
+        worst: of the others, those with too many outliers, and then those with the largest mean
+            absolute error on test rows.
     """
 
     largest: list[ProductPanel]
@@ -148,8 +149,10 @@ def _shown_products(
         return list(rows.index), []
     half = MAX_DRAWN_PRODUCTS // 2
     largest = list(rows.sort_values(ascending=False, kind="stable").index[:half])
-    others = errors.drop(largest, errors="ignore")
-    return largest, list(others.sort_values(ascending=False, kind="stable").index[:half])
+    unfit = [code for code in metadata.remarks.unfit if code not in largest]
+    others = errors.drop([*largest, *unfit], errors="ignore")
+    worst = [*unfit, *others.sort_values(ascending=False, kind="stable").index]
+    return largest, worst[:half]
 
 
 def _noise_of_products(metadata: ModelMetadata) -> "pd.Series[float]":

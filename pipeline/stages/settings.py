@@ -155,6 +155,13 @@ class LimitSettings(StageSettings):
     max_outlier_share: float = Field(
         default=0.05, ge=0, lt=1, description="refuse a week with a larger share of outliers"
     )
+    max_unfit_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="refuse a week in which products with too many outliers of their own have a "
+        "larger share of the rows",
+    )
     interval_level: float = Field(
         default=0.9, gt=0, lt=1, description="share of orders inside their prediction interval"
     )

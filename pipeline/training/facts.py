@@ -20,7 +20,7 @@ from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.orders.splits import MIN_ROWS_OF_PRODUCT
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.stages.settings import git_commit
-from pipeline.training.evaluation import GridEstimates, flat_products
+from pipeline.training.evaluation import flat_products
 from pipeline.training.fitting import ModelNoise, TrainedModel
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
@@ -55,7 +55,7 @@ def gather_metadata(
         interval=model.interval,
         outliers=_outliers(orders, model.noise),
         catalogue=catalogue,
-        remarks=_remarks(orders, catalogue, model.grid),
+        remarks=_remarks(orders, catalogue, model),
         orders_placed=Histogram(edges=edges.tolist(), counts=counts.tolist()),
     )
 
@@ -97,23 +97,25 @@ def _catalogue(orders: pd.DataFrame, noise: ModelNoise) -> ProductCatalogue:
         rows=tuple(products["size"].tolist()),
         least_orders=tuple(products["min"].tolist()),
         most_orders=tuple(products["max"].tolist()),
-        relative_noise=tuple(noise.scale.relative.round(NOISE_DECIMALS).tolist()),
+        relative_noise=tuple(noise.relative_for_intervals.round(NOISE_DECIMALS).tolist()),
     )
 
 
 def _remarks(
-    orders: pd.DataFrame, catalogue: ProductCatalogue, grid: GridEstimates
+    orders: pd.DataFrame, catalogue: ProductCatalogue, model: TrainedModel
 ) -> ProductRemarks:
     facts = zip(
         catalogue.product_code, catalogue.rows, catalogue.least_orders, catalogue.most_orders
     )
-    flat = flat_products(grid)
+    flat = flat_products(model.grid)
+    is_wide = model.noise.relative_for_intervals > model.noise.scale.relative
     return ProductRemarks(
         few_rows=tuple(
             code for code, rows, least, most in facts if rows < MIN_ROWS_OF_PRODUCT or least == most
         ),
         falling=_falling_products(orders[orders[PRODUCT].isin(flat)]),
         flat=flat,
+        wide=tuple(map(str, model.grid.products[is_wide])),
     )
 
 

@@ -20,6 +20,7 @@ from tests.support.builders import (
 LIMITS = Limits(
     r2_error_threshold=0.8,
     max_outlier_share=0.05,
+    max_unfit_share=0.05,
     champion_tolerance=0.05,
     max_shift=2.0,
     max_vanished_share=0.1,
@@ -87,6 +88,20 @@ def test_every_limit_is_that_of_its_rule_and_stands_in_its_failure() -> None:
     assert limits["r_squared"] == 0.999
     assert limits["outlier_share"] == 0.05
     assert "factor of 1.5" in " ".join(failure.summary for failure in failures)
+
+
+@pytest.mark.parametrize(("max_unfit_share", "refused"), [(0.05, True), (0.3, False)])
+def test_a_product_that_the_model_does_not_fit_is_named_and_refused(
+    max_unfit_share: float, refused: bool
+) -> None:
+    is_late = (THIS_WEEK["product_code"] == "SKU003") & (THIS_WEEK.index % 5 == 0)
+    week = THIS_WEEK.assign(hours_to_dispatch=THIS_WEEK[HOURS].mask(is_late, THIS_WEEK[HOURS] + 9))
+    model = trained_model(week, fit_lines(THIS_WEEK))
+
+    verdict = judge(model, dataset(week), None, LIMITS._replace(max_unfit_share=max_unfit_share))
+
+    assert verdict.unfit == ("SKU003",)
+    assert [failure.rule for failure in verdict.failures] == refused * ["unfit_products"]
 
 
 def test_estimates_are_held_to_the_largest_label_that_is_no_outlier() -> None:

@@ -108,14 +108,22 @@ def test_what_deserves_a_look_is_a_warning_each(caplog: pytest.LogCaptureFixture
     name = "Share of rows of new products"
     fine = {"name": name, "value": 0.05, "least": None, "most": 0.1, "breached": False}
     breached = fine | {"value": 0.2, "breached": True}
-    remarks = {"few_rows": ["SKU001"], "falling": ["SKU002"], "flat": ["SKU002", "SKU003"]}
+    remarks = {
+        "few_rows": ["SKU001"],
+        "falling": ["SKU002"],
+        "flat": ["SKU002", "SKU003"],
+        "wide": ["SKU004"],
+        "unfit": ["SKU005"],
+    }
 
     log_summary(metadata(remarks=remarks, drift=[fine, breached]))
 
-    few_rows, falling, flat, drift = logged(caplog, "WARNING")
+    few_rows, falling, flat, wide, unfit, drift = logged(caplog, "WARNING")
     assert few_rows.startswith("Products with few rows") and few_rows.endswith(": 'SKU001'.")
     assert falling == "Products with a slope of zero, since hours fall as orders rise: 'SKU002'."
     assert flat.endswith("the same estimate for every number of orders: 'SKU002', 'SKU003'.")
+    assert wide.endswith("since fewer orders than promised were inside: 'SKU004'.")
+    assert unfit.endswith("for which the estimates are far off: 'SKU005'.")
     assert drift.startswith("Share of rows of new products is 0.2, above 0.1")
 
 

@@ -463,6 +463,16 @@ def test_remarks_name_the_first_products_and_count_the_rest() -> None:
     assert "deserve a second look" in page.text["verdict"]
 
 
+def test_unfit_products_are_named_marked_and_have_a_next_step() -> None:
+    page = read(remarks={"unfit": ["SKU003"], "wide": ["SKU003"]})
+
+    assert "Nothing has to be done" not in page.text["verdict"]
+    assert "1 product has too many outliers" in page.text["verdict"]
+    assert "SKU003 ✘ too many outliers" in page.text["curves"]
+    assert "Unfit (1 product)" in page.text["remarks"]
+    assert "Wide (1 product)" in page.text["remarks"]
+
+
 def test_words_from_data_are_escaped_and_cut() -> None:
     attack = '<script>alert("1")</script>'
     odd = "$\\frac{1}$ & 漢字 😀"
@@ -510,8 +520,14 @@ def test_of_many_products_the_largest_and_the_worst_are_shown_always_the_same() 
     assert len(page.captions()) == len(set(page.captions())) == 12
     assert (page.captions()[0], page.captions()[6]) == ("P7", "P3")
     assert "There are 30 products. Shown are the 6 with the most rows" in page.text["curves"]
-    assert "of the others the 6 with the largest mean absolute error" in page.text["curves"]
+    assert "of the others the 6 with too many outliers or with the largest" in page.text["curves"]
     assert html == render(*many_products(30, 20_000))
+
+
+def test_of_many_products_the_unfit_are_shown_before_the_worst() -> None:
+    page = Page(render(*many_products(30, 2_000), remarks={"unfit": ["P20"]}))
+
+    assert page.captions()[6].startswith("P20")
 
 
 def test_a_large_week_stays_below_a_megabyte() -> None:

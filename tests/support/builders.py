@@ -242,7 +242,7 @@ def trained_model(
         regressor=regressor,
         name="by hand",
         candidates=(),
-        noise=ModelNoise(noise, np.full(len(orders), NOISE_HOURS), distances),
+        noise=ModelNoise(noise, noise.relative, np.full(len(orders), NOISE_HOURS), distances),
         interval=PredictionInterval.model_validate(INTERVAL),
         grid=estimate_on_grid(regressor, orders),
         test=OutOfSample(test, estimate(lines, test)),

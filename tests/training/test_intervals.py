@@ -17,7 +17,7 @@ from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
 from pipeline.stages.errors import DatasetError
 from pipeline.training.fitting import TrainedModel, train_on
-from pipeline.training.intervals import calibrate_interval
+from pipeline.training.intervals import calibrate_interval, widen_for_products
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +72,20 @@ def test_scores_are_in_units_of_the_noise_of_row_and_product() -> None:
     assert (found.noise_base_hours, found.noise_growth) == (1.0, 0.1)
     widths = found.half_width(np.array([10.0, 10.0]), noise.relative)
     assert widths.tolist() == pytest.approx([6.0, 12.0])
+
+
+def test_a_product_outside_the_interval_of_all_gets_the_one_that_its_rows_need() -> None:
+    product = np.repeat([0, 1, 2], [400, 400, 100])
+    residuals = np.tile(np.linspace(-1, 1, 100), 9)
+    residuals[-40:] *= 30  # of product 2, which has 60 small ones
+    estimates, noise = np.full(900, 5.0), NoiseScale.unit(3)
+    interval = calibrate_interval(product, estimates, residuals, noise, 0.9)
+
+    wider = widen_for_products(product, estimates, residuals, noise, interval)
+
+    assert wider.relative[:2].tolist() == [1.0, 1.0]
+    half_width = interval.half_width(estimates[-100:], np.full(100, wider.relative[2]))
+    assert 0.9 <= (np.abs(residuals[-100:]) <= half_width).mean() <= 0.92
 
 
 # Against MAPIE
@@ -142,7 +156,7 @@ def is_inside(model: TrainedModel, orders: pd.DataFrame) -> npt.NDArray[np.bool_
     """Return which rows are within the intervals of a model."""
     estimates = model.regressor.predict(features_of(orders))
     product = pd.Index(model.grid.products).get_indexer(pd.Index(orders["product_code"]))
-    widths = model.interval.half_width(estimates, model.noise.scale.relative[product])
+    widths = model.interval.half_width(estimates, model.noise.relative_for_intervals[product])
     inside: npt.NDArray[np.bool_] = (
         np.abs(orders["hours_to_dispatch"].to_numpy() - estimates) <= widths
     )
@@ -172,6 +186,27 @@ def test_the_level_is_the_share_of_fresh_orders_inside(
     hours = model.regressor.predict(features_of(fresh))
     for half in (hours < np.median(hours), hours >= np.median(hours)):
         assert inside[half].mean() == pytest.approx(level, abs=0.06)
+
+
+def with_a_stocked_product(orders: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
+    """Return the orders with 60 % of those of one product dispatched at once."""
+    at_once = (orders["product_code"] == "SKU0") & (random.random(len(orders)) < 0.6)
+    return orders.assign(hours_to_dispatch=orders["hours_to_dispatch"].mask(at_once, 0.0))
+
+
+def test_a_product_of_two_kinds_of_orders_has_an_honest_interval() -> None:
+    random = np.random.default_rng(6)
+    week, fresh = (
+        with_a_stocked_product(draw_week(rows, seed, np.full(PRODUCTS, 0.8), 0, 0), random)
+        for rows, seed in ((2000, 4), (20_000, 5))
+    )
+
+    model = train_on(week, 0.9)
+
+    is_wide = model.noise.relative_for_intervals > model.noise.scale.relative
+    assert is_wide.tolist() == [True, False, False, False]
+    inside = pd.Series(is_inside(model, fresh)).groupby(fresh["product_code"]).mean()
+    assert inside["SKU0"] == pytest.approx(0.9, abs=0.04)
 
 
 def test_many_small_products_hold_the_level() -> None:

@@ -1,0 +1,82 @@
+"""Products with too many outliers of their own, told from those that have some by chance."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from pipeline.curves.noise import NoiseScale
+from pipeline.release.product_rules import UnfitProducts, find_unfit_products, unfit_failures
+from pipeline.training.fitting import ModelNoise
+
+MAX_OUTLIER_SHARE = 0.05
+
+
+def unfit_among(outliers_by_code: dict[str, tuple[int, int]]) -> UnfitProducts:
+    """Return the unfit of products with so many outliers, 20 h off, among so many rows."""
+    codes = np.repeat(list(outliers_by_code), [rows for _, rows in outliers_by_code.values()])
+    is_outlier: npt.NDArray[np.bool_] = np.concatenate(
+        [np.arange(rows) < outliers for outliers, rows in outliers_by_code.values()]
+    )
+    distances = np.where(is_outlier, -40.0, 0.0)
+    noise = NoiseScale.unit(len(outliers_by_code))
+    model_noise = ModelNoise(noise, noise.relative, np.full(len(codes), 0.5), distances)
+    return find_unfit_products(pd.Series(codes), model_noise, MAX_OUTLIER_SHARE)
+
+
+@pytest.mark.parametrize(
+    ("outliers", "rows", "unfit"),
+    [
+        (120, 200, True),
+        (21, 200, True),  # P(X >= 21) = 0.0012, below 0.01 / 4 products
+        (19, 200, False),  # P(X >= 19) = 0.0058
+        (2, 5, False),
+        (5, 5, True),
+    ],
+)
+def test_a_product_is_unfit_by_more_than_chance(outliers: int, rows: int, unfit: bool) -> None:
+    others = {code: (0, 600) for code in "ABC"}
+
+    found = unfit_among({"STOCK": (outliers, rows), **others})
+
+    assert found.codes == (("STOCK",) if unfit else ())
+    assert found.share == (pytest.approx(rows / (1800 + rows)) if unfit else 0)
+
+
+def test_the_more_products_there_are_the_more_it_takes() -> None:
+    many = {f"P{i}": (0, 50) for i in range(1_000)}
+
+    assert unfit_among({"A": (8, 50), "B": (0, 50)}).codes == ("A",)
+    assert unfit_among({"A": (8, 50), **many}).codes == ()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_products_at_the_limit_are_hardly_ever_called_unfit(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    weeks = [
+        {f"P{i}": (int(random.binomial(100, MAX_OUTLIER_SHARE)), 100) for i in range(20)}
+        for _ in range(20)
+    ]
+
+    assert sum(bool(unfit_among(week).codes) for week in weeks) <= 1
+
+
+@pytest.mark.parametrize(("max_unfit_share", "refused"), [(0.09, True), (0.1, False)])
+def test_unfit_products_with_too_many_rows_are_a_failure_that_names_them(
+    max_unfit_share: float, refused: bool
+) -> None:
+    unfit = unfit_among({"A": (0, 1_800), "SMALL": (20, 40), "STOCK": (80, 160)})
+
+    failures = unfit_failures(unfit, max_unfit_share)
+
+    assert [failure.summary for failure in failures] == refused * [
+        "products with too many outliers of their own have 10.0% of the rows, more than the limit "
+        "of 0.09"
+    ]
+    if refused:
+        (failure,) = failures
+        assert failure.details[0].endswith(
+            "Products: 'STOCK' (50% of 160 rows, error 10.0 h), 'SMALL' (50% of 40 rows, error "
+            "10.0 h)."
+        )
+        assert failure.remedy is not None and "--max-unfit-share" in failure.remedy
