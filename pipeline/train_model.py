@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     LOG.info("Starting train-model stage.")
     with alert_on_failure(settings.webhook_url):
         store = open_store(settings.store)
+        store.check_writes()
         champion = _champion(store, settings)
         try:
             _train_and_release(store, champion, settings)

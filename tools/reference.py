@@ -23,6 +23,7 @@ from pipeline.stages.settings import (
     StoreSettings,
     TrainSettings,
 )
+from pipeline.stores import s3
 
 STAGES = (train_model, check_dataset, serve_model, notify_failure, manage_models)
 SETTINGS = {"both": StoreSettings, "train_model": TrainSettings, "serve_model": ServeSettings}
@@ -42,6 +43,7 @@ FOLDERS = {
     "REFUSED": artifact,
     "REJECTED": weekly_dataset,
     "DECISIONS": decisions,
+    "PROBE": s3,
 }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
+from pipeline.stages.errors import StoreError
+
 
 class ObjectStore(Protocol):
     """Whole objects under keys such as `models/a.onnx`; what is written once stays as it is."""
@@ -34,6 +36,13 @@ class ObjectStore(Protocol):
             StoreError: it cannot be read.
         """
 
+    def check_writes(self) -> None:
+        """Find out whether new objects can be written, and objects that are there stay as they are.
+
+        Raises:
+            StoreError: that cannot be had here.
+        """
+
     def write_new(self, key: str, content: bytes) -> None:
         """Write a new object: readers see all of it or nothing.
 
@@ -58,3 +67,16 @@ def open_store(url: str) -> ObjectStore:
     from pipeline.stores.directory import DirectoryStore
 
     return DirectoryStore(url)
+
+
+def is_file_name(url: str) -> bool:
+    """Tell whether a URL ends as a dataset or a model does, so that it is no store."""
+    return url.lower().endswith((".csv", ".csv.gz", ".onnx"))
+
+
+def no_store(url: str) -> StoreError:
+    """Return the error that says what to do with a file that was given as a store."""
+    return StoreError(
+        f"Cannot open the store {url}: it is a file, and a store holds folders such as datasets.",
+        "To check one file, use ttd-check FILE; to train on it, put it into the folder datasets.",
+    )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
+from pipeline.stores.base import no_store
 
 
 class DirectoryStore:
@@ -23,6 +24,8 @@ class DirectoryStore:
             StoreError: there is no such folder.
         """
         self._root = Path(os.path.abspath(Path(root).expanduser()))
+        if self._root.is_file():
+            raise no_store(str(self._root))
         if not self._root.is_dir():
             raise StoreError(
                 f"Cannot open the store {self._root}: there is no such folder. "
@@ -84,6 +87,20 @@ class DirectoryStore:
             ) from error
         except OSError as error:
             raise StoreError(f"Cannot write {path}: {error.strerror}.") from error
+
+    def check_writes(self) -> None:
+        """See `ObjectStore.check_writes`; some file systems have no hard links."""
+        try:
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=".writing-") as folder:
+                file = Path(folder) / "once"
+                file.touch()
+                os.link(file, Path(folder) / "twice")
+        except OSError as error:
+            raise StoreError(
+                f"Cannot write to {self._root}: {error.strerror}.",
+                "A store needs hard links, so that nothing is ever overwritten, and the right to "
+                "write.",
+            ) from error
 
     def _path(self, key: str) -> Path:
         """Return the path of a key, which must not lead out of the store."""

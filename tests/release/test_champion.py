@@ -56,6 +56,9 @@ class VanishingStore:
     def list_times(self, folder: str) -> Mapping[str, datetime]:
         raise NotImplementedError
 
+    def check_writes(self) -> None:
+        raise NotImplementedError
+
     def write_new(self, key: str, content: bytes) -> None:
         raise NotImplementedError
 

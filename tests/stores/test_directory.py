@@ -26,17 +26,34 @@ def store(root: Path) -> DirectoryStore:
     return DirectoryStore(str(root))
 
 
-@pytest.mark.parametrize("name", ["nowhere", "file"])
-def test_what_is_no_folder_cannot_be_opened(name: str, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
+def test_what_is_not_there_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as failure:
-        DirectoryStore(str(tmp_path / name))
+        DirectoryStore(str(tmp_path / "nowhere"))
 
     assert str(failure.value) == (
-        f"Cannot open the store {tmp_path / name}: there is no such folder. "
+        f"Cannot open the store {tmp_path / 'nowhere'}: there is no such folder. "
         "Create it, or name another STORE."
     )
+
+
+def test_a_file_is_no_store_and_can_be_checked(tmp_path: Path) -> None:
+    (tmp_path / "week.csv").touch()
+
+    with pytest.raises(StoreError, match=r"(?s)week\.csv: it is a file.*use ttd-check FILE"):
+        DirectoryStore(str(tmp_path / "week.csv"))
+
+
+def test_the_probe_of_a_folder_leaves_nothing_behind(store: DirectoryStore, root: Path) -> None:
+    store.check_writes()
+
+    assert list(root.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_out(store: DirectoryStore, root: Path) -> None:
+    root.rmdir()
+
+    with pytest.raises(StoreError, match=f"(?s)^Cannot write to {root}: .*needs hard links"):
+        store.check_writes()
 
 
 @pytest.mark.parametrize("path", ["../store", "~/store"])

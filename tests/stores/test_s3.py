@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
 from pipeline.stores.base import ObjectStore, open_store
-from tests.support.helpers import HTTP
+from pipeline.train_model import main as train_model
+from tests.support.helpers import HTTP, SAMPLE_WEEKS, Webhook, logged
 from tests.support.local_servers import serving
 
 KEY = "models/a.onnx"
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.slow
 class UnreliableProxy(ThreadingHTTPServer):
     """Passes requests on to the S3 server, but breaks off some of the answers.
 
-    An answer to PUT is lost as a whole, one to GET half-way through the object.
+    An answer to PUT is lost as a whole, one to GET half-way through the object. As other servers
+    do, it can `ignore` the condition of a PUT, or `refuse` it.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -38,6 +40,7 @@ class UnreliableProxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _ProxyHandler)
         self.target = endpoint.removeprefix("http://")
         self.to_break: list[str] = []
+        self.on_condition = "pass on"
         self.methods: list[str] = []
 
 
@@ -50,6 +53,11 @@ class _ProxyHandler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.server.methods.append(self.command)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.server.on_condition == "refuse" and "If-None-Match" in self.headers:
+            self.send_error(501, "Not Implemented")
+            return
+        if self.server.on_condition == "ignore":
+            del self.headers["If-None-Match"]
         with closing(HTTPConnection(self.server.target)) as connection:
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()
@@ -145,6 +153,42 @@ def test_a_lost_answer_does_not_turn_a_taken_key_into_ours(
         store.write_new(KEY, b"ours")
 
     assert store.read(KEY) == b"theirs"
+
+
+@pytest.mark.parametrize("on_condition", ["ignore", "refuse"])
+def test_a_server_without_conditional_writes_is_found_out_before_the_training(
+    on_condition: str,
+    s3_store_url: str,
+    proxy: UnreliableProxy,
+    webhook: Webhook,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = open_store(s3_store_url)
+    store.write_new(f"datasets/{SAMPLE_WEEKS[0].name}", SAMPLE_WEEKS[0].read_bytes())
+    proxy.on_condition = on_condition
+
+    assert train_model([s3_store_url, "--alert-webhook", webhook.url]) == 1
+
+    (error,), (alert,) = logged(caplog, "ERROR"), webhook.texts
+    assert error.startswith(f"The server of {s3_store_url} has no conditional writes")
+    assert "use AWS S3, or a server that answers the second PUT of a key with 412" in alert
+    assert store.list_keys("models") == store.list_keys("reports") == []
+
+
+def test_a_server_with_conditional_writes_gets_one_small_object_once(s3_store_url: str) -> None:
+    store = open_store(s3_store_url)
+
+    for _ in range(2):
+        store.check_writes()
+
+    (probe,) = store.list_keys("probe")
+    assert store.read(probe) == b"Nothing may overwrite this.\n"
+
+
+@pytest.mark.parametrize("end", ["datasets/week.csv", "week.CSV.gz", "models/a.onnx"])
+def test_the_address_of_a_file_is_no_store(end: str) -> None:
+    with pytest.raises(StoreError, match="it is a file"):
+        open_store(f"s3://bucket/{end}")
 
 
 @pytest.mark.parametrize("size", [1_000_000, 20_000_000])
