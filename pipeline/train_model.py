@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from pipeline.judged_week import judge_week, refusal_of, refuse_withdrawn
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS
+from pipeline.model.decisions import has_decided_on_products
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.deliveries import Delivery, given_delivery, newest_delivery
@@ -76,8 +77,9 @@ def _train_and_release(
         dataset = load_dataset(store, delivery, settings.max_rejected_share)
         refuse_withdrawn(store, dataset)
     if champion is not None and not settings.retrain and _would_be(champion, dataset, settings):
-        _say_unchanged(champion, dataset)
-        return
+        if not has_decided_on_products(store, since=champion.metadata.trained_at):
+            _say_unchanged(champion, dataset)
+            return
     week = judge_week(dataset, store, champion, settings, trained_at)
     report = f"{REPORTS}/{week.version}.html"
     store.write_new(report, week.page.encode())

@@ -157,6 +157,16 @@ def retired_products(store: ObjectStore) -> Mapping[str, ProductDecision]:
     return {decision.product_code: decision for decision in decisions}
 
 
+def has_decided_on_products(store: ObjectStore, since: datetime) -> bool:
+    """Tell whether people retired a product after some time, or took that back.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    newest = _newest(store, ProductAction).values()
+    return any((timestamp_of(one.key) or since) > since for one in newest)
+
+
 def decide(store: ObjectStore, decision: Decision | ProductDecision) -> str:
     """Keep a decision, and return its key.
 

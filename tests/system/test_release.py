@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.manage_models import main as manage_models
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS, artifact_key
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel, load_model
@@ -282,6 +283,18 @@ def test_a_dataset_is_published_again_only_by_changed_code_or_settings(
 
     assert len(names_in(store / MODELS)) == len(names_in(store / REPORTS)) == published
     assert ("Nothing is published: time_to" in caplog.text) == (published == 1)
+
+
+def test_a_dataset_is_trained_on_again_after_a_decision_on_a_product(
+    made_by_a_commit: Path, tmp_path: Path
+) -> None:
+    store = shutil.copytree(made_by_a_commit, tmp_path / "store")
+    assert manage_models(["retire", "SKU001", str(store)]) == 0
+
+    for _ in range(2):
+        assert main([str(store)]) == 0
+
+    assert len(names_in(store / MODELS)) == 2
 
 
 def test_a_copy_of_the_last_week_under_a_new_name_is_not_published_but_warned_of(
