@@ -5,7 +5,6 @@ Both stages run as processes of their own, with the same commands that a person 
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -45,7 +44,10 @@ def _serve_and_ask(port: int) -> int:
     print(f"$ python {' '.join(command)} &", flush=True)
     url = f"http://127.0.0.1:{port}"
     with subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.STDOUT
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=ENVIRONMENT | {"TTD_DRAIN_SECONDS": "0"},
+        stderr=subprocess.STDOUT,
     ) as service:
         try:
             _wait_until_ready(f"{url}/readyz", service)
@@ -55,7 +57,7 @@ def _serve_and_ask(port: int) -> int:
                 print(f"\n$ curl {url}{route} --json '{body}'", flush=True)
                 print(_ask(f"{url}{route}", body), flush=True)
         finally:
-            service.send_signal(signal.SIGINT)  # like Ctrl+C: it stops at once
+            service.terminate()
     return service.returncode
 
 
