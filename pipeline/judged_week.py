@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pipeline.model.artifact import artifact_version
-from pipeline.model.decisions import withdrawn_datasets
+from pipeline.model.decisions import retired_products, withdrawn_datasets
 from pipeline.model.metadata import ModelMetadata
+from pipeline.model.order import normalised_code
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.carrying import carry_products
@@ -68,7 +69,8 @@ def judge_week(
     """
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
-        verdict = judge(model, dataset, champion, _limits(settings))
+        retired = set(map(normalised_code, retired_products(store) if store else ()))
+        verdict = judge(model, dataset, champion, _limits(settings), retired)
         facts = gather_metadata(trained_at, dataset, model)
         metadata = facts.model_copy(
             update={
@@ -79,7 +81,7 @@ def judge_week(
                 "refused_because": verdict.failures,
             }
         )
-        final = carry_products(store, champion, model, metadata, settings.keep_weeks)
+        final = carry_products(store, champion, model, metadata, settings.keep_weeks, retired)
         metadata = final.metadata
     log_summary(metadata)
     with progress("Writing artifact and report"):

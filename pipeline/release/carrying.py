@@ -15,7 +15,6 @@ from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.curves.onnx_converter import read_tables
 from pipeline.curves.tables import CurveTable
 from pipeline.model.artifact import MODELS, SUFFIX
-from pipeline.model.decisions import retired_products
 from pipeline.model.metadata import (
     DroppedProducts,
     EarlierWeek,
@@ -53,6 +52,7 @@ def carry_products(
     model: TrainedModel,
     metadata: ModelMetadata,
     keep_weeks: int,
+    retired: Set[str],
 ) -> FinalModel:
     """Let a new model keep the champion's curves of products that had no orders this week.
 
@@ -60,18 +60,16 @@ def carry_products(
     the product. Its prediction intervals stay as wide as they were.
 
     Args:
-        store: has the champion's artifact, and the decisions to retire products; None if no store
-            is known.
+        store: has the champion's artifact; None if no store is known.
         champion: the model in production, or None if there is none to keep anything of.
         model: the new model.
         metadata: of the new model.
         keep_weeks: so many weeks; 0 to keep none.
+        retired: normalised codes of products that people retired.
 
     Raises:
-        ArtifactError: a decision cannot be read.
-        StoreError: the store cannot be listed or read.
+        StoreError: the store cannot be read.
     """
-    retired = set(map(normalised_code, retired_products(store) if store else ()))
     ordered = tuple(code for code in metadata.catalogue.product_code if code in retired)
     remarks = metadata.remarks.model_copy(update={"retired": ordered})
     metadata = metadata.model_copy(update={"remarks": remarks})

@@ -12,7 +12,7 @@ from scipy import stats
 
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CatalogueChange, Failure, ProductsApart, RewrittenCode
-from pipeline.model.order import PRODUCT
+from pipeline.model.order import PRODUCT, normalised_code
 from pipeline.model.reader import DispatchModel
 from pipeline.release.champion_rules import UNLIKE_THE_LAST
 from pipeline.stages.command_line import option_of
@@ -24,14 +24,19 @@ MIN_CHANCE = 0.001
 """A smaller share by chance is not worth a word."""
 
 
-def compare_catalogues(champion: DispatchModel, orders: pd.DataFrame) -> CatalogueChange:
+def compare_catalogues(
+    champion: DispatchModel, orders: pd.DataFrame, retired: Set[str]
+) -> CatalogueChange:
     """Return which products vanished since the champion's week, and which are new.
 
     Args:
         champion: the model in production.
         orders: all valid rows of this week.
+        retired: normalised codes of products that people retired, which may vanish.
     """
-    before = pd.Series(champion.metadata.own_rows, dtype=float)
+    rows = champion.metadata.own_rows
+    expected = {code: n for code, n in rows.items() if normalised_code(code) not in retired}
+    before = pd.Series(expected, dtype=float)
     now = orders.groupby(PRODUCT, observed=True).size().astype(float)
     now.index = pd.Index([str(code) for code in now.index], dtype=object)
     return CatalogueChange(

@@ -1,5 +1,6 @@
 """Whether a new model may be released: every rule is asked, and every reason is kept."""
 
+from collections.abc import Set
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +73,11 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    model: TrainedModel, dataset: WeeklyDataset, champion: DispatchModel | None, limits: Limits
+    model: TrainedModel,
+    dataset: WeeklyDataset,
+    champion: DispatchModel | None,
+    limits: Limits,
+    retired: Set[str] = frozenset(),
 ) -> Verdict:
     """Ask every rule whether a model may be released.
 
@@ -81,6 +86,7 @@ def judge(
         dataset: what it was trained on.
         champion: the model in production, or None if there is none to compare with.
         limits: of the rules.
+        retired: normalised codes of products that people retired.
     """
     unfit = find_unfit_products(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share)
     failures = [
@@ -98,7 +104,7 @@ def judge(
         return Verdict(tuple(failures), unfit.codes)
     challenger = _challenger(model, dataset)
     comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
-    change = compare_catalogues(champion, dataset.orders)
+    change = compare_catalogues(champion, dataset.orders, retired)
     failures += comparison_failures(comparison, limits.champion_tolerance)
     if not limits.accept_shift:
         failures += flat_failures(model.grid, champion_on_grid(champion, model.grid))

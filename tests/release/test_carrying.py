@@ -1,5 +1,6 @@
 """What a new model keeps of the champion: its curves to the last digit, or none, by name."""
 
+from collections.abc import Set
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from sklearn.tree import DecisionTreeRegressor
 from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.curves.onnx_converter import read_tables
 from pipeline.model.artifact import MODELS, artifact_key
-from pipeline.model.decisions import ProductAction, ProductDecision, decide
 from pipeline.model.metadata import DroppedProducts, ModelMetadata
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel, read_artifact
@@ -55,6 +55,7 @@ def carry(
     champion: DispatchModel | None,
     keep_weeks: int = 8,
     regressor: DispatchCurve | None = None,
+    retired: Set[str] = frozenset(),
     **changes: object,
 ) -> FinalModel:
     """Train on a week without SKU003, a week later, and carry that over.
@@ -63,6 +64,7 @@ def carry(
         store: has the champion.
         champion: the model in production.
         keep_weeks: as set.
+        retired: products that people retired.
         regressor: of the new model.
         changes: of its metadata.
     """
@@ -70,7 +72,7 @@ def carry(
     later = {"dataset": {"delivered_at": DELIVERED_AT + timedelta(weeks=1)}}
     model = trained_model(orders, regressor=regressor or fit(orders))
     facts = metadata_of(orders, **later | changes)
-    return carry_products(store, champion, model, facts, keep_weeks)
+    return carry_products(store, champion, model, facts, keep_weeks, retired)
 
 
 @pytest.mark.parametrize(
@@ -191,10 +193,8 @@ def test_a_retired_product_with_orders_is_remarked_on_and_stays(
     with_champion: bool, store: DirectoryStore
 ) -> None:
     champion = publish(store, fit(WEEK), metadata_of(WEEK)) if with_champion else None
-    for code in ("SKU001", "NEVER SEEN"):
-        decide(store, ProductDecision(action=ProductAction.RETIRE, product_code=code, reason=""))
 
-    facts = carry(store, champion).metadata
+    facts = carry(store, champion, retired={"SKU001", "NEVER SEEN"}).metadata
 
     assert facts.remarks.retired == ("SKU001",) and facts.dropped == ()
     assert set(facts.kept_products) == ({"SKU003"} if with_champion else set())

@@ -19,8 +19,11 @@ def week_of(rows_by_code: Mapping[str, int]) -> pd.DataFrame:
     return pd.DataFrame({"product_code": codes, "orders_placed": 9.0, "hours_to_dispatch": 5.0})
 
 
-def change_between(before: Mapping[str, int], now: Mapping[str, int]) -> CatalogueChange:
-    return compare_catalogues(LineModel("champion", metadata_of(week_of(before)), {}), week_of(now))
+def change_between(
+    before: Mapping[str, int], now: Mapping[str, int], *retired: str
+) -> CatalogueChange:
+    champion = LineModel("champion", metadata_of(week_of(before)), {})
+    return compare_catalogues(champion, week_of(now), set(retired))
 
 
 def failures_between(before: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
@@ -38,6 +41,12 @@ def test_too_many_rows_of_vanished_products_are_a_failure(rows: int, refused: bo
         "than the limit of 0.1 Products: 'B'. If the catalogue really changed, --accept-shift "
         "publishes the new model; a larger --max-vanished-share accepts every such week."
     ]
+
+
+def test_retired_products_may_vanish() -> None:
+    change = change_between({"A": 500, "B\u200b": 500}, {"A": 1_000}, "B")
+
+    assert (change.vanished.product_code, change.vanished.share) == ((), 0.0)
 
 
 @pytest.mark.parametrize(("rows", "refused"), [(300, False), (301, True)])

@@ -53,7 +53,7 @@ def measure(
     """
     if isinstance(champion, pd.DataFrame):
         champion = champion_of(champion)
-    change = compare_catalogues(champion, orders)
+    change = compare_catalogues(champion, orders, frozenset())
     measures = measure_drift(champion, orders, orders, comparison(**changes), change)
     return {measure.name: measure for measure in measures}
 
