@@ -19,7 +19,7 @@ from benchmarks.measuring.worker_processes import map_over_processes
 def main(arguments: Sequence[str] = ()) -> int:
     """Measure the gate, print two tables, write the JSON and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=40, help="champions, each with 11 next weeks")
+    parser.add_argument("--seeds", type=int, default=40, help="champions, each with 17 next weeks")
     options = parser.parse_args(arguments)
     by_champion = map_over_processes(run_champion, range(options.seeds), "champions")
     outcomes = [outcome for champion in by_champion for outcome in champion]

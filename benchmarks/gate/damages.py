@@ -15,6 +15,8 @@ MINUTES_PER_HOUR = 60
 LATE_HOURS = 8
 OUTLIER_SHARE = 0.3
 MIN_UNLIKE_SLOPES_RATIO = 2.5
+STOCK_SHARE = 0.6
+THIRD, THRICE = "a third of the file", "a third delivered three times"
 ANY_SWAP = "any two products swapped (no goal)"
 
 Damage = Callable[[pd.DataFrame, Floats, np.random.Generator], pd.DataFrame | None]
@@ -68,14 +70,64 @@ def many_outliers(week: pd.DataFrame, slopes: Floats, random: np.random.Generato
     return with_mis_keyed_labels(week, OUTLIER_SHARE, random)
 
 
+def leading_zeros_lost(
+    week: pd.DataFrame, slopes: Floats, random: np.random.Generator
+) -> pd.DataFrame:
+    """Write the codes as a spreadsheet does that takes their digits for numbers."""
+    return week.assign(**{PRODUCT: week[PRODUCT].str.replace(r"(?<=\D)0+", "", regex=True)})
+
+
+def lower_case(week: pd.DataFrame, slopes: Floats, random: np.random.Generator) -> pd.DataFrame:
+    """Write the codes in lower case."""
+    return week.assign(**{PRODUCT: week[PRODUCT].str.lower()})
+
+
+def two_products_missing(
+    week: pd.DataFrame, slopes: Floats, random: np.random.Generator
+) -> pd.DataFrame:
+    """Leave out the orders of two products."""
+    return week[~week[PRODUCT].isin(random.choice(list(HOURS_PER_ORDER), size=2, replace=False))]
+
+
+def one_product_mostly_zero(
+    week: pd.DataFrame, slopes: Floats, random: np.random.Generator
+) -> pd.DataFrame:
+    """Let 60 % of the orders of one product leave at once."""
+    is_chosen = week[PRODUCT] == random.choice(list(HOURS_PER_ORDER))
+    at_once = is_chosen & (random.random(len(week)) < STOCK_SHARE)
+    return week.assign(**{HOURS: week[HOURS].mask(at_once, 0.0)})
+
+
+def third_of_the_file(
+    week: pd.DataFrame, slopes: Floats, random: np.random.Generator
+) -> pd.DataFrame:
+    """Take the first third of the rows."""
+    return week.head(len(week) // 3)
+
+
+def delivered_three_times(
+    week: pd.DataFrame, slopes: Floats, random: np.random.Generator
+) -> pd.DataFrame:
+    """Take a third of the rows, three times each: a week as large as ever."""
+    return pd.concat([week.head(len(week) // 3)] * 3)
+
+
 DAMAGES: Mapping[str, Damage] = {
     "all labels in minutes": labels_in_minutes,
     "labels of two products in minutes": two_products_in_minutes,
     "two unlike products swapped": unlike_products_swapped,
     "all labels 8 h too long": labels_too_long,
     "30 % outliers": many_outliers,
+    "leading zeros of the codes lost": leading_zeros_lost,
+    "codes in lower case": lower_case,
+    "two of five products missing": two_products_missing,
+    "one product 60 % zero": one_product_mostly_zero,
+    THIRD: third_of_the_file,
+    THRICE: delivered_three_times,
     ANY_SWAP: any_products_swapped,
 }
+WARNED_OF = (THIRD, THRICE)
+"""Kinds that are sound but for their rows: they need not be refused, but people are told."""
 
 
 def _swapped(week: pd.DataFrame, pair: tuple[int, ...]) -> pd.DataFrame:

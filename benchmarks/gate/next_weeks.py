@@ -9,8 +9,14 @@ import pandas as pd
 
 from benchmarks.gate.damages import DAMAGES
 from benchmarks.worlds.order_worlds import straight, week_csv
-from benchmarks.worlds.weekly_stores import newest_refusal, run_training, temporary_store, week_path
+from benchmarks.worlds.weekly_stores import (
+    newest_metadata,
+    run_training,
+    temporary_store,
+    week_path,
+)
 from pipeline.model.arrays import Floats
+from pipeline.model.metadata import ModelMetadata
 from pipeline.orders.simulator import HOURS_PER_ORDER
 from pipeline.stages.errors import ModelRefused
 
@@ -31,6 +37,7 @@ class Outcome(NamedTuple):
         seed: of the week.
         refused: whether the stage ended with exit code 3, as it should for a bad week.
         crashed: whether it failed with an unexpected error, which is no refusal.
+        warned: whether people were told of drift or of repeated rows.
         reasons: the rules that it broke, or the words of the log if there was no model.
     """
 
@@ -38,6 +45,7 @@ class Outcome(NamedTuple):
     seed: int
     refused: bool
     crashed: bool
+    warned: bool
     reasons: tuple[str, ...]
 
 
@@ -73,11 +81,18 @@ def run_next_week(champion: Path, kind: str, slopes: Floats, seed: int) -> Outco
         shutil.copytree(champion, store, dirs_exist_ok=True)
         _write(store, NEXT_WEEK, draw_next_week(kind, slopes, seed))
         run = run_training(store)
-        reasons = newest_refusal(store)
+        judged = newest_metadata(store)
+    reasons = tuple(failure.rule for failure in judged.refused_because)
     if run.exit_code and not reasons:
         reasons = (run.log.strip().split(" - ", maxsplit=3)[-1],)
     refused = run.exit_code == ModelRefused.exit_code
-    return Outcome(kind, seed, refused, run.crashed, reasons)
+    return Outcome(kind, seed, refused, run.crashed, _is_warned_of(judged), reasons)
+
+
+def _is_warned_of(judged: ModelMetadata) -> bool:
+    repeated = judged.dataset.repeated
+    is_repeated = repeated is not None and repeated.breached
+    return is_repeated or any(measure.breached for measure in judged.drift)
 
 
 def draw_next_week(kind: str, slopes: Floats, seed: int) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from benchmarks.gate.damages import ANY_SWAP, DAMAGES
+from benchmarks.gate.damages import ANY_SWAP, DAMAGES, WARNED_OF
 from benchmarks.gate.next_weeks import SOUND, Outcome
 from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict
 
@@ -20,6 +20,7 @@ class Tally(NamedTuple):
         kind: in words.
         weeks: how many there were.
         refused: how many were refused.
+        warned: of how many people were warned, refused or not.
         crashed: in how many the stage failed without a reason.
         goal: in words; empty if there is none.
         met: whether the goal was met; None if there is none.
@@ -28,6 +29,7 @@ class Tally(NamedTuple):
     kind: str
     weeks: int
     refused: int
+    warned: int
     crashed: int
     goal: str = ""
     met: bool | None = None
@@ -46,13 +48,14 @@ def print_tallies(tallies: Sequence[Tally]) -> None:
             str(tally.weeks),
             str(tally.refused),
             number(tally.share, ".1%"),
+            str(tally.warned),
             str(tally.crashed),
             tally.goal or UNKNOWN,
             verdict(tally.met),
         ]
         for tally in tallies
     ]
-    header = ["next week", "weeks", "refused", "share", "crashed", "goal", ""]
+    header = ["next week", "weeks", "refused", "share", "warned", "crashed", "goal", ""]
     print_table("What the gate does with the week after a champion's", header, rows)
 
 
@@ -78,14 +81,18 @@ def tally_kinds(outcomes: Sequence[Outcome]) -> list[Tally]:
 
 
 def tally_goals(outcomes: Sequence[Outcome]) -> list[Tally]:
-    """Count what there are goals for: the sound weeks, and all bad ones together."""
+    """Count what there are goals for: sound weeks, bad ones, and those to be warned of."""
     sound = _tally("all sound weeks", [week for week in outcomes if week.kind == SOUND])
-    bad = _tally("all bad weeks", [week for week in outcomes if week.kind not in (SOUND, ANY_SWAP)])
+    no_bad = (SOUND, ANY_SWAP, *WARNED_OF)
+    bad = _tally("all bad weeks", [week for week in outcomes if week.kind not in no_bad])
+    doubtful = _tally("all of too few rows", [week for week in outcomes if week.kind in WARNED_OF])
     sound_met = None if sound.share is None else sound.share <= MAX_SOUND_REFUSED_SHARE
     bad_met = None if bad.share is None else bad.share >= MIN_BAD_REFUSED_SHARE
+    doubtful_met = doubtful.warned >= MIN_BAD_REFUSED_SHARE * doubtful.weeks
     return [
         sound._replace(goal=f"<= {MAX_SOUND_REFUSED_SHARE:.0%}", met=sound_met),
         bad._replace(goal=f">= {MIN_BAD_REFUSED_SHARE:.0%}", met=bad_met),
+        doubtful._replace(goal=f">= {MIN_BAD_REFUSED_SHARE:.0%} warned", met=doubtful_met),
     ]
 
 
@@ -96,4 +103,6 @@ def rule_of(reason: str) -> str:
 
 def _tally(kind: str, outcomes: Sequence[Outcome]) -> Tally:
     refused = sum(outcome.refused for outcome in outcomes)
-    return Tally(kind, len(outcomes), refused, sum(outcome.crashed for outcome in outcomes))
+    warned = sum(outcome.warned for outcome in outcomes)
+    crashed = sum(outcome.crashed for outcome in outcomes)
+    return Tally(kind, len(outcomes), refused, warned, crashed)

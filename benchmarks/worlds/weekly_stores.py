@@ -9,7 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.model.artifact import REFUSED, SUFFIX
+from pipeline.model.artifact import MODELS, REFUSED, SUFFIX
+from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import load_model
 from pipeline.orders.deliveries import DATASETS
 from pipeline.orders.simulator import FIRST_FRIDAY
@@ -65,9 +66,8 @@ def run_training(store: Path) -> TrainingRun:
     return TrainingRun(exit_code, log.getvalue())
 
 
-def newest_refusal(store: Path) -> tuple[str, ...]:
-    """Return the rules that the newest refused model of a store broke; nothing if there is none."""
+def newest_metadata(store: Path) -> ModelMetadata:
+    """Return the facts about the newest model of a store, be it published or refused."""
     opened = open_store(str(store))
-    newest = find_newest(opened.list_keys(REFUSED), SUFFIX)
-    failures = load_model(opened, newest.key).metadata.refused_because if newest else ()
-    return tuple(failure.rule for failure in failures)
+    newest = find_newest([*opened.list_keys(REFUSED), *opened.list_keys(MODELS)], SUFFIX)
+    return load_model(opened, newest.key if newest else None).metadata
