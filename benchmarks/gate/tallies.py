@@ -20,7 +20,7 @@ class Tally(NamedTuple):
         kind: in words.
         weeks: how many there were.
         refused: how many were refused.
-        warned: of how many people were warned, refused or not.
+        warned: in how many people were warned of the rows, refused or not.
         crashed: in how many the stage failed without a reason.
         goal: in words; empty if there is none.
         met: whether the goal was met; None if there is none.
