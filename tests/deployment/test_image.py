@@ -154,7 +154,7 @@ def test_the_failure_stage_tells_people(
     with pod(image, repository, "notify_failure", tmp_path / "pod", **secrets) as telling:
         assert telling.wait(POD_SECONDS) == 0
     (text,) = webhook.texts
-    assert text.startswith("time-to-dispatch: The deployment failed: train-model has failed. ")
+    assert text.startswith("time-to-dispatch: The deployment failed: train-model has failed.\n")
 
 
 @pytest.mark.bodywork

@@ -511,7 +511,7 @@ def test_a_newer_model_is_shown_and_one_of_its_many_products_is_typed(
         older = version_at(url)
         expect(page.locator("#version")).to_have_text(older)
         deliver(production, simulate_orders(3_000, seed=7, hours_per_order=MANY))
-        assert train_model([str(production)]) == 0
+        assert train_model([str(production), "--accept-shift"]) == 0
         wait_until(lambda: version_at(url) != older, "the newer model is served")
 
         number(page).fill("60")
