@@ -1,7 +1,5 @@
 """Credentials of S3 that are missing, old or broken: one line of advice, and nothing of them."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +7,8 @@ import botocore.exceptions
 import pytest
 
 from pipeline.stores.s3_errors import ADVICE
-from tests.support.helpers import ROOT, Webhook, free_port
+from pipeline.train_model import main
+from tests.support.helpers import Webhook, free_port
 
 KEY_ID, SECRET, TOKEN = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI", "FwoGZXIvYXdzEJr"
 KEYS = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": TOKEN}
@@ -63,7 +62,11 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_credential_that_does_not_work_is_advice_in_one_line_and_nowhere_shown(
-    name: str, tmp_path: Path, webhook: Webhook
+    name: str,
+    tmp_path: Path,
+    webhook: Webhook,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     profile, environment, advice = CASES[name]
     (tmp_path / "config").write_text(f"[profile mine]\nregion = us-east-1\n{profile}")
@@ -76,16 +79,16 @@ def test_a_credential_that_does_not_work_is_advice_in_one_line_and_nowhere_shown
     if profile:
         settings["AWS_PROFILE"] = "mine"
 
-    command = [sys.executable, "-m", "pipeline.train_model", "s3://bucket", "--log-level", "DEBUG"]
-    run = subprocess.run(
-        command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True
-    )
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+
+    assert main(["s3://bucket", "--log-level", "DEBUG"]) == 1
 
     (alert,) = webhook.texts
-    (error,) = [line for line in run.stderr.splitlines() if " - ERROR - " in line]
-    assert run.returncode == 1
+    printed = capfd.readouterr()
+    (error,) = [line for line in printed.err.splitlines() if " - ERROR - " in line]
     assert advice in error and advice in alert
-    told = run.stdout + run.stderr + str(webhook.received)
+    told = printed.out + printed.err + str(webhook.received)
     for secret in (KEY_ID, SECRET, TOKEN, "Credential=", "Signature="):
         assert secret not in told
 
