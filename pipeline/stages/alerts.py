@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.client import HTTPMessage
 from itertools import starmap
 from queue import Empty, SimpleQueue
@@ -19,7 +20,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pipeline.stages.errors import PipelineError
 from pipeline.stages.logs import LOG
-from pipeline.stages.messages import MAX_HEADLINE_CHARACTERS, Message
+from pipeline.stages.messages import Message
 
 PRODUCT_NAME = "time-to-dispatch"
 MAX_ALERT_SECONDS = 10.0
@@ -103,13 +104,14 @@ class _NoRedirects(HTTPRedirectHandler):
 
 def _slack_message(message: Message) -> bytes:
     """Return the body of the request: Slack's blocks, and all of it as text for other readers."""
-    headline = f"{PRODUCT_NAME}: {message.headline}"[:MAX_HEADLINE_CHARACTERS]
-    blocks = [{"type": "header", "text": {"type": "plain_text", "text": headline}}]
+    text = _cut(_escaped(f"{PRODUCT_NAME}: {message}"))
+    message = replace(message, headline=f"{PRODUCT_NAME}: {message.headline}").with_short_headline()
+    title = {"type": "plain_text", "text": message.headline}
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": title}]
     if message.details:
         blocks.append(_section("\n".join(f"• {_escaped(line)}" for line in message.details)))
     if message.links:
         blocks.append(_section("\n".join(starmap(_link, message.links.items()))))
-    text = _cut(_escaped(f"{PRODUCT_NAME}: {message}"))
     return json.dumps({"text": text, "blocks": blocks}).encode()
 
 

@@ -59,6 +59,20 @@ def test_what_is_too_long_for_slack_is_cut_off(text: str, webhook: Webhook) -> N
         assert 2_990 < len(cut) <= 3_000 and cut.endswith(("x…", ";…"))
 
 
+@pytest.mark.parametrize("characters", [140, 400])
+def test_a_headline_too_long_for_a_title_is_shown_whole_below_it(
+    characters: int, webhook: Webhook
+) -> None:
+    headline = "x" * (characters - len(" the limit of 0.1.")) + " the limit of 0.1."
+
+    post_alert(webhook.url, Message(headline))
+
+    ((*_, body),) = webhook.received
+    title, section = body["blocks"]
+    assert title["text"]["text"].endswith("…") and len(title["text"]["text"]) == 150
+    assert section["text"]["text"] == f"• time-to-dispatch: {headline}"
+
+
 @pytest.mark.parametrize("status", [200, 204, 302, 304, 404, 500])
 def test_all_but_2xx_is_a_warning_and_no_redirect_is_followed(
     status: int, webhook: Webhook, caplog: pytest.LogCaptureFixture
