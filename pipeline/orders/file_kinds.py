@@ -10,7 +10,7 @@ OTHER_KINDS = {
     b"PAR1": "a Parquet file",
     b"ARROW1": "an Arrow file",
     b"Obj\x01": "an Avro file",
-    b"PK": "an Excel workbook (xlsx) or another zip archive",
+    b"PK\x03\x04": "an Excel workbook (xlsx) or another zip archive",
     b"\xd0\xcf\x11\xe0": "an Excel workbook (xls)",
     b"BZh": "packed with bzip2",
     b"\xfd7zXZ": "packed with xz",

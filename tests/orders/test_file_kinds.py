@@ -67,6 +67,12 @@ def test_a_file_of_another_kind_is_named_with_what_to_do(content: bytes, kind: s
     assert REMEDY in refusal.value.message.details
 
 
+def test_a_column_of_primary_keys_does_not_make_a_csv_an_archive() -> None:
+    rows = read_order_rows(b"PK,product_code,orders_placed,hours_to_dispatch\n1,A,1,2\n")
+
+    assert len(rows.valid) == 1
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
 @pytest.mark.parametrize("line", [3, 200_000])
 def test_text_in_another_encoding_is_refused_with_its_first_line(encoding: str, line: int) -> None:
