@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.model.arrays import Floats
@@ -16,6 +17,13 @@ class MetadataModel(BaseModel):
     """Facts do not change, and a reader ignores those that a newer writer added."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def _filled_in(facts: Any, old: str, *new: str) -> Any:
+    """Return facts in which the fields that took the place of an old one have its value."""
+    if not isinstance(facts, Mapping) or old not in facts:
+        return facts
+    return {**dict.fromkeys(new, facts[old]), **facts}
 
 
 class RepeatedRows(MetadataModel):
@@ -115,12 +123,23 @@ class Skill(MetadataModel):
 class PredictionInterval(MetadataModel):
     """How far from an estimate the truth may be.
 
-    The half-width for an estimate of a product is, in hours,
-    multiple · relative noise of the product · (noise_base_hours + noise_growth · estimate).
+    Below an estimate of a product the interval reaches so many hours:
+    lower_multiple · relative_lower_noise of the product ·
+    (noise_base_hours + noise_growth · estimate), and above it as many with upper instead of lower.
     """
 
-    level: float = Field(description="share of orders that fall inside, such as 0.9")
-    multiple: float = Field(description="half-width in units of the noise")
+    level: float = Field(
+        description="share of orders that fall inside, such as 0.9; as many are below as above"
+    )
+    multiple: float = Field(
+        description="the larger of the two multiples; in older artifacts the only one"
+    )
+    lower_multiple: float = Field(
+        description="how far it reaches below the estimate, in units of the noise"
+    )
+    upper_multiple: float = Field(
+        description="how far it reaches above the estimate, in units of the noise"
+    )
     noise_base_hours: float = Field(
         description="noise (a standard deviation) where the estimate is zero"
     )
@@ -129,15 +148,22 @@ class PredictionInterval(MetadataModel):
     )
     calibration_rows: int = Field(description="number of rows that the level was calibrated on")
 
-    def half_width(self, estimates: Floats, relative_noise: Floats) -> Floats:
-        """Return how far the interval reaches to either side, in hours.
+    def reach(self, estimates: Floats, relative_noise: Floats) -> Floats:
+        """Return how far the interval reaches below and above, in hours, shape (2, n).
 
         Args:
-            estimates: hours to dispatch, of any shape.
-            relative_noise: of the product of each estimate, of the same shape.
+            estimates: hours to dispatch, shape (n,).
+            relative_noise: of the product of each estimate, below and above, shape (2, n).
         """
-        noise = self.noise_base_hours + self.noise_growth * estimates
-        return self.multiple * relative_noise * noise
+        noise = (self.noise_base_hours + self.noise_growth * estimates) * relative_noise
+        reach: Floats = np.array([[self.lower_multiple], [self.upper_multiple]]) * noise
+        return reach
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_far_below_as_above(cls, facts: Any) -> Any:
+        """Give the intervals of artifacts from before there were two multiples the same reach."""
+        return _filled_in(facts, "multiple", "lower_multiple", "upper_multiple")
 
 
 class Outlier(MetadataModel):
@@ -175,8 +201,23 @@ class ProductCatalogue(MetadataModel):
     )
     most_orders: tuple[float, ...] = Field(description="most orders placed seen with each product")
     relative_noise: tuple[float, ...] = Field(
-        description="noise of each product relative to that of all products"
+        description="the larger of the two below; in older artifacts the only one"
     )
+    relative_lower_noise: tuple[float, ...] = Field(
+        description="noise of each product below its estimates, relative to that of all products"
+    )
+    relative_upper_noise: tuple[float, ...] = Field(description="the same above its estimates")
+
+    @property
+    def noise_to_both_sides(self) -> Floats:
+        """Relative noise of each product below and above its estimates, shape (2, n_products)."""
+        return np.array([self.relative_lower_noise, self.relative_upper_noise])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_same_to_both_sides(cls, facts: Any) -> Any:
+        """Give the products of artifacts from before there were two noises the same to both."""
+        return _filled_in(facts, "relative_noise", "relative_lower_noise", "relative_upper_noise")
 
 
 class EarlierWeek(MetadataModel):

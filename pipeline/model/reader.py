@@ -79,11 +79,11 @@ class DispatchModel:
         self._least_orders = np.array(catalogue.least_orders)
         self._most_orders = np.array(catalogue.most_orders)
         self._kept = metadata.kept_products
-        noise = np.array(catalogue.relative_noise)
-        self._half_widths = _half_widths(metadata.interval, noise)
+        noise = catalogue.noise_to_both_sides
+        self._reach = _reach(metadata.interval, noise)
         for week in metadata.earlier_weeks:
             kept = self._positions(week.product_code)
-            self._half_widths[:, kept] = _half_widths(week.interval, noise[kept])
+            self._reach[..., kept] = _reach(week.interval, noise[:, kept])
         self._session = session
         self._inputs = [tensor.name for tensor in session.get_inputs()]
 
@@ -148,19 +148,20 @@ class DispatchModel:
         return np.fromiter(positions, np.intp, len(product_codes))
 
     def _bounds_at(self, positions: npt.NDArray[np.intp], hours: Floats) -> tuple[Floats, Floats]:
-        at_zero, growth = self._half_widths[:, positions]
-        half_width = at_zero + growth * hours
-        return np.maximum(hours - half_width, 0.0), hours + half_width
+        at_zero, growth = self._reach[..., positions]
+        below, above = at_zero + growth * hours
+        return np.maximum(hours - below, 0.0), hours + above
 
 
-def _half_widths(interval: PredictionInterval, relative_noise: Floats) -> Floats:
-    """Return how wide the intervals of products are, shape (2, n_products).
+def _reach(interval: PredictionInterval, relative_noise: Floats) -> Floats:
+    """Return how far the intervals of products reach below and above, shape (2, 2, n_products).
 
-    A half-width is linear in the estimate: it begins with so many hours where the estimate is zero,
-    and grows by so many with each hour of the estimate.
+    Both are linear in the estimate: they begin with so many hours where the estimate is zero, and
+    grow by so many with each hour of the estimate.
     """
-    at_zero = interval.half_width(np.zeros_like(relative_noise), relative_noise)
-    at_one = interval.half_width(np.ones_like(relative_noise), relative_noise)
+    n_products = relative_noise.shape[1]
+    at_zero = interval.reach(np.zeros(n_products), relative_noise)
+    at_one = interval.reach(np.ones(n_products), relative_noise)
     return np.array([at_zero, at_one - at_zero])
 
 

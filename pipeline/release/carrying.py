@@ -186,8 +186,9 @@ def _not_narrower(own: PredictionInterval, asked: PredictionInterval) -> Predict
     """Return the interval of an earlier week, wider only if a higher level is asked for now."""
     if asked.level <= own.level:
         return own
-    multiple = max(own.multiple, asked.multiple)
-    return own.model_copy(update={"level": asked.level, "multiple": multiple})
+    names = ("multiple", "lower_multiple", "upper_multiple")
+    multiples = {name: max(getattr(own, name), getattr(asked, name)) for name in names}
+    return own.model_copy(update={"level": asked.level, **multiples})
 
 
 def _dropped(reasons: Mapping[str, str]) -> Iterator[DroppedProducts]:

@@ -41,7 +41,8 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
     if metadata.skill is not None:
         yield _skill_row(metadata.skill)
     yield (
-        f"Intervals of {interval.level:.0%}: {interval.multiple:.2f} times the noise of "
+        f"Intervals of {interval.level:.0%}: {interval.lower_multiple:.2f} times the noise below "
+        f"the estimate and {interval.upper_multiple:.2f} times above it; the noise is "
         f"{interval.noise_base_hours:.2f} h + {interval.noise_growth:.1%} of the estimate. "
         f"Outliers: {metadata.outliers.rows:,} rows ({metadata.outliers.share:.1%})."
     )

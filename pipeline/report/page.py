@@ -31,7 +31,7 @@ from pipeline.report.panels import (
     MAX_DOTS_OF_PRODUCT,
     error_figures,
     product_panels,
-    typical_half_width,
+    typical_reach,
 )
 from pipeline.training.fitting import TrainedModel
 
@@ -65,7 +65,7 @@ def render_report(
         max_dots=MAX_DOTS_OF_PRODUCT,
         max_crosses=MAX_CROSSES_OF_PRODUCT,
         has_champion=champion is not None,
-        typical_half_width=typical_half_width(metadata, model.test),
+        typical_reach=typical_reach(metadata, model.test),
         panels=product_panels(metadata, dataset.orders, model, champion_hours),
         figures=error_figures(model.test),
         **_rejected_table(dataset.rejected),

@@ -76,13 +76,13 @@ class ErrorFigures(NamedTuple):
     histogram: Markup
 
 
-def typical_half_width(metadata: ModelMetadata, test: OutOfSample) -> float:
-    """Return the median half-width of the intervals of the test rows, in hours."""
+def typical_reach(metadata: ModelMetadata, test: OutOfSample) -> tuple[float, float]:
+    """Return how far the intervals of the test rows reach below and above, as medians in hours."""
     products = test.rows[PRODUCT].cat
-    noise = _noise_of_products(metadata).reindex(products.categories.astype(str))
-    noise_of_rows = np.asarray(noise, dtype=np.float64)[products.codes.to_numpy()]
-    half_widths = metadata.interval.half_width(test.estimates, noise_of_rows)
-    return float(np.median(half_widths))
+    noise = _noise_of_products(metadata).reindex(columns=products.categories.astype(str))
+    noise_of_rows = noise.to_numpy()[:, products.codes.to_numpy()]
+    below, above = metadata.interval.reach(test.estimates, noise_of_rows)
+    return float(np.median(below)), float(np.median(above))
 
 
 def product_panels(
@@ -155,10 +155,10 @@ def _shown_products(
     return largest, worst[:half]
 
 
-def _noise_of_products(metadata: ModelMetadata) -> "pd.Series[float]":
-    """Return the relative noise of each product, by code."""
+def _noise_of_products(metadata: ModelMetadata) -> pd.DataFrame:
+    """Return the relative noise below and above, with a column for each product, by code."""
     catalogue = metadata.catalogue
-    return pd.Series(catalogue.relative_noise, index=list(catalogue.product_code))
+    return pd.DataFrame(catalogue.noise_to_both_sides, columns=list(catalogue.product_code))
 
 
 def _errors_of_products(test: OutOfSample) -> "pd.Series[float]":
@@ -174,12 +174,14 @@ def _curve(
     """Return what model and champion say of a product."""
     position = int(np.flatnonzero(grid.products == product)[0])
     estimates = grid.hours[position]
-    noise = np.full_like(estimates, _noise_of_products(metadata)[product])
+    noise = _noise_of_products(metadata)[[product]].to_numpy()
+    below, above = metadata.interval.reach(estimates, noise)
     champion = None if champion_hours is None else champion_hours[position]
     return DrawnCurve(
         orders=grid.orders[position],
         estimates=estimates,
-        half_width=metadata.interval.half_width(estimates, noise),
+        lower=np.maximum(estimates - below, 0.0),
+        upper=estimates + above,
         champion=None if champion is None or np.isnan(champion).any() else champion,
     )
 
@@ -196,7 +198,7 @@ def _curve_in_words(product: str, rows: int, outliers: int, curve: DrawnCurve) -
         f"{short(product)}: {count(rows, 'row')}, {count(outliers, 'outlier')} among them. "
         f"The estimate goes from {hours(curve.estimates[0])} at 0 orders placed to "
         f"{hours(curve.estimates[-1])} at {curve.orders[-1]:,.0f}, where the interval reaches "
-        f"{hours(curve.half_width[-1])} to either side."
+        f"from {hours(curve.lower[-1])} to {hours(curve.upper[-1])}."
     )
     if curve.champion is None:
         return words

@@ -59,13 +59,15 @@ class DrawnCurve(NamedTuple):
     Attributes:
         orders: orders placed.
         estimates: of the model, in hours.
-        half_width: of the interval around them, in hours.
+        lower: where the interval around them begins, in hours.
+        upper: where it ends.
         champion: estimates of the champion, or None if it does not know the product.
     """
 
     orders: Floats
     estimates: Floats
-    half_width: Floats
+    lower: Floats
+    upper: Floats
     champion: Floats | None
 
 
@@ -80,14 +82,12 @@ def draw_product(name: str, label: str, rows: Points, outliers: Points, curve: D
         curve: what model and champion say of the product.
     """
     with _axes("orders placed before, on the same day", "hours to dispatch") as (figure, axes):
-        low = np.maximum(curve.estimates - curve.half_width, 0.0)
-        high = curve.estimates + curve.half_width
-        axes.fill_between(curve.orders, low, high, color=BAND, linewidth=0)
+        axes.fill_between(curve.orders, curve.lower, curve.upper, color=BAND, linewidth=0)
         _dots(axes, *rows)
         if curve.champion is not None:
             axes.plot(curve.orders, curve.champion, "--", color=CHAMPION, linewidth=1.6)
         axes.plot(curve.orders, curve.estimates, color=CURVE, linewidth=1.8)
-        top = 1.08 * _largest(high, rows.hours, curve.champion)
+        top = 1.08 * _largest(curve.upper, rows.hours, curve.champion)
         _crosses(axes, outliers, top)
         axes.set_ylim(0.0, top)
         axes.set_xlim(0.0, 1.03 * max(curve.orders[-1], 1.0))

@@ -92,12 +92,15 @@ def _outliers(orders: pd.DataFrame, noise: ModelNoise) -> Outliers:
 def _catalogue(orders: pd.DataFrame, noise: ModelNoise) -> ProductCatalogue:
     products = orders.groupby(PRODUCT, observed=True)[ORDERS].agg(["size", "min", "max"])
     products = products.sort_index()
+    below, above = noise.for_intervals.relative.round(NOISE_DECIMALS)
     return ProductCatalogue(
         product_code=tuple(map(str, products.index)),
         rows=tuple(products["size"].tolist()),
         least_orders=tuple(products["min"].tolist()),
         most_orders=tuple(products["max"].tolist()),
-        relative_noise=tuple(noise.relative_for_intervals.round(NOISE_DECIMALS).tolist()),
+        relative_noise=tuple(np.maximum(below, above).tolist()),
+        relative_lower_noise=tuple(below.tolist()),
+        relative_upper_noise=tuple(above.tolist()),
     )
 
 
@@ -108,14 +111,13 @@ def _remarks(
         catalogue.product_code, catalogue.rows, catalogue.least_orders, catalogue.most_orders
     )
     flat = flat_products(model.grid)
-    is_wide = model.noise.relative_for_intervals > model.noise.scale.relative
     return ProductRemarks(
         few_rows=tuple(
             code for code, rows, least, most in facts if rows < MIN_ROWS_OF_PRODUCT or least == most
         ),
         falling=_falling_products(orders[orders[PRODUCT].isin(flat)]),
         flat=flat,
-        wide=tuple(map(str, model.grid.products[is_wide])),
+        wide=tuple(map(str, model.grid.products[model.noise.for_intervals.falls_short])),
     )
 
 

@@ -23,7 +23,7 @@ from pipeline.orders.features import features_of
 from pipeline.orders.splits import Split, split_orders, systematic_sample
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
-from pipeline.training.intervals import calibrate_interval, widen_for_products
+from pipeline.training.intervals import ProductNoise, calibrate_interval, widen_for_products
 from pipeline.training.selection import (
     CANDIDATES,
     Candidate,
@@ -44,15 +44,14 @@ class ModelNoise(NamedTuple):
 
     Attributes:
         scale: of the noise, estimated from out-of-sample predictions.
-        relative_for_intervals: its relative noise, wider where a product's own rows need that,
-            shape (n_products,).
+        for_intervals: of products, wider where a product's own rows need that.
         hours: noise of each row of the week, shape (n_rows,).
         distances: of these rows from their estimates, in units of the noise, negative below,
             shape (n_rows,).
     """
 
     scale: NoiseScale
-    relative_for_intervals: Floats
+    for_intervals: ProductNoise
     hours: Floats
     distances: Floats
 
@@ -205,8 +204,8 @@ def _measure_noise(
     scale = estimate_noise(product_out_of_sample, estimates, residuals, len(products))
     rows = (product_out_of_sample, estimates, residuals, scale)
     interval = calibrate_interval(*rows, level)
-    relative = widen_for_products(*rows, interval).relative
+    for_intervals = widen_for_products(*rows, interval)
     in_sample = regressor.predict(features_of(orders))
     hours = scale.of(product, in_sample)
     distances = (orders[HOURS].to_numpy() - in_sample) / hours
-    return ModelNoise(scale, relative, hours, distances), interval
+    return ModelNoise(scale, for_intervals, hours, distances), interval

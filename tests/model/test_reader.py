@@ -94,9 +94,19 @@ def test_the_bounds_lie_around_the_estimate_and_never_below_zero(
         lower, upper = served_model.bounds(codes, hours)
         interval = served_model.metadata.interval
         assert (lower >= 0).all() and (lower <= hours).all() and (hours < upper).all()
-        # Where zero does not cut it off, the interval is as wide below as above.
-        assert np.allclose((upper - hours)[lower > 0], (hours - lower)[lower > 0])
-        assert (upper - hours).min() > 0.5 * interval.multiple * interval.noise_base_hours
+        # Where zero does not cut it off, it reaches as far below and above as the multiples say.
+        below, above = (hours - lower)[lower > 0], (upper - hours)[lower > 0]
+        assert np.allclose(below * interval.upper_multiple, above * interval.lower_multiple)
+        assert (upper - hours).min() > 0.5 * interval.upper_multiple * interval.noise_base_hours
+
+
+def test_the_interval_of_an_older_artifact_reaches_as_far_below_as_above() -> None:
+    older = builders.model(["A"], interval={"multiple": 3.0})
+    newer = builders.model(["A"], interval={"lower_multiple": 1.0, "upper_multiple": 3.0})
+    hours = np.array([100.0])
+
+    assert np.array(older.bounds(["A"], hours)).ravel() == pytest.approx([84.247, 115.753])
+    assert np.array(newer.bounds(["A"], hours)).ravel() == pytest.approx([94.749, 115.753])
 
 
 @pytest.mark.parametrize("product_code", ["SKU001", "SKU005"])

@@ -106,7 +106,9 @@ def test_curves_of_several_weeks_are_written_and_read_back_to_the_last_digit(
 
 
 def test_the_bounds_are_those_of_the_champion(store: DirectoryStore) -> None:
-    noisy = {"interval": {"multiple": 5.0, "noise_base_hours": 1.5, "noise_growth": 0.3}}
+    noisy = {
+        "interval": {"upper_multiple": 5.0, "noise_base_hours": 1.5, "noise_growth": 0.3},
+    }
     champion = publish(store, fit(WEEK, 8), metadata_of(WEEK, **noisy))
 
     final = carry(store, champion)
@@ -123,17 +125,19 @@ def test_the_bounds_are_those_of_the_champion(store: DirectoryStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "multiple", "kept"),
+    ("level", "upper", "kept"),
     [(0.95, 2.5, 2.5), (0.95, 1.5, 2.0), (0.9, 2.5, 2.0), (0.8, 1.2, 2.0)],
 )
 def test_an_interval_gets_wider_only_if_a_higher_level_is_asked_for(
-    level: float, multiple: float, kept: float, store: DirectoryStore
+    level: float, upper: float, kept: float, store: DirectoryStore
 ) -> None:
     champion = publish(store, fit(WEEK), metadata_of(WEEK, interval=INTERVAL))
+    asked = {"level": level, "multiple": upper, "lower_multiple": 1.0, "upper_multiple": upper}
 
-    final = carry(store, champion, interval={**INTERVAL, "level": level, "multiple": multiple})
+    final = carry(store, champion, interval=asked)
 
     (week,) = final.metadata.earlier_weeks
+    assert (week.interval.lower_multiple, week.interval.upper_multiple) == (2.0, kept)
     assert week.interval.multiple == kept and week.interval.level == max(level, 0.9)
 
 

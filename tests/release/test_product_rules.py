@@ -8,6 +8,7 @@ import pytest
 from pipeline.curves.noise import NoiseScale
 from pipeline.release.product_rules import UnfitProducts, find_unfit_products, unfit_failures
 from pipeline.training.fitting import ModelNoise
+from tests.support.builders import own_noise_of
 
 MAX_OUTLIER_SHARE = 0.05
 
@@ -20,7 +21,7 @@ def unfit_among(outliers_by_code: dict[str, tuple[int, int]]) -> UnfitProducts:
     )
     distances = np.where(is_outlier, -40.0, 0.0)
     noise = NoiseScale.unit(len(outliers_by_code))
-    model_noise = ModelNoise(noise, noise.relative, np.full(len(codes), 0.5), distances)
+    model_noise = ModelNoise(noise, own_noise_of(noise), np.full(len(codes), 0.5), distances)
     return find_unfit_products(pd.Series(codes), model_noise, MAX_OUTLIER_SHARE)
 
 

@@ -30,7 +30,12 @@ FACTS: dict[str, Any] = {
         "mean_absolute_error_with_outliers_hours": 1.25,
     },
     "skill": SKILL,
-    "interval": {"multiple": 1.604, "noise_base_hours": 0.812, "noise_growth": 0.0012},
+    "interval": {
+        "lower_multiple": 0.9,
+        "upper_multiple": 1.604,
+        "noise_base_hours": 0.812,
+        "noise_growth": 0.0012,
+    },
     "outliers": {"rows": 12, "share": 0.0097},
 }
 """Of a first model."""
@@ -52,7 +57,8 @@ def test_the_table_of_a_first_model(caplog: pytest.LogCaptureFixture) -> None:
         "With outliers: R² 0.5000, mean absolute error 1.25 h.",
         "The best guess without a model, the median per product, has an error of 5.00 h where the "
         "model has 0.60 h.",
-        "Intervals of 90%: 1.60 times the noise of 0.81 h + 0.1% of the estimate. "
+        "Intervals of 90%: 0.90 times the noise below the estimate and 1.60 times above it; the "
+        "noise is 0.81 h + 0.1% of the estimate. "
         "Outliers: 12 rows (1.0%).",
     ]
     assert logged(caplog, "WARNING") == []

@@ -135,7 +135,12 @@ def facts_of(orders: pd.DataFrame, **changes: Any) -> ModelMetadata:
             "noise_floor_hours": 0.6321,
             "test_rows": len(orders) // 5,
         },
-        "interval": {"multiple": 1.7, "noise_base_hours": 0.8, "noise_growth": 0},
+        "interval": {
+            "lower_multiple": 0.5,
+            "upper_multiple": 1.7,
+            "noise_base_hours": 0.8,
+            "noise_growth": 0,
+        },
     }
     return metadata_of(orders, **facts | changes)
 
@@ -210,7 +215,7 @@ def test_every_figure_is_told_in_words(page: Page) -> None:
     assert len(labels) == len(HOURS_PER_ORDER) + 3
     assert labels[0].startswith("SKU001: ")
     assert "0.00 h at 0 orders placed to 23.61 h at 319" in labels[0]
-    assert "the interval reaches 1.36 h" in labels[0]
+    assert "the interval reaches from 23.21 h to 24.97 h" in labels[0]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +229,7 @@ def test_every_figure_is_told_in_words(page: Page) -> None:
         ("numbers", "0.65 h"),
         ("numbers", "0.63 h"),
         ("numbers", "0.9877"),
-        ("numbers", "± 1.36 h"),
+        ("numbers", "−0.40 h to +1.36 h"),
         ("numbers", "90 % of"),
         ("numbers", "1,000"),
         ("kept", "None is known of: there was no champion"),
@@ -242,7 +247,8 @@ def test_every_figure_is_told_in_words(page: Page) -> None:
         ("lineage", "CurveOfFour"),
         ("lineage", "1.9.1"),
         ("lineage", "level 90 %, calibrated on 2 rows"),
-        ("lineage", "1.7 · relative noise of the product · (0.8 + 0 · estimate)"),
+        ("lineage", "0.5 times the noise below the estimate and 1.7 times the noise above it"),
+        ("lineage", "relative noise of the product · (0.8 + 0 · estimate)"),
     ],
 )
 def test_the_report_on_a_first_model(section: str, words: str, page: Page) -> None:
@@ -279,7 +285,7 @@ def test_rows_that_are_there_several_times_are_shown_and_have_a_next_step() -> N
     [
         ({"git_commit": None}, "lineage", "not recorded"),
         ({"dataset": {"rejected_rows": 3}}, "numbers", "0.299 % of"),
-        ({"catalogue": {"relative_noise": [2.0] * 5}}, "numbers", "± 2.72 h"),
+        ({"catalogue": {"relative_noise": [2.0] * 5}}, "numbers", "−0.80 h to +2.72 h"),
         ({"metrics": {"r_squared": None}}, "numbers", "not defined"),
         ({"drift": [ROWS_OUTSIDE | {"breached": False}]}, "drift", "All measures are as they"),
         (

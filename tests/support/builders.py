@@ -30,6 +30,7 @@ from pipeline.orders.simulator import NOISE_HOURS
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.training.evaluation import GridEstimates, estimate_on_grid
 from pipeline.training.fitting import ModelNoise, TrainedModel
+from pipeline.training.intervals import ProductNoise
 from pipeline.training.selection import OutOfSample
 
 TRAINED_AT = datetime(2026, 11, 23, 18, 49, 11, 198262, UTC)
@@ -223,6 +224,11 @@ def dataset(orders: pd.DataFrame, **changes: Any) -> WeeklyDataset:
     return replace(WeeklyDataset(key, "ab12" * 16, DELIVERED_AT, orders, rejected), **changes)
 
 
+def own_noise_of(noise: NoiseScale) -> ProductNoise:
+    """Return the noise of products of which the interval of all holds enough orders."""
+    return ProductNoise(np.tile(noise.relative, (2, 1)), np.zeros(len(noise.relative), dtype=bool))
+
+
 def trained_model(
     orders: pd.DataFrame, lines: Mapping[str, Line] | None = None, **changes: Any
 ) -> TrainedModel:
@@ -242,7 +248,7 @@ def trained_model(
         regressor=regressor,
         name="by hand",
         candidates=(),
-        noise=ModelNoise(noise, noise.relative, np.full(len(orders), NOISE_HOURS), distances),
+        noise=ModelNoise(noise, own_noise_of(noise), np.full(len(orders), NOISE_HOURS), distances),
         interval=PredictionInterval.model_validate(INTERVAL),
         grid=estimate_on_grid(regressor, orders),
         test=OutOfSample(test, estimate(lines, test)),

@@ -66,9 +66,10 @@ def test_the_catalogue_holds_the_facts_of_each_product_by_code(odd_model: Traine
     assert catalogue.least_orders[2:5] == (10.0, 10.0, 200.0)
     assert catalogue.most_orders[2:5] == (300.0, 200.0, 200.0)
     assert catalogue.relative_noise[0] > 3 * catalogue.relative_noise[-1]
-    assert catalogue.relative_noise == pytest.approx(
-        odd_model.noise.relative_for_intervals, abs=5e-4
-    )
+    below, above = odd_model.noise.for_intervals.relative
+    assert catalogue.relative_lower_noise == pytest.approx(below, abs=5e-4)
+    assert catalogue.relative_upper_noise == pytest.approx(above, abs=5e-4)
+    assert catalogue.relative_noise == pytest.approx(np.maximum(below, above), abs=5e-4)
 
 
 def test_products_that_deserve_a_second_look_are_remarked_on(odd_model: TrainedModel) -> None:

@@ -25,39 +25,48 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    ("level", "multiple"),
-    # Of nine scores from 1 to 9, a tenth score is below the k-th with a probability of k / 10.
-    [(0.5, 5.0), (0.9, 9.0), (0.75, 8.0), (0.1 + 0.2, 3.0)],
+    ("level", "lower", "upper"),
+    # Of nine scores, a tenth is below the k-th with a probability of k / 10, and as often above
+    # the k-th from the top: 5 % of each tail of a level of 0.9 would take nineteen.
+    [(0.8, 4.0, 18.0), (0.6, 3.0, 15.0), (0.5, 3.0, 15.0), (0.2 + 0.2, 2.0, 12.0)],
 )
-def test_the_multiple_is_the_score_that_a_new_row_stays_within(
-    level: float, multiple: float
+def test_as_many_new_rows_are_below_the_interval_as_above(
+    level: float, lower: float, upper: float
 ) -> None:
-    residuals = np.array([3.0, -1, 9, -5, 2, -8, 4, 7, -6])
+    residuals = np.array([3.0, -1, 9, -4, 18, -3, 12, 15, -2])
     product, estimates = np.zeros(9, dtype=np.intp), np.full(9, 10.0)
 
     found = calibrate_interval(product, estimates, residuals, NoiseScale.unit(1), level)
 
-    assert found.multiple == pytest.approx(multiple)
-    assert (found.level, found.calibration_rows) == (level, 9)
+    assert (found.lower_multiple, found.upper_multiple) == (lower, upper)
+    assert (found.multiple, found.level, found.calibration_rows) == (upper, level, 9)
 
 
-@pytest.mark.parametrize(("level", "rows"), [(0.5, 1), (0.9, 9), (0.99, 99), (0.999, 999)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_estimate_is_inside_even_if_all_rows_are_to_one_side(sign: int) -> None:
+    product, ones = np.zeros(19, dtype=np.intp), np.ones(19)
+
+    found = calibrate_interval(product, ones, sign * ones, NoiseScale.unit(1), 0.9)
+
+    assert (found.lower_multiple, found.upper_multiple)[::sign] == (0.01, 1.0)
+
+
+@pytest.mark.parametrize(("level", "rows"), [(0.5, 3), (0.9, 19), (0.99, 199), (0.999, 1999)])
 def test_a_level_takes_rows_and_with_fewer_is_refused(level: float, rows: int) -> None:
     product, ones = np.zeros(rows, dtype=np.intp), np.ones(rows)
     noise = NoiseScale.unit(1)
 
-    assert calibrate_interval(product, ones, ones, noise, level).multiple == 1.0
-    if rows > 1:
-        with pytest.raises(DatasetError, match=f"takes {rows} rows .* there are {rows - 1}"):
-            calibrate_interval(product[1:], ones[1:], ones[1:], noise, level)
+    assert calibrate_interval(product, ones, ones, noise, level).upper_multiple == 1.0
+    with pytest.raises(DatasetError, match=f"takes {rows:,} rows .* there are {rows - 1:,}"):
+        calibrate_interval(product[1:], ones[1:], ones[1:], noise, level)
 
 
 def test_the_refusal_says_which_level_the_rows_can_give() -> None:
     product, ones = np.zeros(30, dtype=np.intp), np.ones(30)
 
-    with pytest.raises(DatasetError, match="set --interval-level to 0.967 or less"):
+    with pytest.raises(DatasetError, match="set --interval-level to 0.935 or less"):
         calibrate_interval(product, ones, ones, NoiseScale.unit(1), level=0.99)
-    calibrate_interval(product, ones, ones, NoiseScale.unit(1), level=0.967)
+    calibrate_interval(product, ones, ones, NoiseScale.unit(1), level=0.935)
 
 
 def test_scores_are_in_units_of_the_noise_of_row_and_product() -> None:
@@ -66,12 +75,13 @@ def test_scores_are_in_units_of_the_noise_of_row_and_product() -> None:
     noise = NoiseScale(base_hours=1.0, growth=0.1, relative=np.array([1.0, 2.0]))
     residuals = np.array([3.0, -4.0, 6.0])  # divided by 1, 4 and 3
 
-    found = calibrate_interval(product, estimates, residuals, noise, level=0.7)
+    found = calibrate_interval(product, estimates, residuals, noise, level=0.5)
 
-    assert found.multiple == pytest.approx(3.0)
+    assert (found.lower_multiple, found.upper_multiple) == pytest.approx((1.0, 3.0))
     assert (found.noise_base_hours, found.noise_growth) == (1.0, 0.1)
-    widths = found.half_width(np.array([10.0, 10.0]), noise.relative)
-    assert widths.tolist() == pytest.approx([6.0, 12.0])
+    below, above = found.reach(np.array([10.0, 10.0]), np.tile(noise.relative, (2, 1)))
+    assert below.tolist() == pytest.approx([2.0, 4.0])
+    assert above.tolist() == pytest.approx([6.0, 12.0])
 
 
 def test_a_product_outside_the_interval_of_all_gets_the_one_that_its_rows_need() -> None:
@@ -83,21 +93,23 @@ def test_a_product_outside_the_interval_of_all_gets_the_one_that_its_rows_need()
 
     wider = widen_for_products(product, estimates, residuals, noise, interval)
 
-    assert wider.relative[:2].tolist() == [1.0, 1.0]
-    half_width = interval.half_width(estimates[-100:], np.full(100, wider.relative[2]))
-    assert 0.9 <= (np.abs(residuals[-100:]) <= half_width).mean() <= 0.92
+    assert wider.falls_short.tolist() == [False, False, True]
+    assert wider.relative[:, :2].tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    below, above = interval.reach(estimates[-100:], wider.relative[:, [2]])
+    own = residuals[-100:]
+    assert 0.9 <= ((own >= -below) & (own <= above)).mean() <= 0.92
 
 
 # Against MAPIE
 
 
-def half_widths_of_mapie(
+def reach_of_mapie(
     noise: NoiseScale, level: float, estimates: Floats, residuals: Floats, places: Floats
 ) -> Floats:
     """Return how far the other implementation's intervals reach at some estimates."""
     X = estimates.reshape(-1, 1)
     spread = LinearRegression().fit(X, noise.base_hours + noise.growth * estimates)
-    score = ResidualNormalisedScore(residual_estimator=spread, prefit=True)
+    score = ResidualNormalisedScore(residual_estimator=spread, prefit=True, sym=False)
     regressor: Any = SplitConformalRegressor(
         LinearRegression().fit(X, estimates),
         confidence_level=level,
@@ -108,23 +120,23 @@ def half_widths_of_mapie(
         warnings.simplefilter("ignore")
         regressor.conformalize(X, estimates + residuals)
         _, intervals = regressor.predict_interval(places.reshape(-1, 1))
-    widths: Floats = (intervals[:, 1, 0] - intervals[:, 0, 0]) / 2
-    return widths
+    reach: Floats = np.abs(intervals[:, :, 0].T - places)
+    return reach
 
 
 @pytest.mark.parametrize(("growth", "level"), [(0.0, 0.5), (0.0, 0.95), (0.1, 0.9)])
-@pytest.mark.parametrize("rows", [50, 999])
-def test_the_half_widths_are_those_of_mapie(rows: int, growth: float, level: float) -> None:
+@pytest.mark.parametrize("rows", [50, 1010])  # (rows + 1) · level / 2 is not whole for any level
+def test_the_intervals_are_those_of_mapie(rows: int, growth: float, level: float) -> None:
     random = np.random.default_rng(rows)
     noise = NoiseScale(0.5, growth, np.ones(1))
     product, estimates = np.zeros(rows, dtype=np.intp), random.uniform(0, 30, rows)
-    residuals = random.normal(size=rows) * noise.of(product, estimates)
+    residuals = (random.gamma(2, size=rows) - 1.7) * noise.of(product, estimates)
     places = np.linspace(0, 30, 7)
 
     found = calibrate_interval(product, estimates, residuals, noise, level)
 
-    expected = half_widths_of_mapie(noise, level, estimates, residuals, places)
-    np.testing.assert_allclose(found.half_width(places, np.ones(7)), expected, rtol=1e-6)
+    expected = reach_of_mapie(noise, level, estimates, residuals, places)
+    np.testing.assert_allclose(found.reach(places, np.ones((2, 7))), expected, rtol=1e-6)
 
 
 # By counting
@@ -156,10 +168,10 @@ def is_inside(model: TrainedModel, orders: pd.DataFrame) -> npt.NDArray[np.bool_
     """Return which rows are within the intervals of a model."""
     estimates = model.regressor.predict(features_of(orders))
     product = pd.Index(model.grid.products).get_indexer(pd.Index(orders["product_code"]))
-    widths = model.interval.half_width(estimates, model.noise.relative_for_intervals[product])
-    inside: npt.NDArray[np.bool_] = (
-        np.abs(orders["hours_to_dispatch"].to_numpy() - estimates) <= widths
-    )
+    relative = model.noise.for_intervals.relative[:, product]
+    below, above = model.interval.reach(estimates, relative)
+    residuals = orders["hours_to_dispatch"].to_numpy() - estimates
+    inside: npt.NDArray[np.bool_] = (residuals >= -below) & (residuals <= above)
     return inside
 
 
@@ -203,10 +215,10 @@ def test_a_product_of_two_kinds_of_orders_has_an_honest_interval() -> None:
 
     model = train_on(week, 0.9)
 
-    is_wide = model.noise.relative_for_intervals > model.noise.scale.relative
-    assert is_wide.tolist() == [True, False, False, False]
+    assert model.noise.for_intervals.falls_short.tolist() == [True, False, False, False]
     inside = pd.Series(is_inside(model, fresh)).groupby(fresh["product_code"]).mean()
-    assert inside["SKU0"] == pytest.approx(0.9, abs=0.04)
+    # No order can be below an estimate of zero, so only the upper 5 % are outside.
+    assert inside["SKU0"] == pytest.approx(0.95, abs=0.02)
 
 
 def test_many_small_products_hold_the_level() -> None:
