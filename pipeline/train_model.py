@@ -16,7 +16,7 @@ from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.deliveries import Delivery, given_delivery, newest_delivery
 from pipeline.orders.weekly_dataset import WeeklyDataset, load_dataset
-from pipeline.release.champion import load_champion
+from pipeline.release.champion import load_champion, newest_beside
 from pipeline.release.publishing import store_artifact
 from pipeline.release.rules import r_squared_failures
 from pipeline.stages.alerts import alert_on_failure, post_alert
@@ -76,9 +76,11 @@ def _train_and_release(
         _tell_of_overlooked(delivery, settings)
         dataset = load_dataset(store, delivery, settings.max_rejected_share)
         refuse_withdrawn(store, dataset)
-    if champion is not None and not settings.retrain and _would_be(champion, dataset, settings):
-        if not has_decided_on_products(store, since=champion.metadata.trained_at):
-            _say_unchanged(champion, dataset)
+    if champion is not None and not settings.retrain:
+        newest = newest_beside(store, champion)
+        made = next((m for m in (champion, newest) if _would_be(m, dataset, settings)), None)
+        if made and not has_decided_on_products(store, since=made.metadata.trained_at):
+            _say_unchanged(made, dataset)
             return
     week = judge_week(dataset, store, champion, settings, trained_at)
     report = f"{REPORTS}/{week.version}.html"
@@ -107,12 +109,12 @@ def _tell_of_overlooked(delivery: Delivery, settings: TrainSettings) -> None:
             post_alert(settings.webhook_url, warning)
 
 
-def _would_be(champion: DispatchModel, dataset: WeeklyDataset, settings: TrainSettings) -> bool:
-    """Tell whether the model in production was made of this dataset by this code, as far as known.
+def _would_be(model: DispatchModel, dataset: WeeklyDataset, settings: TrainSettings) -> bool:
+    """Tell whether a published model was made of this dataset by this code, as far as known.
 
     A commit that either run did not know may be the same.
     """
-    made = champion.metadata
+    made = model.metadata
     known_commits = {made.git_commit, git_commit()} - {None}
     return (
         made.dataset.sha256 == dataset.sha256
@@ -122,16 +124,16 @@ def _would_be(champion: DispatchModel, dataset: WeeklyDataset, settings: TrainSe
     )
 
 
-def _say_unchanged(champion: DispatchModel, dataset: WeeklyDataset) -> None:
+def _say_unchanged(made: DispatchModel, dataset: WeeklyDataset) -> None:
     """Log that there is nothing to publish; the same file under another name deserves a look."""
     text = (
-        f"Nothing is published: {champion.version} is in production already, made of the same "
+        f"Nothing is published: {made.version} is published already, made of the same "
         f"dataset by the same code. --retrain trains all the same."
     )
-    if dataset.key == champion.metadata.dataset.key:
+    if dataset.key == made.metadata.dataset.key:
         LOG.info(text)
     else:
-        LOG.warning(f"{text} {dataset.key} is a copy of {champion.metadata.dataset.key}.")
+        LOG.warning(f"{text} {dataset.key} is a copy of {made.metadata.dataset.key}.")
 
 
 def _refusal(

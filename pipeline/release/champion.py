@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.model.arrays import Floats
-from pipeline.model.decisions import newest_usable_model
+from pipeline.model.decisions import newest_not_withdrawn, newest_usable_model
 from pipeline.model.metadata import ChampionComparison, ProductShift
 from pipeline.model.order import PRODUCT
-from pipeline.model.reader import DispatchModel, load_model
+from pipeline.model.reader import DispatchModel, load_model, read_artifact
 from pipeline.stages.errors import ArtifactError, StoreError
 from pipeline.stores.base import ObjectStore
+from pipeline.stores.timestamped_keys import name_of
 from pipeline.training.bootstrap import least_mean
 from pipeline.training.evaluation import GridEstimates
 from pipeline.training.selection import OutOfSample
@@ -53,6 +54,23 @@ def load_champion(store: ObjectStore) -> DispatchModel | None:
             f"{error} Nothing is published. If the model in production is lost, --ignore-champion "
             "publishes without comparing."
         ) from error
+
+
+def newest_beside(store: ObjectStore, champion: DispatchModel) -> DispatchModel:
+    """Return the newest model that is not withdrawn: the champion, unless people pinned another.
+
+    One that cannot be read may be why they did: then it is the champion, too.
+
+    Raises:
+        StoreError: the store cannot be listed or read.
+    """
+    newest = newest_not_withdrawn(store)
+    if newest is None or name_of(newest.key) == champion.version:
+        return champion
+    try:
+        return read_artifact(newest.key, store.read(newest.key))
+    except ArtifactError:
+        return champion
 
 
 def compare_with_champion(

@@ -297,6 +297,31 @@ def test_a_dataset_is_trained_on_again_after_a_decision_on_a_product(
     assert len(names_in(store / MODELS)) == 2
 
 
+def test_a_dataset_is_published_once_though_an_older_model_is_pinned(
+    production: Path, champion: DispatchModel
+) -> None:
+    assert manage_models(["pin", champion.version, str(production)]) == 0
+    deliver(production, simulate_orders(1_000, seed=2))
+
+    for _ in range(2):
+        assert main([str(production)]) == 0
+
+    assert len(names_in(production / MODELS)) == 2
+
+
+def test_an_unreadable_model_beside_a_pinned_one_does_not_stop_the_next(
+    production: Path, champion: DispatchModel
+) -> None:
+    assert manage_models(["pin", champion.version, str(production)]) == 0
+    damaged = "time_to_dispatch_2026-11-25T00-00-00-000000_0123456789abcdef"
+    (production / MODELS / f"{damaged}.onnx").write_bytes(b"damaged")
+    deliver(production, simulate_orders(1_000, seed=2))
+
+    assert main([str(production)]) == 0
+
+    assert len(names_in(production / MODELS)) == 3
+
+
 def test_a_copy_of_the_last_week_under_a_new_name_is_not_published_but_warned_of(
     production: Path, champion: DispatchModel, caplog: pytest.LogCaptureFixture
 ) -> None:
