@@ -4,6 +4,11 @@
 but publishes nothing: no store is written to.
 """
 
+if __name__ == "__main__":
+    from pipeline.stages.interrupts import end_in_one_line
+
+    end_in_one_line()  # while modules load, too
+
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -235,10 +235,11 @@ def test_the_stage_runs_as_a_process(command: list[str], folder: Path, sample_st
     ("options", "stage", "phase"),
     [
         (["-X", "importtime"], "train_model", "numpy"),
+        (["-X", "importtime"], "check_dataset", "numpy"),
         ([], "train_model", "Starting"),
         ([], "serve_model", "running on"),
     ],
-    ids=["imports", "training", "serving"],
+    ids=["imports", "imports of the check", "training", "serving"],
 )
 def test_an_interrupt_ends_any_phase_with_one_line(
     options: list[str], stage: str, phase: str, production: Path
