@@ -20,6 +20,7 @@ from pipeline.orders.deliveries import (
     DATASETS,
     NAME_ADVICE,
     Delivery,
+    datasets_as_new_as,
     given_delivery,
     is_dataset,
 )
@@ -29,6 +30,7 @@ from pipeline.stages.errors import StoreError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import CheckSettings
+from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore, open_store
 
 
@@ -83,7 +85,18 @@ def _champion(store: ObjectStore | None, dataset: WeeklyDataset) -> DispatchMode
         LOG.warning("Compared with no model: name the store of the one in production with --store.")
         return None
     refuse_withdrawn(store, dataset)
+    _warn_of_newer(store, dataset)
     return load_champion(store)
+
+
+def _warn_of_newer(store: ObjectStore, dataset: WeeklyDataset) -> None:
+    """Tell of datasets in the store, if any, for which the file would not be trained on."""
+    newer = datasets_as_new_as(store, Delivery(dataset.key, dataset.delivered_at))
+    if is_dataset(dataset.key) and newer:
+        LOG.warning(
+            f"With this name the file would not be the newest in the store, which has "
+            f"{first_few(newer, repr)}. {NAME_ADVICE}"
+        )
 
 
 def _write(report: str, page: str) -> None:

@@ -101,6 +101,16 @@ def given_delivery(key: str, now: datetime) -> Delivery:
     return Delivery(key, named.moment)
 
 
+def datasets_as_new_as(store: ObjectStore, delivery: Delivery) -> list[str]:
+    """Return the keys of other datasets that are as new as a file, or newer.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    dated, _ = split_by_name(sorted(store.list_keys(DATASETS)), SUFFIXES)
+    return [key for time, key in dated if time >= delivery.delivered_at and key != delivery.key]
+
+
 def is_dataset(key: str) -> bool:
     """Tell whether a file is named as datasets are, so that it is looked at."""
     return key.startswith(f"{DATASETS}/") and bool(split_by_name([key], SUFFIXES)[0])

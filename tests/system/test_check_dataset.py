@@ -10,7 +10,7 @@ import pytest
 from pipeline.check_dataset import main
 from pipeline.model.order import HOURS
 from pipeline.orders.simulator import simulate_orders
-from tests.support.helpers import NEXT_WEEK, ROOT, logged
+from tests.support.helpers import NEXT_WEEK, ROOT, SAMPLE_WEEKS, logged
 
 NAME = Path(NEXT_WEEK).name
 ORDINARY = simulate_orders(1_000, seed=2)
@@ -90,6 +90,31 @@ def test_the_name_of_the_file_is_judged_too(
     assert main([write_week(tmp_path, ORDINARY, name)]) == code
 
     assert said in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "is_newest"),
+    [
+        (NAME, True),
+        (SAMPLE_WEEKS[-1].name, True),
+        (SAMPLE_WEEKS[0].name, False),
+        (f"{SAMPLE_WEEKS[-1].stem}-v2.csv", False),
+    ],
+    ids=["newer", "the newest itself", "older", "of the same time"],
+)
+def test_a_file_that_would_not_be_the_newest_of_the_store_is_warned_of(
+    name: str,
+    is_newest: bool,
+    trained_store: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert main([write_week(tmp_path, ORDINARY, name), "--store", str(trained_store)]) == 0
+
+    warnings = [line for line in logged(caplog, "WARNING") if "not be the newest in the" in line]
+    assert [f"'datasets/{SAMPLE_WEEKS[-1].name}'" in line for line in warnings] == (
+        [] if is_newest else [True]
+    )
 
 
 def test_a_file_that_is_not_there_is_a_failure(
