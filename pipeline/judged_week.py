@@ -101,11 +101,13 @@ def refuse_withdrawn(store: ObjectStore, dataset: WeeklyDataset) -> None:
     """
     decision = withdrawn_datasets(store).get(dataset.sha256)
     if decision is not None:
-        reason = f" ({decision.reason})" if decision.reason else ""
+        words = " ".join(decision.reason.split())
+        reason = f" ({words})" if words else ""
         raise DatasetError(
             f"Refused {dataset.key}: the model of this week was withdrawn{reason}.",
             f"The model is {decision.model_version}.",
             "Deliver a corrected week, or restore the model with ttd-models.",
+            facts={"dataset": dataset.key},
         )
 
 

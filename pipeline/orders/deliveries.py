@@ -124,6 +124,7 @@ def _refuse_ahead(newest: TimestampedKey, now: datetime) -> None:
             "the clock.",
             f"The clock says {now:%Y-%m-%d %H:%M} UTC. The file would be the newest until then.",
             "Name it after the time of its delivery in UTC, or set the clock right.",
+            facts={"dataset": newest.key},
         )
 
 
@@ -137,4 +138,5 @@ def _refuse_others_of_the_time(keys: Sequence[str], arrived_at: Mapping[str, dat
         f"The last to arrive was {last}.",
         f"If it corrects the others, remove {first_few(others, str, len(others))}; if it is a "
         "copy, remove it; if they are parts of one week, deliver them as one file.",
+        facts={"datasets": sorted(keys)},
     )

@@ -52,12 +52,16 @@ def test_the_dataset_of_a_withdrawn_model_is_not_trained_on_until_it_is_restored
     production: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (model,) = names_in(production / MODELS)
-    main(["withdraw", model, str(production), "--reason", "halved labels"])
+    main(["withdraw", model, str(production), "--reason", "halved\nlabels "])
 
     dataset = f"datasets/{SAMPLE_WEEKS[-1].name}"
     assert train_model([str(production), "--dataset-key", dataset]) == 3
     assert train_model([str(production)]) == 3
     assert "the model of this week was withdrawn (halved labels)." in logged(caplog, "ERROR")[0]
+    assert [vars(line)["dataset"] for line in caplog.records if line.levelname == "ERROR"] == [
+        dataset,
+        dataset,
+    ]
     assert names_in(production / MODELS) == [model]
 
     main(["restore", model, str(production)])

@@ -46,8 +46,12 @@ def test_a_name_dated_more_than_a_day_ahead_is_refused(name: str, store: Directo
     key = f"datasets/time_to_dispatch_{name}.csv"
     deliver(store, key)
 
-    with pytest.raises(DatasetError, match=rf"^Refused {key}: its name is dated [\d,]+ days ahead"):
+    with pytest.raises(
+        DatasetError, match=rf"^Refused {key}: its name is dated [\d,]+ days ahead"
+    ) as refusal:
         newest_delivery(store, NOW)
+
+    assert refusal.value.message.facts == {"dataset": key}
 
 
 def test_a_name_dated_in_a_zone_where_it_is_tomorrow_counts(store: DirectoryStore) -> None:
@@ -83,6 +87,7 @@ def test_files_with_the_newest_time_in_common_are_refused_by_their_names(
     assert headline.startswith("Refused datasets/") and headline.endswith("have the newest time.")
     assert f"{NEWEST}.csv" in headline and NEWEST + end in headline
     assert OLDER not in str(refusal.value)
+    assert refusal.value.message.facts == {"datasets": sorted([f"{NEWEST}.csv", NEWEST + end])}
 
 
 def test_of_files_with_the_newest_time_it_is_said_which_to_remove(
