@@ -16,6 +16,7 @@ from pipeline.model.reader import DispatchModel
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.carrying import carry_products
 from pipeline.release.gate import Limits, judge
+from pipeline.release.history import load_history
 from pipeline.release.publishing import check_agreement, write_artifact
 from pipeline.report.log_summary import log_summary
 from pipeline.report.page import render_report
@@ -70,7 +71,8 @@ def judge_week(
     with progress("Fitting and judging the model"):
         model = train_on(dataset.orders, settings.interval_level)
         retired = set(map(normalised_code, retired_products(store) if store else ()))
-        verdict = judge(model, dataset, champion, _limits(settings), retired)
+        history = load_history(store, champion) if store and champion else ()
+        verdict = judge(model, dataset, champion, _limits(settings), retired, history)
         facts = gather_metadata(trained_at, dataset, model)
         metadata = facts.model_copy(
             update={
@@ -78,6 +80,8 @@ def judge_week(
                 "comparison": verdict.comparison,
                 "catalogue_change": verdict.catalogue_change,
                 "drift": verdict.drift,
+                "trend": verdict.trend,
+                "shift_accepted": settings.accept_shift,
                 "refused_because": verdict.failures,
             }
         )
@@ -147,6 +151,7 @@ def _limits(settings: LimitSettings) -> Limits:
         max_unfit_share=settings.max_unfit_share,
         champion_tolerance=settings.champion_tolerance,
         max_shift=settings.max_shift,
+        max_trend=settings.max_trend,
         max_vanished_share=settings.max_vanished_share,
         max_new_share=settings.max_new_share,
         accept_shift=settings.accept_shift,

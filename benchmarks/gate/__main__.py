@@ -3,14 +3,17 @@
 A champion is trained on one week. The next week is sound or damaged, and the training stage says
 what it does with it.
 
-`python -m benchmarks.gate [--seeds N]`
+Then weeks follow each other, sound or with labels that are poisoned a little more each week.
+
+`python -m benchmarks.gate [--seeds N] [--sequences N]`
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks.gate.next_weeks import run_champion
+from benchmarks.gate.next_weeks import SOUND, run_champion
+from benchmarks.gate.sequences import POISONS, Judged, print_sequences, run_sequence
 from benchmarks.gate.tallies import print_rules, print_tallies, tally_goals, tally_kinds
 from benchmarks.measuring.result_tables import write_results
 from benchmarks.measuring.worker_processes import map_over_processes
@@ -20,6 +23,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     """Measure the gate, print two tables, write the JSON and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
     parser.add_argument("--seeds", type=int, default=40, help="champions, each with 17 next weeks")
+    parser.add_argument("--sequences", type=int, default=20, help="of weeks, of each kind")
     options = parser.parse_args(arguments)
     by_champion = map_over_processes(run_champion, range(options.seeds), "champions")
     outcomes = [outcome for champion in by_champion for outcome in champion]
@@ -29,14 +33,22 @@ def main(arguments: Sequence[str] = ()) -> int:
     champions_refused = sum(not champion for champion in by_champion)
     if champions_refused:
         print(f"\n{champions_refused} champions were refused themselves; they have no next weeks.")
+    sequences = _run_sequences(options.sequences)
+    print_sequences(sequences)
     results = {
         "champions": options.seeds,
         "champions_refused": champions_refused,
         "tallies": [tally._asdict() for tally in tallies],
         "weeks": [outcome._asdict() for outcome in outcomes],
+        "sequences": [week._asdict() for weeks in sequences for week in weeks],
     }
     write_results("gate", results)
     return 0
+
+
+def _run_sequences(seeds: int) -> list[list[Judged]]:
+    kinds = [(kind, seed) for kind in (SOUND, *POISONS) for seed in range(seeds)]
+    return map_over_processes(run_sequence, kinds, "sequences")
 
 
 if __name__ == "__main__":

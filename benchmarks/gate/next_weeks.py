@@ -57,10 +57,10 @@ def run_champion(seed: int) -> list[Outcome]:
     """
     random = np.random.default_rng(seed)
     week_seed = seed * WEEKS_PER_SEED
-    slopes = _wandered(np.array(list(HOURS_PER_ORDER.values())), random)
+    slopes = wandered(np.array(list(HOURS_PER_ORDER.values())), random)
     kinds = [*[SOUND] * SOUND_WEEKS_PER_CHAMPION, *DAMAGES]
     with temporary_store() as store:
-        _write(store, CHAMPION_WEEK, straight(week_seed, slopes).training_week())
+        write_week(store, CHAMPION_WEEK, straight(week_seed, slopes).training_week())
         if run_training(store).exit_code != 0:
             return []
         return [
@@ -80,7 +80,7 @@ def run_next_week(champion: Path, kind: str, slopes: Floats, seed: int) -> Outco
     """
     with temporary_store() as store:
         shutil.copytree(champion, store, dirs_exist_ok=True)
-        _write(store, NEXT_WEEK, draw_next_week(kind, slopes, seed))
+        write_week(store, NEXT_WEEK, draw_next_week(kind, slopes, seed))
         run = run_training(store)
         judged = newest_metadata(store)
     reasons = tuple(failure.rule for failure in judged.refused_because)
@@ -104,16 +104,18 @@ def draw_next_week(kind: str, slopes: Floats, seed: int) -> pd.DataFrame:
     """Draw a week whose slopes have wandered, until there is one that can be damaged like this."""
     random = np.random.default_rng(seed)
     while True:
-        new_slopes = _wandered(slopes, random)
+        new_slopes = wandered(slopes, random)
         week = straight(seed, new_slopes).training_week()
         damaged = week if kind == SOUND else DAMAGES[kind](week, new_slopes, random)
         if damaged is not None:
             return damaged
 
 
-def _wandered(slopes: Floats, random: np.random.Generator) -> Floats:
+def wandered(slopes: Floats, random: np.random.Generator) -> Floats:
+    """Return the slopes of the week after, each of which wanders by itself."""
     return slopes * np.exp(random.normal(scale=WANDER, size=len(slopes)))
 
 
-def _write(store: Path, week: int, orders: pd.DataFrame) -> None:
+def write_week(store: Path, week: int, orders: pd.DataFrame) -> None:
+    """Deliver the orders of a week."""
     week_path(store, week).write_bytes(week_csv(orders))

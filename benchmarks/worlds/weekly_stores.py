@@ -57,12 +57,12 @@ def week_path(store: Path, week: int) -> Path:
     return path
 
 
-def run_training(store: Path) -> TrainingRun:
-    """Run the training stage in this process, with the default settings."""
+def run_training(store: Path, *options: str) -> TrainingRun:
+    """Run the training stage in this process, with default settings but for these options."""
     for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
         del os.environ[name]
     with redirect_stderr(io.StringIO()) as log:
-        exit_code = train_model([str(store), "--log-level", "ERROR"])
+        exit_code = train_model([str(store), "--log-level", "ERROR", *options])
     return TrainingRun(exit_code, log.getvalue())
 
 

@@ -118,6 +118,15 @@ def newest_not_withdrawn(store: ObjectStore) -> TimestampedKey | None:
     return _newest_not_withdrawn(_decided_models(store))
 
 
+def keys_not_withdrawn(store: ObjectStore) -> list[str]:
+    """Return the keys of all models that are not withdrawn, in no order.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    return _not_withdrawn(_decided_models(store))
+
+
 def _decided_models(store: ObjectStore) -> Mapping[str, Decided[Action] | None]:
     """Return what was decided last about each model, by its key."""
     keys = store.list_keys(MODELS)
@@ -126,10 +135,11 @@ def _decided_models(store: ObjectStore) -> Mapping[str, Decided[Action] | None]:
 
 
 def _newest_not_withdrawn(decided: Mapping[str, Decided[Action] | None]) -> TimestampedKey | None:
-    usable = [
-        key for key, one in decided.items() if one is None or one.action is not Action.WITHDRAW
-    ]
-    return find_newest(usable, SUFFIX)
+    return find_newest(_not_withdrawn(decided), SUFFIX)
+
+
+def _not_withdrawn(decided: Mapping[str, Decided[Action] | None]) -> list[str]:
+    return [key for key, one in decided.items() if one is None or one.action is not Action.WITHDRAW]
 
 
 def withdrawn_datasets(store: ObjectStore) -> Mapping[str, Decision]:

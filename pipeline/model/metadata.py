@@ -360,6 +360,32 @@ class DriftMeasure(MetadataModel):
     breached: bool = Field(description="whether the value is outside")
 
 
+class Trend(MetadataModel):
+    """How far the estimates moved since one of the last models: the one they moved from most."""
+
+    since_version: str = Field(description="name of that model's artifact")
+    since: datetime = Field(description="when its dataset was delivered")
+    models: int = Field(description="how many models ago that was; 1 is the champion")
+    ratio: float = Field(
+        description="how many times as high the estimates are: the median over products, which "
+        "count with their rows of this week"
+    )
+    warning_limit: float = Field(description="factor of movement that is warned of")
+    limit: float = Field(
+        description="factor of movement that is refused: --max-trend, or more if chance explains it"
+    )
+
+    @property
+    def breached(self) -> bool:
+        """Whether people should be told of it."""
+        return not 1 / self.warning_limit <= self.ratio <= self.warning_limit
+
+    @property
+    def is_too_far(self) -> bool:
+        """Whether the model should be refused."""
+        return not 1 / self.limit <= self.ratio <= self.limit
+
+
 class Failure(MetadataModel):
     """A rule that a model broke."""
 
@@ -436,6 +462,14 @@ class ModelMetadata(MetadataModel):
     )
     drift: tuple[DriftMeasure, ...] = Field(
         default=(), description="how this week differs from the champion's; empty without champion"
+    )
+    trend: Trend | None = Field(
+        default=None,
+        description="how far the estimates moved over the last weeks; null without earlier models",
+    )
+    shift_accepted: bool = Field(
+        default=False,
+        description="whether --accept-shift was set, so that trends are measured from it on",
     )
     refused_because: tuple[Failure, ...] = Field(
         default=(), description="the rules that it broke; empty for a published model"

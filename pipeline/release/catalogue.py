@@ -59,14 +59,14 @@ def catalogue_failures(
         max_new_share: largest share of this week's rows whose products may be new.
     """
     rules = (
-        ("vanished", "the last rows are of products that vanished", change.vanished),
-        ("new", "the rows are of new products", change.new),
+        ("vanished", "of the last rows are of products that vanished", change.vanished),
+        ("new", "of the rows are of new products", change.new),
     )
     limits = {"vanished": max_vanished_share, "new": max_new_share}
     return [
         Failure(
             rule=f"{name}_products",
-            summary=f"{UNLIKE_THE_LAST}: {products.share:.1%} of {what}, more than the limit of "
+            summary=f"{UNLIKE_THE_LAST}: {products.share:.1%} {what}, more than the limit of "
             f"{limits[name] + products.by_chance:.3g}",
             value=products.share,
             limit=limits[name] + products.by_chance,

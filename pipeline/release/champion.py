@@ -111,6 +111,22 @@ def champion_on_grid(champion: DispatchModel, grid: GridEstimates) -> Floats:
     return champion.estimate(grid.points()).reshape(grid.orders.shape)
 
 
+def estimate_ratios(earlier: DispatchModel, grid: GridEstimates) -> Floats:
+    """Return how many times as high the estimates of each product are as an earlier model's.
+
+    It is the median over a grid of order counts, where the earlier model says an hour or more;
+    shape (n_products,), NaN for products of which it never does, or which it does not know.
+    """
+    before = champion_on_grid(earlier, grid)
+    is_usable = before >= MIN_HOURS_FOR_RATIO  # no NaN is
+    after = np.maximum(grid.hours, 0.0)  # no logarithm of what other rules refuse
+    quotients = np.divide(after, before, out=np.full_like(before, np.nan), where=is_usable)
+    ratios = np.full(len(before), np.nan)
+    comparable = is_usable.any(axis=1)
+    ratios[comparable] = np.nanmedian(quotients[comparable], axis=1)
+    return ratios
+
+
 def has_shifted(ratio: float, max_shift: float) -> bool:
     """Tell whether estimates grew or shrank by more than a factor."""
     return not 1 / max_shift <= ratio <= max_shift
@@ -149,12 +165,9 @@ def _median_ratio(shifts: list[ProductShift]) -> float | None:
 
 def _shifts(champion: DispatchModel, challenger: Challenger) -> list[ProductShift]:
     """Return how much each product moved that can be compared, those that moved most first."""
-    before = champion_on_grid(champion, challenger.grid)
-    is_usable = before >= MIN_HOURS_FOR_RATIO  # no NaN is
-    comparable = np.flatnonzero(is_usable.any(axis=1))
-    after = np.maximum(challenger.grid.hours, 0.0)  # no logarithm of what other rules refuse
-    quotients = np.divide(after, before, out=np.full_like(before, np.nan), where=is_usable)
-    ratios = np.nanmedian(quotients[comparable], axis=1)
+    all_ratios = estimate_ratios(champion, challenger.grid)
+    comparable = np.flatnonzero(np.isfinite(all_ratios))
+    ratios = all_ratios[comparable]
     with np.errstate(divide="ignore"):  # |ln ratio|: doubled and halved are equally far
         farthest_first = np.argsort(-np.abs(np.log(ratios)), kind="stable")
     return [

@@ -1,11 +1,17 @@
 """Whether a new model may be released: every rule is asked, and every reason is kept."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.model.metadata import CatalogueChange, ChampionComparison, DriftMeasure, Failure
+from pipeline.model.metadata import (
+    CatalogueChange,
+    ChampionComparison,
+    DriftMeasure,
+    Failure,
+    Trend,
+)
 from pipeline.model.order import PRODUCT
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.splits import systematic_sample
@@ -14,6 +20,7 @@ from pipeline.release.catalogue import catalogue_failures, compare_catalogues
 from pipeline.release.champion import Challenger, champion_on_grid, compare_with_champion
 from pipeline.release.champion_rules import comparison_failures, shift_failures
 from pipeline.release.drift import measure_drift
+from pipeline.release.history import references
 from pipeline.release.product_rules import find_unfit_products, unfit_failures
 from pipeline.release.rules import (
     constant_failures,
@@ -21,6 +28,7 @@ from pipeline.release.rules import (
     outlier_failures,
     r_squared_failures,
 )
+from pipeline.release.trend import measure_trend, trend_failures
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.fitting import TrainedModel
 
@@ -39,6 +47,7 @@ class Limits(NamedTuple):
         max_unfit_share: largest share of the week's rows of products that the model does not fit.
         champion_tolerance: share of the champion's error by which the challenger's may exceed it.
         max_shift: factor by which the estimates of a product may grow or shrink.
+        max_trend: factor by which the estimates may grow or shrink over the last weeks.
         max_vanished_share: largest share of the champion's rows whose products may be missing.
         max_new_share: largest share of this week's rows whose products may be new.
         accept_shift: whether a week may be unlike the champion's.
@@ -49,6 +58,7 @@ class Limits(NamedTuple):
     max_unfit_share: float
     champion_tolerance: float
     max_shift: float
+    max_trend: float
     max_vanished_share: float
     max_new_share: float
     accept_shift: bool
@@ -63,6 +73,7 @@ class Verdict(NamedTuple):
         comparison: with the champion; None without champion.
         catalogue_change: of the products since the champion's week; None without champion.
         drift: how the week differs from the champion's; empty without champion.
+        trend: how far the estimates moved over the last weeks; None without earlier models.
     """
 
     failures: tuple[Failure, ...]
@@ -70,6 +81,7 @@ class Verdict(NamedTuple):
     comparison: ChampionComparison | None = None
     catalogue_change: CatalogueChange | None = None
     drift: tuple[DriftMeasure, ...] = ()
+    trend: Trend | None = None
 
 
 def judge(
@@ -78,6 +90,7 @@ def judge(
     champion: DispatchModel | None,
     limits: Limits,
     retired: Set[str] = frozenset(),
+    history: Sequence[DispatchModel] = (),
 ) -> Verdict:
     """Ask every rule whether a model may be released.
 
@@ -87,6 +100,7 @@ def judge(
         champion: the model in production, or None if there is none to compare with.
         limits: of the rules.
         retired: normalised codes of products that people retired.
+        history: the last models, the champion among them, the newest last.
     """
     unfit = find_unfit_products(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share)
     failures = [
@@ -104,15 +118,17 @@ def judge(
         return Verdict(tuple(failures), unfit.codes)
     challenger = _challenger(model, dataset)
     comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
+    trend = measure_trend(references(history, champion), challenger, limits.max_trend)
     change = compare_catalogues(champion, dataset.orders, retired)
     failures += comparison_failures(comparison, limits.champion_tolerance)
     if not limits.accept_shift:
         failures += flat_failures(model.grid, champion_on_grid(champion, model.grid))
         failures += shift_failures(comparison, limits.max_shift)
+        failures += trend_failures(trend)
         failures += catalogue_failures(change, limits.max_vanished_share, limits.max_new_share)
     some = dataset.orders[systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)]
     drift = measure_drift(champion, dataset.orders, some, comparison, change)
-    return Verdict(tuple(failures), unfit.codes, comparison, change, drift)
+    return Verdict(tuple(failures), unfit.codes, comparison, change, drift, trend)
 
 
 def _challenger(model: TrainedModel, dataset: WeeklyDataset) -> Challenger:

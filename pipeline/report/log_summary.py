@@ -13,6 +13,7 @@ from pipeline.model.metadata import (
 from pipeline.release.catalogue import rewritten_in_words
 from pipeline.release.champion_rules import comparison_warnings, movement_in_words
 from pipeline.release.drift import drift_warnings
+from pipeline.release.trend import trend_warnings
 from pipeline.report.formatting import count
 from pipeline.stages.logs import LOG
 from pipeline.stages.wording import first_few
@@ -142,6 +143,7 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
     if metadata.catalogue_change is not None:
         yield from rewritten_in_words(metadata.catalogue_change)
     yield from drift_warnings(metadata.drift)
+    yield from trend_warnings(metadata.trend)
 
 
 def _repeats_in_words(repeated: RepeatedRows) -> str:

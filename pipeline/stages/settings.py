@@ -178,6 +178,13 @@ class LimitSettings(StageSettings):
         description="refuse a week in which the estimates of many products moved by a larger "
         "factor",
     )
+    max_trend: float = Field(
+        default=1.5,
+        gt=1,
+        allow_inf_nan=False,
+        description="refuse a week in which the estimates of the typical product have moved by a "
+        "larger factor since one of the last models",
+    )
     max_vanished_share: float = Field(
         default=0.1,
         ge=0,

@@ -23,6 +23,7 @@ LIMITS = Limits(
     max_unfit_share=0.05,
     champion_tolerance=0.05,
     max_shift=2.0,
+    max_trend=1.5,
     max_vanished_share=0.1,
     max_new_share=0.3,
     accept_shift=False,

@@ -1,0 +1,40 @@
+"""Weeks that change a little each week, as the training stage meets them one after the other."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.model.artifact import MODELS
+from pipeline.model.order import HOURS
+from pipeline.orders.simulator import simulate_orders
+from pipeline.train_model import main
+from tests.support.helpers import deliver, logged, names_in
+
+
+def week(number: int, factor: float) -> pd.DataFrame:
+    orders = simulate_orders(400, seed=number)
+    return orders.assign(**{HOURS: orders[HOURS] * factor})
+
+
+def test_labels_that_grow_each_week_are_warned_of_refused_and_accepted_as_the_new_reference(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    exit_codes, warned = [], []
+    for number in range(4):
+        caplog.clear()
+        deliver(tmp_path, week(number, 1.22**number))
+        exit_codes.append(main([str(tmp_path)]))
+        warned.append("Make sure that the hours really change" in caplog.text)
+
+    assert exit_codes == [0, 0, 0, 3]
+    assert warned[2:] == [True, True]
+    (error,) = logged(caplog, "ERROR")
+    assert "times those of the model of" in error and "--accept-shift" in error
+    assert len(names_in(tmp_path / MODELS)) == 3
+
+    assert main([str(tmp_path), "--accept-shift"]) == 0
+    caplog.clear()
+    deliver(tmp_path, week(4, 1.22**3))
+    assert main([str(tmp_path)]) == 0
+    assert "really change" not in caplog.text
