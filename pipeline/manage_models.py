@@ -10,7 +10,6 @@ if __name__ == "__main__":
 
     end_in_one_line()  # while modules load, too
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -32,6 +31,7 @@ from pipeline.model.metadata import ModelMetadata
 from pipeline.model.order import normalised_code
 from pipeline.model.reader import load_model, read_artifact
 from pipeline.model.similar_codes import SimilarCodes
+from pipeline.stages.command_line import OneLineParser
 from pipeline.stages.errors import ArtifactError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.settings import StoreSettings
@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] = ()) -> None:
         _decide(store, Action(given.action), given.subject, given.reason)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(PROGRAM, description=ManageSettings.__doc__)
+def _parser() -> OneLineParser:
+    parser = OneLineParser(PROGRAM, description=ManageSettings.__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     meanings = {
         "list": f"the newest {MAX_LISTED_MODELS} models, their error, and which one is served",

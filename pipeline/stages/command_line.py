@@ -32,7 +32,7 @@ def parse_arguments(
         program: its name.
         examples: command lines for the end of the help, each with its meaning.
     """
-    parser = _Parser(
+    parser = OneLineParser(
         prog=program,
         description=settings.__doc__,
         epilog="\n  ".join(["examples:", *examples]),
@@ -40,7 +40,6 @@ def parse_arguments(
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"time-to-dispatch {_version()}")
     required = [name for name, field in settings.model_fields.items() if field.is_required()]
     positional = required[0] if required else POSITIONAL
     for title, fields in _groups(settings):
@@ -91,8 +90,17 @@ def variable_of(name: str) -> str:
     return f"{ENVIRONMENT_PREFIX}{name.upper()}"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong, and where the help is, instead of printing all usage."""
+class OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and where the help is, instead of printing all usage.
+
+    It takes `--version`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make a parser as argparse does."""
+        super().__init__(*args, **kwargs)
+        version = f"time-to-dispatch {_version()}"
+        self.add_argument("--version", action="version", version=version)
 
     def error(self, message: str) -> NoReturn:
         """End the process with exit code 2."""

@@ -116,3 +116,19 @@ def test_a_model_that_is_not_there_is_named(
     (error,) = logged(caplog, "ERROR")
     assert error.startswith("There is no model time_to_dispatch_1 under ")
     assert not (production / DECISIONS).exists()
+
+
+@pytest.mark.parametrize("arguments", [["lits"], [], ["list", "a", "b"], ["pin"]])
+def test_wrong_usage_is_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ttd-models") and line.endswith("(see --help)")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+
+    assert capsys.readouterr().out.startswith("time-to-dispatch ")
