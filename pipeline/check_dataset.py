@@ -36,7 +36,7 @@ from pipeline.stores.base import ObjectStore, open_store
 
 @exit_code_of
 def main(arguments: Sequence[str] = ()) -> None:
-    """Judge a file and return its exit code: 0 would be published, 1 failed, 3 refused.
+    """Judge a file and return its exit code: 0 passed, 1 failed, 3 refused.
 
     Args:
         arguments: command line arguments; wrong ones end the process with exit code 2.
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         raise refusal_of(
             week.metadata, {"Report": settings.report} if settings.report else {}, facts={}
         )
-    print(f"{settings.file} would be published. Nothing was written to a store.")
+    print(f"{settings.file} passes every check. Nothing was written to a store.")
 
 
 def _dataset(settings: CheckSettings, now: datetime) -> WeeklyDataset:

@@ -25,7 +25,7 @@ from pipeline.stages.progress import progress
 from pipeline.stages.settings import LimitSettings
 from pipeline.stores.base import ObjectStore
 from pipeline.training.facts import gather_metadata
-from pipeline.training.fitting import train_on
+from pipeline.training.fitting import TrainedModel, train_on
 
 GUIDE = "docs/how-to/refused_weeks.md"
 
@@ -69,7 +69,7 @@ def judge_week(
         StoreError: the store cannot be listed or read.
     """
     with progress("Fitting and judging the model"):
-        model = train_on(dataset.orders, settings.interval_level)
+        model = _train(dataset, settings.interval_level)
         retired = set(map(normalised_code, retired_products(store) if store else ()))
         history = load_history(store, champion) if store and champion else ()
         verdict = judge(model, dataset, champion, _limits(settings), retired, history)
@@ -94,6 +94,19 @@ def judge_week(
         version = artifact_version(trained_at, artifact)
         page = render_report(version, metadata, dataset, model, champion)
     return JudgedWeek(version, metadata, artifact, page)
+
+
+def _train(dataset: WeeklyDataset, interval_level: float) -> TrainedModel:
+    """Train a model on a week; an error says which week it is."""
+    try:
+        return train_on(dataset.orders, interval_level)
+    except DatasetError as error:
+        raise DatasetError(
+            error.message.headline,
+            *error.message.details,
+            f"The dataset is {dataset.key}.",
+            facts={"dataset": dataset.key},
+        ) from error
 
 
 def refuse_withdrawn(store: ObjectStore, dataset: WeeklyDataset) -> None:

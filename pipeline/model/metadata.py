@@ -259,6 +259,11 @@ class ProductRemarks(MetadataModel):
         description="fewer orders than promised were inside the interval of all products, so it "
         "was widened to hold them",
     )
+    noisy: tuple[str, ...] = Field(
+        default=(),
+        description="the hours are spread at least four times as far around the estimates as those "
+        "of the typical product, and the interval is as wide",
+    )
     unfit: tuple[str, ...] = Field(
         default=(),
         description="more of the orders are outliers than --max-outlier-share allows, so the "

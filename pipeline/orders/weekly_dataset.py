@@ -78,8 +78,9 @@ def parse_dataset(delivery: Delivery, content: bytes, place: str) -> WeeklyDatas
         rows = read_order_rows(content)
     except DatasetError as error:
         message = error.message
+        end = "" if message.headline.endswith("?") else "."
         raise DatasetError(
-            f"Refused {delivery.key}: {message.headline}.",
+            f"Refused {delivery.key}: {message.headline}{end}",
             *message.details,
             links={"Dataset": place},
             facts={"dataset": delivery.key},

@@ -120,6 +120,9 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
         "a slope of zero, since hours fall as orders rise": metadata.remarks.falling,
         "the same estimate for every number of orders": metadata.remarks.flat,
         "orders this week, though they were retired": metadata.remarks.retired,
+        "hours spread far more widely than those of others, for which an estimate says little": (
+            metadata.remarks.noisy
+        ),
         "an interval that was widened, since fewer orders than promised were inside": (
             metadata.remarks.wide
         ),

@@ -5,8 +5,10 @@ from datetime import datetime
 from importlib.metadata import version
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from pipeline.model.arrays import Floats
 from pipeline.model.metadata import (
     DatasetLineage,
     Histogram,
@@ -27,6 +29,8 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx
 ORDERS_PLACED_BINS = 20
 MAX_LISTED_OUTLIERS = 100
 NOISE_DECIMALS = 3
+MIN_NOISY_RATIO = 4.0
+"""Products that differ by less in their noise are nothing unusual."""
 
 
 def gather_metadata(
@@ -118,7 +122,18 @@ def _remarks(
         falling=_falling_products(orders[orders[PRODUCT].isin(flat)]),
         flat=flat,
         wide=tuple(map(str, model.grid.products[model.noise.for_intervals.falls_short])),
+        noisy=tuple(map(str, model.grid.products[_is_noisy(model.noise.scale.relative)])),
     )
+
+
+def _is_noisy(relative_noise: Floats) -> npt.NDArray[np.bool_]:
+    """Return which products are far noisier than the typical one, shape (n_products,).
+
+    Part of the orders of such a product may be of another kind: sent from stock, or a day late.
+    """
+    typical = np.sort(relative_noise)[(len(relative_noise) - 1) // 2]
+    is_noisy: npt.NDArray[np.bool_] = relative_noise >= MIN_NOISY_RATIO * typical
+    return is_noisy
 
 
 def _falling_products(orders: pd.DataFrame) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def test_a_file_is_judged_beside_the_model_in_production_and_nothing_is_written(
     assert main([file, "--store", str(trained_store)]) == code
 
     assert said in caplog.text
-    assert ("would be published" in capsys.readouterr().out) == (code == 0)
+    assert ("passes every check" in capsys.readouterr().out) == (code == 0)
     assert files_of(trained_store) == before
     assert list(tmp_path.iterdir()) == [Path(file)]
 

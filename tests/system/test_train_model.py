@@ -127,6 +127,23 @@ def test_a_quiet_week_is_published_with_a_warning_unless_people_want_a_floor_of_
     assert "is below the limit of 0.9 (--r2-warning-threshold)." in logged(caplog, "WARNING")[-1]
 
 
+@pytest.mark.parametrize("share", [0.45, 0.55, 0.65])
+def test_a_product_part_of_which_took_no_time_is_refused_or_named(
+    share: float, sample_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    week = simulate_orders(2_000, seed=5, hours_per_order={f"P{i}": 0.06 for i in range(10)})
+    from_stock = week[week["product_code"] == "P3"].sample(frac=share, random_state=1).index
+    deliver(
+        sample_store,
+        week.assign(hours_to_dispatch=week[HOURS].mask(week.index.isin(from_stock), 0)),
+    )
+
+    code = main([str(sample_store)])
+
+    assert code in (0, 3)
+    assert any("'P3'" in line for line in logged(caplog, "ERROR" if code else "WARNING"))
+
+
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_the_intervals_hold_the_share_of_a_fresh_week_that_was_asked_for(
     level: float, sample_store: Path

@@ -79,6 +79,7 @@ def test_products_that_deserve_a_second_look_are_remarked_on(odd_model: TrainedM
     assert remarks.falling == ("FALLS",)
     assert "FALLS" in remarks.flat
     assert not set(ORDINARY) & set(remarks.flat)
+    assert remarks.noisy == ("FALLS",)
 
 
 def test_in_a_level_week_all_products_are_flat_and_some_fall() -> None:
