@@ -96,7 +96,8 @@ def _outliers(orders: pd.DataFrame, noise: ModelNoise) -> Outliers:
 def _catalogue(orders: pd.DataFrame, noise: ModelNoise) -> ProductCatalogue:
     products = orders.groupby(PRODUCT, observed=True)[ORDERS].agg(["size", "min", "max"])
     products = products.sort_index()
-    below, above = noise.for_intervals.relative.round(NOISE_DECIMALS)
+    # Rounded up: many labels may be at the very end of an interval.
+    below, above = np.ceil(noise.for_intervals.relative * 10**NOISE_DECIMALS) / 10**NOISE_DECIMALS
     return ProductCatalogue(
         product_code=tuple(map(str, products.index)),
         rows=tuple(products["size"].tolist()),

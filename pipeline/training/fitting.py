@@ -23,7 +23,7 @@ from pipeline.orders.features import features_of
 from pipeline.orders.splits import Split, split_orders, systematic_sample
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
-from pipeline.training.intervals import ProductNoise, calibrate_interval, widen_for_products
+from pipeline.training.intervals import ProductNoise, calibrate_interval, calibrate_products
 from pipeline.training.selection import (
     CANDIDATES,
     Candidate,
@@ -44,7 +44,7 @@ class ModelNoise(NamedTuple):
 
     Attributes:
         scale: of the noise, estimated from out-of-sample predictions.
-        for_intervals: of products, wider where a product's own rows need that.
+        for_intervals: of products, below and above the estimates.
         hours: noise of each row of the week, shape (n_rows,).
         distances: of these rows from their estimates, in units of the noise, negative below,
             shape (n_rows,).
@@ -204,7 +204,7 @@ def _measure_noise(
     scale = estimate_noise(product_out_of_sample, estimates, residuals, len(products))
     rows = (product_out_of_sample, estimates, residuals, scale)
     interval = calibrate_interval(*rows, level)
-    for_intervals = widen_for_products(*rows, interval)
+    for_intervals = calibrate_products(*rows, interval)
     in_sample = regressor.predict(features_of(orders))
     hours = scale.of(product, in_sample)
     distances = (orders[HOURS].to_numpy() - in_sample) / hours

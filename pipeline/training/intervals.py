@@ -1,6 +1,7 @@
 """How wide the prediction intervals must be: conformal calibration on rows that no fit had seen."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,12 @@ MAX_TAIL_SHORTFALL = 0.05
 """So many more orders of a product than of all may be below the interval, or above it, and at most
 twice as many: the noise of a product is never known exactly."""
 FALSE_ALARM_RATE = 0.01
+FALSE_DIFFERENCE_RATE = 0.05
+"""A product that is taken for different by chance has a right interval, if a less steady one."""
+MIN_ROWS_OF_OWN_INTERVAL = 100
+"""With so many rows the coverage of a product's own interval has a standard deviation of 3 %."""
+
+Counts = npt.NDArray[np.intp]
 
 
 class ProductNoise(NamedTuple):
@@ -63,7 +70,7 @@ def calibrate_interval(
     """
     scores = residuals / noise.of(product, estimates)  # (y - ŷ) / σ
     n = len(scores)
-    if _rank_of_tail(n, level) > n:
+    if n < _rows_needed(level):
         raise _too_few_rows(n, level)
     lower, upper = _multiples(scores, level).tolist()
     return PredictionInterval(
@@ -77,17 +84,21 @@ def calibrate_interval(
     )
 
 
-def widen_for_products(
+def calibrate_products(
     product: Positions,
     estimates: Floats,
     residuals: Floats,
     noise: NoiseScale,
     interval: PredictionInterval,
 ) -> ProductNoise:
-    """Return noise that is larger for products of which the interval holds too few orders.
+    """Return the noise that gives products intervals which hold for each of them.
 
-    Half of a product's orders may leave from stock: then its typical noise is small, and most of
-    the other half is outside. Such a product gets the interval that its own rows need.
+    A product that has rows enough, and of which more or fewer orders than promised are outside
+    the interval of all, is calibrated on its own rows, and all other products together on theirs
+    (groups as in Mondrian conformal prediction: Vovk, Gammerman and Shafer 2005, section 4.5). A
+    product with fewer rows gets a wider interval if that of the others holds far too few of them:
+    half of its orders may leave from stock, and then its typical noise is small, and most of the
+    other half is outside.
 
     Args:
         product: position of each row's product, shape (n_rows,).
@@ -97,30 +108,64 @@ def widen_for_products(
         interval: calibrated on these rows.
     """
     scores = residuals / noise.of(product, estimates)
-    falls_short = _falls_short(product, scores, interval, len(noise.relative))
     of_all = np.array([interval.lower_multiple, interval.upper_multiple])
-    needed = np.ones((2, len(noise.relative)))
-    for position in np.flatnonzero(falls_short):
-        own = _multiples(scores[product == position], interval.level)
-        needed[:, position] = np.maximum(own / of_all, 1.0)
-    return ProductNoise(needed * noise.relative, falls_short)
+    rows, outside = _count_outside(product, scores, interval, len(noise.relative))
+    falls_short = _falls_short(rows, outside, interval.level)
+    enough = max(MIN_ROWS_OF_OWN_INTERVAL, _rows_needed(interval.level))
+    is_own = (rows >= enough) & _differs(rows, outside, interval.level)
+    reach = np.ones((2, len(rows)))
+    rest = scores[~is_own[product]]
+    if len(rest) >= enough:
+        reach[:, ~is_own] = (_multiples(rest, interval.level) / of_all)[:, np.newaxis]
+    for position, own in _by_product(product, scores, is_own | falls_short):
+        least = 0.0 if is_own[position] else reach[:, position]
+        reach[:, position] = np.maximum(_multiples(own, interval.level) / of_all, least)
+    return ProductNoise(reach * noise.relative, falls_short)
 
 
-def _falls_short(
+def _by_product(
+    product: Positions, scores: Floats, wanted: npt.NDArray[np.bool_]
+) -> Iterator[tuple[int, Floats]]:
+    """Yield the position and the scores of each wanted product."""
+    ordered = scores[np.argsort(product, kind="stable")]
+    ends = np.cumsum(np.bincount(product, minlength=len(wanted)))
+    for position in np.flatnonzero(wanted):
+        yield int(position), ordered[ends[position - 1] if position else 0 : ends[position]]
+
+
+def _count_outside(
     product: Positions, scores: Floats, interval: PredictionInterval, n_products: int
-) -> npt.NDArray[np.bool_]:
-    """Return of which products too many orders are below or above the interval, by position."""
-    promised = (1 - interval.level) / 2
-    tolerated = promised + min(MAX_TAIL_SHORTFALL, promised)
-    rows = np.bincount(product, minlength=n_products)
+) -> tuple[Counts, Counts]:
+    """Return the rows of each product, and how many of them are below and above the interval."""
     beyond = (scores < -interval.lower_multiple, scores > interval.upper_multiple)
     outside = np.array([np.bincount(product[tail], minlength=n_products) for tail in beyond])
-    # P(X >= outside), X ~ Binomial(rows, tolerated); the share of false alarms is bounded over all
-    # products and tails (Benjamini and Hochberg 1995).
-    chance = stats.binom.sf(outside - 1, rows, tolerated)
-    alarms = stats.false_discovery_control(chance, axis=None) < FALSE_ALARM_RATE
-    found: npt.NDArray[np.bool_] = alarms.reshape(2, n_products).any(axis=0)
-    return found
+    return np.bincount(product, minlength=n_products), outside
+
+
+def _falls_short(rows: Counts, outside: Counts, level: float) -> npt.NDArray[np.bool_]:
+    """Return of which products far too many orders are below or above the interval."""
+    promised = (1 - level) / 2
+    tolerated = promised + min(MAX_TAIL_SHORTFALL, promised)
+    # P(X >= outside), X ~ Binomial(rows, tolerated)
+    return _in_either_tail(stats.binom.sf(outside - 1, rows, tolerated), FALSE_ALARM_RATE)
+
+
+def _differs(rows: Counts, outside: Counts, level: float) -> npt.NDArray[np.bool_]:
+    """Return of which products more or fewer orders than promised are below or above."""
+    promised = (1 - level) / 2
+    fewer = stats.binom.cdf(outside, rows, promised)
+    more = stats.binom.sf(outside - 1, rows, promised)
+    return _in_either_tail(np.minimum(2 * np.minimum(fewer, more), 1.0), FALSE_DIFFERENCE_RATE)
+
+
+def _in_either_tail(chances: Floats, false_share: float) -> npt.NDArray[np.bool_]:
+    """Return which products have a finding below or above, by chances of shape (2, n_products).
+
+    The share of false findings is bounded over products and tails (Benjamini and Hochberg 1995).
+    """
+    found = stats.false_discovery_control(chances, axis=None) < false_share
+    either: npt.NDArray[np.bool_] = found.reshape(chances.shape).any(axis=0)
+    return either
 
 
 def _multiples(scores: Floats, level: float) -> Floats:
@@ -128,7 +173,9 @@ def _multiples(scores: Floats, level: float) -> Floats:
     n = len(scores)
     rank = min(_rank_of_tail(n, level), n)
     ordered = np.partition(scores, [n - rank, rank - 1])
-    return np.maximum([-ordered[n - rank], ordered[rank - 1]], MIN_MULTIPLE)
+    # Many labels may be at the very end, and stay inside.
+    reach = np.array([-ordered[n - rank], ordered[rank - 1]]) * (1 + MAX_ROUNDING_ERROR)
+    return np.maximum(reach, MIN_MULTIPLE)
 
 
 def _rank_of_tail(n: int, level: float) -> int:
@@ -137,10 +184,15 @@ def _rank_of_tail(n: int, level: float) -> int:
     return math.ceil((n + 1) * (1 + level) / 2 - MAX_ROUNDING_ERROR)
 
 
+def _rows_needed(level: float) -> int:
+    """Return how many scores have one of that rank."""
+    # n >= (n + 1) · (1 + level) / 2
+    return math.ceil((1 + level) / (1 - level) - MAX_ROUNDING_ERROR)
+
+
 def _too_few_rows(rows: int, level: float) -> DatasetError:
     """Return that no interval of these rows can hold such a share of the orders."""
-    # n >= (n + 1) · (1 + level) / 2
-    needed = math.ceil((1 + level) / (1 - level) - MAX_ROUNDING_ERROR)
+    needed = _rows_needed(level)
     possible = math.floor(1000 * (rows - 1) / (rows + 1)) / 1000
     return DatasetError(
         f"Cannot give intervals of level {level:g}: that takes {needed:,} rows to calibrate on, "

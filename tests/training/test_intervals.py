@@ -17,7 +17,7 @@ from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
 from pipeline.stages.errors import DatasetError
 from pipeline.training.fitting import TrainedModel, train_on
-from pipeline.training.intervals import calibrate_interval, widen_for_products
+from pipeline.training.intervals import calibrate_interval, calibrate_products
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +38,9 @@ def test_as_many_new_rows_are_below_the_interval_as_above(
 
     found = calibrate_interval(product, estimates, residuals, NoiseScale.unit(1), level)
 
-    assert (found.lower_multiple, found.upper_multiple) == (lower, upper)
-    assert (found.multiple, found.level, found.calibration_rows) == (upper, level, 9)
+    assert (found.lower_multiple, found.upper_multiple) == pytest.approx((lower, upper))
+    assert found.multiple == found.upper_multiple
+    assert (found.level, found.calibration_rows) == (level, 9)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -48,7 +49,7 @@ def test_the_estimate_is_inside_even_if_all_rows_are_to_one_side(sign: int) -> N
 
     found = calibrate_interval(product, ones, sign * ones, NoiseScale.unit(1), 0.9)
 
-    assert (found.lower_multiple, found.upper_multiple)[::sign] == (0.01, 1.0)
+    assert (found.lower_multiple, found.upper_multiple)[::sign] == pytest.approx((0.01, 1.0))
 
 
 @pytest.mark.parametrize(("level", "rows"), [(0.5, 3), (0.9, 19), (0.99, 199), (0.999, 1999)])
@@ -56,7 +57,7 @@ def test_a_level_takes_rows_and_with_fewer_is_refused(level: float, rows: int) -
     product, ones = np.zeros(rows, dtype=np.intp), np.ones(rows)
     noise = NoiseScale.unit(1)
 
-    assert calibrate_interval(product, ones, ones, noise, level).upper_multiple == 1.0
+    assert 1.0 <= calibrate_interval(product, ones, ones, noise, level).upper_multiple < 1.0001
     with pytest.raises(DatasetError, match=f"takes {rows:,} rows .* there are {rows - 1:,}"):
         calibrate_interval(product[1:], ones[1:], ones[1:], noise, level)
 
@@ -84,20 +85,53 @@ def test_scores_are_in_units_of_the_noise_of_row_and_product() -> None:
     assert above.tolist() == pytest.approx([6.0, 12.0])
 
 
-def test_a_product_outside_the_interval_of_all_gets_the_one_that_its_rows_need() -> None:
-    product = np.repeat([0, 1, 2], [400, 400, 100])
-    residuals = np.tile(np.linspace(-1, 1, 100), 9)
-    residuals[-40:] *= 30  # of product 2, which has 60 small ones
-    estimates, noise = np.full(900, 5.0), NoiseScale.unit(3)
-    interval = calibrate_interval(product, estimates, residuals, noise, 0.9)
+def reach_of_products(*residuals: Floats) -> tuple[Floats, list[bool]]:
+    """Return how far intervals of 90 % reach below and above, and which products fell short."""
+    product = np.repeat(np.arange(len(residuals)), list(map(len, residuals)))
+    n_products, ones = len(residuals), np.ones(len(product))
+    rows = (product, ones, np.concatenate(residuals), NoiseScale.unit(n_products))
+    interval = calibrate_interval(*rows, 0.9)
+    found = calibrate_products(*rows, interval)
+    return interval.reach(np.ones(n_products), found.relative), found.falls_short.tolist()
 
-    wider = widen_for_products(product, estimates, residuals, noise, interval)
 
-    assert wider.falls_short.tolist() == [False, False, True]
-    assert wider.relative[:, :2].tolist() == [[1.0, 1.0], [1.0, 1.0]]
-    below, above = interval.reach(estimates[-100:], wider.relative[:, [2]])
-    own = residuals[-100:]
-    assert 0.9 <= ((own >= -below) & (own <= above)).mean() <= 0.92
+def quantiles(residuals: Floats) -> Any:
+    """Return the distances below and above that a twentieth of new rows are beyond."""
+    rank = round(0.95 * (len(residuals) + 1) + 0.49)
+    ordered = np.sort(residuals)
+    return pytest.approx([max(-ordered[-rank], 0.01), ordered[rank - 1]])
+
+
+EVEN = np.linspace(-1, 1, 400)
+
+
+@pytest.mark.parametrize("own", [EVEN[::4] * 0.1, EVEN[::4] * 7, np.exp(3 * EVEN[::4])])
+def test_a_product_with_enough_rows_has_an_interval_of_its_own(own: Floats) -> None:
+    reach, _ = reach_of_products(EVEN, own)
+
+    assert reach[:, 0] == quantiles(EVEN)
+    assert reach[:, 1] == quantiles(own)
+
+
+def test_products_with_fewer_rows_share_one_interval() -> None:
+    few = EVEN[::5] * 3
+
+    reach, falls_short = reach_of_products(EVEN, few, few)
+
+    assert reach[:, 1].tolist() == reach[:, 2].tolist()
+    assert reach[:, 1] == quantiles(np.repeat(few, 2))
+    assert not falls_short[0]
+
+
+def test_a_product_with_few_rows_that_falls_short_gets_the_interval_that_they_need() -> None:
+    few, own = EVEN[::4][:99], np.where(np.arange(80) % 2, 20.0, 0.0)
+
+    reach, falls_short = reach_of_products(*[few] * 9, own)
+
+    assert falls_short == [False] * 9 + [True]
+    assert reach[1, 9] == pytest.approx(20.0)
+    assert reach[:, 0].tolist() == reach[:, 8].tolist() and reach[1, 0] < 2
+    assert reach[0, 9] == reach[0, 0]
 
 
 # Against MAPIE
