@@ -17,6 +17,10 @@ error of a model a multiple of the last one."""
 MAX_SHIFTED_SHARE = 0.1
 MAX_ERROR_RATIO = 8.0
 """A week may double or triple the champion's error when all slopes move by a tenth or two."""
+MIN_ERROR_RATIO = 0.2
+"""No week is so much quieter than the one before it: its labels were computed, not measured."""
+MIN_ECHO_ROWS = 10
+"""The errors of fewer rows may be small by chance."""
 
 UNLIKE_THE_LAST = "this week is unlike the last"
 IF_HOURS_CHANGED = (
@@ -72,7 +76,11 @@ def shift_failures(comparison: ChampionComparison, max_shift: float) -> list[Fai
         comparison: of the two models, made with the same `max_shift`.
         max_shift: factor by which the estimates of most products may grow or shrink.
     """
-    return [*_movement_failures(comparison, max_shift), *_surprise_failures(comparison)]
+    return [
+        *_movement_failures(comparison, max_shift),
+        *_surprise_failures(comparison),
+        *_echo_failures(comparison),
+    ]
 
 
 def comparison_warnings(comparison: ChampionComparison) -> list[str]:
@@ -116,11 +124,19 @@ def error_ratio(comparison: ChampionComparison) -> float | None:
     """Return the champion's error now divided by that of its own week, if these are two weeks."""
     if comparison.champion_error_hours is None or comparison.same_dataset:
         return None
-    return comparison.champion_error_hours / _recorded_error(comparison)
+    return comparison.champion_error_hours / _usual_error(comparison)
 
 
-def _recorded_error(comparison: ChampionComparison) -> float:
-    return max(comparison.champion_recorded_error_hours, MIN_ERROR_HOURS)
+def _usual_error(comparison: ChampionComparison) -> float:
+    """Return the error that is usual: the champion's own, unless its labels were too exact.
+
+    A champion whose labels were computed has next to no error in its own week. Sound weeks are not
+    to be refused because of that, so the challenger's error is the usual one then.
+    """
+    own = max(comparison.champion_recorded_error_hours, MIN_ERROR_HOURS)
+    challenger = comparison.challenger_error_hours
+    is_too_exact = challenger is not None and challenger > MAX_ERROR_RATIO * own
+    return challenger if challenger is not None and is_too_exact else own
 
 
 def _movement_failures(comparison: ChampionComparison, max_shift: float) -> list[Failure]:
@@ -159,10 +175,42 @@ def _surprise_failures(comparison: ChampionComparison) -> list[Failure]:
             details=(
                 f"{comparison.champion_version} has a mean absolute error of "
                 f"{comparison.champion_error_hours:.2f} h on {comparison.compared_rows:,} test "
-                f"rows, and had {_recorded_error(comparison):.2f} h in its own week.",
+                f"rows, where {_usual_error(comparison):.2f} h are usual.",
                 *_most_moved(comparison),
             ),
             remedy=IF_HOURS_CHANGED,
+        )
+    ]
+
+
+def _echo_failures(comparison: ChampionComparison) -> list[Failure]:
+    """Return that both models are too good to be true on labels of this week, or nothing.
+
+    The estimates of an older model are an echo as well: the challenger alone fits them exactly.
+    """
+    recorded = comparison.champion_recorded_error_hours
+    errors = (comparison.champion_error_hours, comparison.challenger_error_hours)
+    least = min((error for error in errors if error is not None), default=None)
+    if least is None or comparison.same_dataset or recorded < MIN_ERROR_HOURS:
+        return []
+    if comparison.compared_rows < MIN_ECHO_ROWS or least >= MIN_ERROR_RATIO * recorded:
+        return []
+    return [
+        Failure(
+            rule="echo",
+            summary=f"{UNLIKE_THE_LAST}: labels agree with estimates to {least:.2g} h, less than "
+            f"{MIN_ERROR_RATIO:g} of the usual error of {recorded:.2f} h",
+            value=least / recorded,
+            limit=MIN_ERROR_RATIO,
+            details=(
+                f"On {comparison.compared_rows:,} test rows the model in production has a mean "
+                f"absolute error of {errors[0]:.2g} h and the new one of {errors[1]:.2g} h; "
+                f"{comparison.champion_version} had {recorded:.2f} h in its own week.",
+                "Hours that were measured are not so exact: the labels may be estimates of a "
+                "model, and intervals learnt from them would hold next to no orders.",
+            ),
+            remedy=f"If the hours really are so exact now, {option_of('accept_shift')} publishes "
+            "the new model.",
         )
     ]
 

@@ -24,6 +24,7 @@ from pipeline.release.history import references
 from pipeline.release.product_rules import find_unfit_products, unfit_failures
 from pipeline.release.rules import (
     constant_failures,
+    far_outliers,
     flat_failures,
     outlier_failures,
     r_squared_failures,
@@ -107,7 +108,7 @@ def judge(
         *constant_failures(model.metrics),
         *skill_failures(model.skill, model.grid),
         *behaviour_failures(model.grid, model.largest_label(dataset.orders)),
-        *outlier_failures(model.noise.is_outlier, limits.max_outlier_share),
+        *outlier_failures(far_outliers(model.noise), limits.max_outlier_share),
         *unfit_failures(unfit, limits.max_unfit_share),
     ]
     if limits.r2_error_threshold is not None:

@@ -8,6 +8,7 @@ from scipy import stats
 
 from pipeline.curves.noise import OUTLIER_DISTANCE
 from pipeline.model.metadata import Failure
+from pipeline.release.rules import far_outliers
 from pipeline.stages.command_line import option_of
 from pipeline.stages.wording import first_few
 from pipeline.training.fitting import ModelNoise
@@ -48,7 +49,7 @@ def find_unfit_products(
     """
     rows = pd.DataFrame(
         {
-            "outliers": noise.is_outlier,
+            "outliers": far_outliers(noise),
             "hours": np.abs(noise.distances) * noise.hours,
             "code": products.to_numpy(),
         }

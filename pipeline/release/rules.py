@@ -8,9 +8,12 @@ from pipeline.model.arrays import Floats
 from pipeline.model.metadata import Failure, Metrics
 from pipeline.stages.command_line import option_of
 from pipeline.training.evaluation import ROUNDING_HOURS, GridEstimates, is_flat
+from pipeline.training.fitting import ModelNoise
 
 MAX_RATIO_TO_NOISE_FLOOR = 1.1
 """A model whose error is within this factor of the noise floor cannot be made much better."""
+MIN_OUTLIER_HOURS = 0.01
+"""Outliers nearer than this harm nobody: labels without noise make rounding errors outliers."""
 
 
 def constant_failures(metrics: Metrics) -> list[Failure]:
@@ -74,6 +77,12 @@ def r_squared_failures(metrics: Metrics, min_r_squared: float, setting: str) -> 
     )
     remedy = f"If they vary too little, a lower {option_of(setting)} accepts that."
     return [failure.model_copy(update={"details": (at_the_floor,), "remedy": remedy})]
+
+
+def far_outliers(noise: ModelNoise) -> npt.NDArray[np.bool_]:
+    """Return which rows of the week are outliers that count against a model, shape (n_rows,)."""
+    is_far: npt.NDArray[np.bool_] = np.abs(noise.distances) * noise.hours >= MIN_OUTLIER_HOURS
+    return noise.is_outlier & is_far
 
 
 def outlier_failures(is_outlier: npt.NDArray[np.bool_], max_outlier_share: float) -> list[Failure]:

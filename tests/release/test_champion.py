@@ -330,11 +330,69 @@ def test_a_week_is_refused_that_surprises_the_champion() -> None:
             limit=8.0,
             details=(
                 "time_to_dispatch_champion has a mean absolute error of 4.01 h on 200 test rows, "
-                "and had 0.50 h in its own week.",
+                "where 0.50 h are usual.",
             ),
             remedy="If the hours really changed, --accept-shift publishes the new model.",
         )
     ]
+
+
+def test_a_champion_of_labels_that_were_too_exact_is_no_yardstick_for_sound_weeks() -> None:
+    exact = {"champion_recorded_error_hours": 0.0}
+    sound = comparison(champion_error_hours=3.0, challenger_error_hours=1.0, **exact)
+    far_off = comparison(champion_error_hours=8.1, challenger_error_hours=1.0, **exact)
+
+    assert shift_failures(sound, MAX_SHIFT) == []
+    assert [failure.rule for failure in shift_failures(far_off, MAX_SHIFT)] == ["champion_surprise"]
+
+
+@pytest.mark.parametrize(("challenger_error", "refused"), [(0.8, True), (0.7, False)])
+def test_a_champion_is_too_exact_if_the_new_model_errs_eight_times_as_much(
+    challenger_error: float, refused: bool
+) -> None:
+    found = comparison(
+        champion_error_hours=1.0,
+        challenger_error_hours=challenger_error,
+        champion_recorded_error_hours=0.09,
+    )
+
+    assert bool(shift_failures(found, MAX_SHIFT)) != refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({"champion_error_hours": 0.0, "challenger_error_hours": 0.0}, True),
+        ({"champion_error_hours": 0.199}, True),
+        ({"champion_error_hours": 0.2}, False),
+        ({"challenger_error_hours": 0.199}, True),
+        ({"champion_error_hours": 0.0, "compared_rows": 10}, True),
+        ({"champion_error_hours": 0.0, "compared_rows": 9}, False),
+        ({"champion_error_hours": 0.0, "same_dataset": True}, False),
+        ({"champion_error_hours": 0.0, "champion_recorded_error_hours": 0.13}, True),
+        ({"champion_error_hours": 0.0, "champion_recorded_error_hours": 0.009}, False),
+        ({"champion_error_hours": None, "challenger_error_hours": None}, False),
+    ],
+)
+def test_labels_that_are_as_exact_as_estimates_are_refused(
+    changes: dict[str, object], refused: bool
+) -> None:
+    rules = [failure.rule for failure in shift_failures(comparison(**changes), MAX_SHIFT)]
+
+    assert rules == ["echo"] * refused
+
+
+def test_an_echo_is_told_with_all_numbers() -> None:
+    echo = comparison(champion_error_hours=0.0, challenger_error_hours=0.003)
+
+    (failure,) = shift_failures(echo, MAX_SHIFT)
+
+    assert failure.summary == (
+        "this week is unlike the last: labels agree with estimates to 0 h, less than 0.2 of the "
+        "usual error of 1.00 h"
+    )
+    assert "error of 0 h and the new one of 0.003 h" in failure.details[0]
+    assert failure.remedy is not None and "--accept-shift" in failure.remedy
 
 
 # Words

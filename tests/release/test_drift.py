@@ -232,9 +232,13 @@ def test_the_error_is_compared_with_that_of_the_champion_s_own_week(
 ) -> None:
     week = week_of({"A": 10})
 
-    found = measure(week, week, champion_error_hours=error, champion_recorded_error_hours=recorded)[
-        ERROR_RATIO
-    ]
+    found = measure(
+        week,
+        week,
+        champion_error_hours=error,
+        challenger_error_hours=error,
+        champion_recorded_error_hours=recorded,
+    )[ERROR_RATIO]
 
     assert found.value == pytest.approx(ratio)
     assert found.breached == (ratio > 2)

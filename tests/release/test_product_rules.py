@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.curves.noise import NoiseScale
 from pipeline.release.product_rules import UnfitProducts, find_unfit_products, unfit_failures
+from pipeline.release.rules import far_outliers
 from pipeline.training.fitting import ModelNoise
 from tests.support.builders import own_noise_of
 
@@ -42,6 +43,14 @@ def test_a_product_is_unfit_by_more_than_chance(outliers: int, rows: int, unfit:
 
     assert found.codes == (("STOCK",) if unfit else ())
     assert found.share == (pytest.approx(rows / (1800 + rows)) if unfit else 0)
+
+
+def test_outliers_nearer_than_a_hundredth_of_an_hour_do_not_count() -> None:
+    noise = NoiseScale.unit(1)
+    hours = np.array([0.00024, 0.00026, 1.0])
+    found = far_outliers(ModelNoise(noise, own_noise_of(noise), hours, np.array([40, -40, 5.9])))
+
+    assert found.tolist() == [False, True, False]
 
 
 def test_the_more_products_there_are_the_more_it_takes() -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from pipeline.model.artifact import MODELS
 from pipeline.model.order import HOURS
+from pipeline.model.reader import load_model
 from pipeline.orders.simulator import simulate_orders
+from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main
 from tests.support.helpers import deliver, logged, names_in
 
@@ -15,6 +17,22 @@ from tests.support.helpers import deliver, logged, names_in
 def week(number: int, factor: float) -> pd.DataFrame:
     orders = simulate_orders(400, seed=number)
     return orders.assign(**{HOURS: orders[HOURS] * factor})
+
+
+def test_labels_that_echo_the_estimates_are_refused_and_block_no_sound_week_if_accepted(
+    production: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    champion = load_model(DirectoryStore(str(production)))
+    echo = simulate_orders(1_000, seed=3)
+    deliver(production, echo.assign(**{HOURS: champion.estimate(echo)}))
+
+    assert main([str(production)]) == 3
+    (error,) = logged(caplog, "ERROR")
+    assert "labels agree with estimates to" in error
+    assert main([str(production), "--accept-shift"]) == 0
+
+    deliver(production, simulate_orders(1_000, seed=4))
+    assert main([str(production)]) == 0
 
 
 def test_labels_that_grow_each_week_are_warned_of_refused_and_accepted_as_the_new_reference(
