@@ -43,6 +43,10 @@ class DatasetLineage(MetadataModel):
 
     key: str = Field(description="where it is in the store")
     sha256: str = Field(description="hash of the file, in hex digits")
+    rows_sha256: str | None = Field(
+        default=None,
+        description="hash of the valid rows in any order, in hex digits; null in older artifacts",
+    )
     delivered_at: datetime = Field(description="the time in its name, taken as UTC")
     rows: int = Field(description="valid rows")
     rejected_rows: int = Field(description="bad rows, which were set aside")

@@ -4,6 +4,7 @@ Labels in whole hours make many honest repeats: orders of a product that came af
 on their day took equally long. So repeats are compared with what chance makes of such labels.
 """
 
+import hashlib
 import math
 from typing import NamedTuple
 
@@ -29,6 +30,11 @@ MIN_AGREEMENT = 1e-12
 """Keeps quotients finite where labels never, or always, agree."""
 
 Integers = npt.NDArray[np.int64]
+
+
+def hash_of_rows(orders: pd.DataFrame) -> str:
+    """Return a hash of the rows of a week in hex digits, the same for every order of the rows."""
+    return hashlib.sha256(np.sort(_row_hashes(orders)).tobytes()).hexdigest()
 
 
 def find_repeats(orders: pd.DataFrame) -> RepeatedRows:

@@ -29,6 +29,7 @@ from pipeline.release.rules import (
     outlier_failures,
     r_squared_failures,
 )
+from pipeline.release.seen_before import seen_failures
 from pipeline.release.trend import measure_trend, trend_failures
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.fitting import TrainedModel
@@ -125,6 +126,7 @@ def judge(
     if not limits.accept_shift:
         failures += flat_failures(model.grid, champion_on_grid(champion, model.grid))
         failures += shift_failures(comparison, limits.max_shift)
+        failures += seen_failures(history, champion, dataset)
         failures += trend_failures(trend)
         failures += catalogue_failures(change, limits.max_vanished_share, limits.max_new_share)
     some = dataset.orders[systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)]

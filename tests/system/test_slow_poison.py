@@ -35,6 +35,23 @@ def test_labels_that_echo_the_estimates_are_refused_and_block_no_sound_week_if_a
     assert main([str(production)]) == 0
 
 
+def test_rows_that_an_earlier_model_was_trained_on_are_no_new_week(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        deliver(tmp_path, week(number, 1.0))
+        assert main([str(tmp_path)]) == 0
+    oldest, *_ = names_in(tmp_path / MODELS)
+
+    deliver(tmp_path, week(0, 1.0).sample(frac=1, random_state=1))
+
+    assert main([str(tmp_path)]) == 3
+    (error,) = logged(caplog, "ERROR")
+    assert "this is no new week: a model was trained on the same 400 rows on" in error
+    assert f"The model is {oldest}" in error
+    assert main([str(tmp_path), "--accept-shift"]) == 0
+
+
 def test_labels_that_grow_each_week_are_warned_of_refused_and_accepted_as_the_new_reference(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
