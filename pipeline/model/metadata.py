@@ -50,6 +50,11 @@ class DatasetLineage(MetadataModel):
     delivered_at: datetime = Field(description="the time in its name, taken as UTC")
     rows: int = Field(description="valid rows")
     rejected_rows: int = Field(description="bad rows, which were set aside")
+    step_hours: float | None = Field(
+        default=None,
+        description="the hours of nearly all rows are whole numbers of such steps apart, as where "
+        "whole days are written down; null if the steps are small beside the noise",
+    )
     repeated: RepeatedRows | None = Field(
         default=None,
         description="rows that repeat others; null in models of before it was measured",

@@ -36,6 +36,8 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
         f"Trained a {metadata.regressor} on {metadata.dataset.rows:,} rows of "
         f"{len(metadata.own_rows):,} products."
     )
+    if metadata.dataset.step_hours is not None:
+        yield f"The hours come in steps of {metadata.dataset.step_hours:g}."
     for score in metadata.candidates:
         yield _candidate_row(score)
     yield from _errors(metrics)

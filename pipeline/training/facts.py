@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.curves.steps import step_of
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import (
     DatasetLineage,
@@ -32,6 +33,7 @@ MAX_LISTED_OUTLIERS = 100
 NOISE_DECIMALS = 3
 MIN_NOISY_RATIO = 4.0
 """Products that differ by less in their noise are nothing unusual."""
+MIN_STEP_SHARE_OF_NOISE = 0.1
 
 
 def gather_metadata(
@@ -54,6 +56,7 @@ def gather_metadata(
             delivered_at=dataset.delivered_at,
             rows=len(orders),
             rejected_rows=len(dataset.rejected),
+            step_hours=_coarse_step(orders, model.noise),
             repeated=model.repeated,
         ),
         metrics=model.metrics,
@@ -69,6 +72,12 @@ def gather_metadata(
 def library_versions() -> Mapping[str, str]:
     """Return the versions of the libraries that make models."""
     return {library: version(library) for library in LIBRARIES}
+
+
+def _coarse_step(orders: pd.DataFrame, noise: ModelNoise) -> float | None:
+    """Return the step of the labels in hours, or None if it is small beside the noise."""
+    step = step_of(orders[HOURS].to_numpy())
+    return step if step > MIN_STEP_SHARE_OF_NOISE * np.median(noise.hours) else None
 
 
 def _outliers(orders: pd.DataFrame, noise: ModelNoise) -> Outliers:

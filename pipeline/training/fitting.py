@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.curves.estimator import DispatchCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, NoiseScale, estimate_noise
+from pipeline.curves.steps import step_of, with_steps
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import (
     CandidateScore,
@@ -201,7 +202,8 @@ def _measure_noise(
     product_out_of_sample = pd.Index(products).get_indexer(pd.Index(codes))
     estimates = np.concatenate([part.estimates for part in parts])
     residuals = np.concatenate([part.residuals for part in parts])
-    scale = estimate_noise(product_out_of_sample, estimates, residuals, len(products))
+    distances = with_steps(residuals, step_of(orders[HOURS].to_numpy()))
+    scale = estimate_noise(product_out_of_sample, estimates, distances, len(products))
     rows = (product_out_of_sample, estimates, residuals, scale)
     interval = calibrate_interval(*rows, level)
     for_intervals = calibrate_products(*rows, interval)

@@ -75,6 +75,14 @@ def test_r_squared_that_is_not_defined_or_of_few_rows_is_called_so(
     assert "tested on 29 others, which are too few to rely on." in caplog.text
 
 
+def test_the_step_of_the_hours_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    log_summary(metadata(dataset={"step_hours": 12.0}))
+
+    assert "The hours come in steps of 12." in logged(caplog, "INFO")
+
+
 @pytest.mark.parametrize(
     ("facts", "line"),
     [

@@ -285,6 +285,7 @@ def test_rows_that_are_there_several_times_are_shown_and_have_a_next_step() -> N
     [
         ({"git_commit": None}, "lineage", "not recorded"),
         ({"dataset": {"rejected_rows": 3}}, "numbers", "0.299 % of"),
+        ({"dataset": {"step_hours": 12.0}}, "numbers", "The hours come in steps of 12"),
         ({"catalogue": {"relative_noise": [2.0] * 5}}, "numbers", "−0.80 h to +2.72 h"),
         ({"metrics": {"r_squared": None}}, "numbers", "not defined"),
         ({"drift": [ROWS_OUTSIDE | {"breached": False}]}, "drift", "All measures are as they"),

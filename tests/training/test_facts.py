@@ -123,6 +123,15 @@ def test_the_farthest_hundred_outliers_are_listed_and_all_are_counted() -> None:
     assert len(listed[key].merge(orders.loc[busy, key].drop_duplicates())) == 100
 
 
+@pytest.mark.parametrize(("step", "told"), [(12.0, 12.0), (0.01, None)])
+def test_a_step_is_told_if_it_matters_beside_the_noise(step: float, told: float | None) -> None:
+    orders = simulate_orders(300, seed=5)
+    rounded = step * np.rint(orders["hours_to_dispatch"] / step)
+    orders = orders.assign(hours_to_dispatch=rounded)
+
+    assert gather(orders, train_on(orders, 0.9)).dataset.step_hours == told
+
+
 def test_the_histogram_counts_the_orders_placed_of_all_rows(odd_model: TrainedModel) -> None:
     placed = odd_products()["orders_placed"]
 
