@@ -29,7 +29,6 @@ from pipeline.curves.segments import (
     normal_equations,
     sum_by_segment,
 )
-from pipeline.curves.steps import step_of, with_steps
 from pipeline.curves.weights import bisquare_weights, huber_weights
 from pipeline.model.arrays import Floats
 from pipeline.orders.splits import systematic_sample
@@ -118,11 +117,9 @@ def fit_robustly(rows: LabelledRows, knots: Floats, n_products: int) -> Floats:
 def _fit_bisquare(rows: _Rows, n_coefficients: int) -> tuple[_WeightedFit, NoiseScale]:
     """Fit with bisquare weights, from Huber's fit on, until convergence."""
     fit = _fit_huber(rows, n_coefficients)
-    step = step_of(rows.hours)
     noise = NoiseScale.unit(rows.located.n_products)
     for _ in range(MAX_IRLS_STEPS):
-        distances = with_steps(fit.residuals, step)
-        noise = refine_noise(rows.product, fit.estimates, distances, noise)
+        noise = refine_noise(rows.product, fit.estimates, fit.residuals, noise)
         noise_hours = noise.of(rows.product, fit.estimates)
         weights = bisquare_weights(rows.hours - fit.estimates, noise_hours)
         previous = fit.estimates

@@ -94,9 +94,12 @@ def test_the_bounds_lie_around_the_estimate_and_never_below_zero(
         lower, upper = served_model.bounds(codes, hours)
         interval = served_model.metadata.interval
         assert (lower >= 0).all() and (lower <= hours).all() and (hours < upper).all()
-        # Where zero does not cut it off, it reaches as far below and above as the multiples say.
-        below, above = (hours - lower)[lower > 0], (upper - hours)[lower > 0]
-        assert np.allclose(below * interval.upper_multiple, above * interval.lower_multiple)
+        position = served_model.metadata.catalogue.product_code.index(product)
+        noise = served_model.metadata.catalogue.noise_to_both_sides[:, [position]]
+        below, above = interval.reach(hours, noise)
+        assert np.allclose(upper - hours, above)
+        # Where zero does not cut it off, it reaches as far below as the metadata say.
+        assert np.allclose((hours - lower)[lower > 0], below[lower > 0])
         assert (upper - hours).min() > 0.5 * interval.upper_multiple * interval.noise_base_hours
 
 
