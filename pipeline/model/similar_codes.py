@@ -34,7 +34,7 @@ class SimilarCodes:
 
     def __init__(self, codes: Iterable[str]) -> None:
         """Sort the codes by their beginnings and by their ends."""
-        plain = [(_plain(code), code) for code in codes if len(code) <= MAX_CODE_LETTERS]
+        plain = [(plain_form(code), code) for code in codes if len(code) <= MAX_CODE_LETTERS]
         self._by_beginning = _Sequence(plain)
         self._by_end = _Sequence((form[::-1], code) for form, code in plain)
 
@@ -43,7 +43,7 @@ class SimilarCodes:
 
         Of two that take equally many, the one comes first that agrees better as it is written.
         """
-        form = _plain(code) if len(code) <= MAX_CODE_LETTERS else ""
+        form = plain_form(code) if len(code) <= MAX_CODE_LETTERS else ""
         if not form:
             return []
         found = {*self._by_beginning.close_to(form), *self._by_end.close_to(form[::-1])}
@@ -75,6 +75,6 @@ class _Sequence:
             yield edits, self._codes[start + position]
 
 
-def _plain(code: str) -> str:
+def plain_form(code: str) -> str:
     """Return a code without what people get wrong most: case, blanks, signs, leading zeros."""
     return NO_LETTERS.sub("", LEADING_ZEROS.sub("", normalize("NFKC", code).casefold()))

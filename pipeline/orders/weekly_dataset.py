@@ -4,12 +4,14 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import pandas as pd
 
 from pipeline.orders.csv_rows import read_order_rows
 from pipeline.orders.deliveries import Delivery
 from pipeline.orders.file_kinds import REMEDY, unpacked
+from pipeline.orders.repeats import hash_of_rows
 from pipeline.orders.row_rules import DECIMAL_COMMA, REASON
 from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import DatasetError, ObjectExists
@@ -38,6 +40,11 @@ class WeeklyDataset:
     delivered_at: datetime
     orders: pd.DataFrame
     rejected: pd.DataFrame
+
+    @cached_property
+    def rows_sha256(self) -> str:
+        """Hash of the valid rows in any order, in hex digits."""
+        return hash_of_rows(self.orders)
 
 
 def load_dataset(

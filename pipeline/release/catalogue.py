@@ -14,6 +14,7 @@ from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CatalogueChange, Failure, ProductsApart, RewrittenCode
 from pipeline.model.order import PRODUCT, normalised_code
 from pipeline.model.reader import DispatchModel
+from pipeline.model.similar_codes import plain_form
 from pipeline.release.champion_rules import UNLIKE_THE_LAST
 from pipeline.stages.command_line import option_of
 from pipeline.stages.wording import first_few
@@ -145,9 +146,8 @@ def _bare(code: str) -> str:
 
     A number that went through a spreadsheet may end in `.0`.
     """
-    text = re.sub(r"\.0+$", "", unicodedata.normalize("NFKC", code).casefold().strip())
-    text = re.sub(r"(?<!\d)0+(?=\d)", "", text)
-    return "".join(letter for letter in text if letter.isalnum()) or code
+    text = unicodedata.normalize("NFKC", code).strip()
+    return plain_form(re.sub(r"\.0+$", "", text)) or code
 
 
 def _chance(products: ProductsApart) -> list[str]:

@@ -20,7 +20,6 @@ from pipeline.model.metadata import (
     ProductRemarks,
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
-from pipeline.orders.repeats import hash_of_rows
 from pipeline.orders.splits import MIN_ROWS_OF_PRODUCT
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.stages.settings import git_commit
@@ -52,7 +51,7 @@ def gather_metadata(
         dataset=DatasetLineage(
             key=dataset.key,
             sha256=dataset.sha256,
-            rows_sha256=hash_of_rows(orders),
+            rows_sha256=dataset.rows_sha256,
             delivered_at=dataset.delivered_at,
             rows=len(orders),
             rejected_rows=len(dataset.rejected),

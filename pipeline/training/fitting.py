@@ -127,15 +127,17 @@ def train_on(
         guess.candidate.name: (guess.out_of_fold, _test(guess.candidate, split).where(sample))
         for guess in choice.guesses
     }
+    chosen: TrainedModel | None = None
     for contender in choice.ranked:
         model = _train(contender, guesses, orders, split, interval_level)
+        chosen = chosen or model
         broken = _broken_rules(model, orders)
         if not broken:
             break
         passed_over[model.name] = broken
     else:  # none keeps all rules; the gate says so of the one that was chosen
-        passed_over = {}
-        model = _train(choice.ranked[0], guesses, orders, split, interval_level)
+        assert chosen is not None
+        model, passed_over = chosen, {}
     scores = tuple(
         score.model_copy(
             update={
