@@ -76,7 +76,9 @@ def judge_week(
         facts = gather_metadata(trained_at, dataset, model)
         metadata = facts.model_copy(
             update={
-                "remarks": facts.remarks.model_copy(update={"unfit": verdict.unfit}),
+                "remarks": facts.remarks.model_copy(
+                    update={doubt.remark: tuple(doubt.products) for doubt in verdict.doubts}
+                ),
                 "comparison": verdict.comparison,
                 "catalogue_change": verdict.catalogue_change,
                 "drift": verdict.drift,

@@ -278,6 +278,16 @@ class ProductRemarks(MetadataModel):
         description="more of the orders are outliers than --max-outlier-share allows, so the "
         "estimates are far off for them",
     )
+    surprising: tuple[str, ...] = Field(
+        default=(),
+        description="for most of the orders the champion was off by more than twice its noise of "
+        "the product and a third of its estimate",
+    )
+    swapped: tuple[str, ...] = Field(
+        default=(),
+        description="the product is where another one was in the champion, and the other is where "
+        "this one was",
+    )
 
 
 class Histogram(MetadataModel):

@@ -29,11 +29,13 @@ class Challenger(NamedTuple):
         test: test rows without outliers, estimated by a fit on the training rows only.
         grid: estimates of the model that is to be published, for all its products.
         rows: rows of this week's dataset of each product of the grid, shape (n_products,).
+        noise: standard deviation of a label of each product in hours, shape (n_products,).
     """
 
     test: OutOfSample
     grid: GridEstimates
     rows: npt.NDArray[np.int64]
+    noise: Floats
 
 
 def load_champion(store: ObjectStore) -> DispatchModel | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from pipeline.model.metadata import (
     CatalogueChange,
@@ -21,7 +22,13 @@ from pipeline.release.champion import Challenger, champion_on_grid, compare_with
 from pipeline.release.champion_rules import comparison_failures, shift_failures
 from pipeline.release.drift import measure_drift
 from pipeline.release.history import references
-from pipeline.release.product_rules import find_unfit_products, unfit_failures
+from pipeline.release.product_rules import (
+    Doubt,
+    doubt_surprising,
+    doubt_swapped,
+    doubt_unfit,
+    untrusted_failures,
+)
 from pipeline.release.rules import (
     constant_failures,
     far_outliers,
@@ -30,6 +37,8 @@ from pipeline.release.rules import (
     r_squared_failures,
 )
 from pipeline.release.seen_before import seen_failures
+from pipeline.release.surprises import find_surprises
+from pipeline.release.swaps import find_swaps
 from pipeline.release.trend import measure_trend, trend_failures
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.fitting import TrainedModel
@@ -46,7 +55,7 @@ class Limits(NamedTuple):
     Attributes:
         r2_error_threshold: smallest R² on the test rows; None for any.
         max_outlier_share: largest share of the week's rows that may be outliers.
-        max_unfit_share: largest share of the week's rows of products that the model does not fit.
+        max_unfit_share: largest share of the week's rows of products that cannot be trusted.
         champion_tolerance: share of the champion's error by which the challenger's may exceed it.
         max_shift: factor by which the estimates of a product may grow or shrink.
         max_trend: factor by which the estimates may grow or shrink over the last weeks.
@@ -71,7 +80,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         failures: the rules that the model broke; a model without any may be released.
-        unfit: codes of the products that the model does not fit.
+        doubts: reasons not to trust the estimates of some products.
         comparison: with the champion; None without champion.
         catalogue_change: of the products since the champion's week; None without champion.
         drift: how the week differs from the champion's; empty without champion.
@@ -79,7 +88,7 @@ class Verdict(NamedTuple):
     """
 
     failures: tuple[Failure, ...]
-    unfit: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     comparison: ChampionComparison | None = None
     catalogue_change: CatalogueChange | None = None
     drift: tuple[DriftMeasure, ...] = ()
@@ -104,40 +113,51 @@ def judge(
         retired: normalised codes of products that people retired.
         history: the last models, the champion among them, the newest last.
     """
-    unfit = find_unfit_products(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share)
+    rows = dataset.orders[PRODUCT].value_counts()
+    own_rows = {str(code): int(n) for code, n in rows.items()}
+    doubts = [doubt_unfit(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share)]
     failures = [
         *constant_failures(model.metrics),
         *skill_failures(model.skill, model.grid),
         *behaviour_failures(model.grid, model.largest_label(dataset.orders)),
         *outlier_failures(far_outliers(model.noise), limits.max_outlier_share),
-        *unfit_failures(unfit, limits.max_unfit_share),
     ]
     if limits.r2_error_threshold is not None:
         failures += r_squared_failures(
             model.metrics, limits.r2_error_threshold, "r2_error_threshold"
         )
     if champion is None:
-        return Verdict(tuple(failures), unfit.codes)
-    challenger = _challenger(model, dataset)
+        failures += untrusted_failures(doubts, own_rows, limits.max_unfit_share)
+        return Verdict(tuple(failures), tuple(doubts))
+    challenger = _challenger(model, rows)
     comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
-    trend = measure_trend(references(history, champion), challenger, limits.max_trend)
+    earlier = references(history, champion)
+    trend = measure_trend(earlier, challenger, limits.max_trend)
     change = compare_catalogues(champion, dataset.orders, retired)
+    sample = systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)
+    some = dataset.orders[sample]
     failures += comparison_failures(comparison, limits.champion_tolerance)
     if not limits.accept_shift:
+        if not comparison.same_dataset:
+            surprises = find_surprises(champion, some, model.noise.hours[sample])
+            doubts.append(doubt_surprising(surprises))
+            doubts.append(doubt_swapped(find_swaps(champion, challenger, earlier)))
         failures += flat_failures(model.grid, champion_on_grid(champion, model.grid))
         failures += shift_failures(comparison, limits.max_shift)
         failures += seen_failures(history, champion, dataset)
         failures += trend_failures(trend)
         failures += catalogue_failures(change, limits.max_vanished_share, limits.max_new_share)
-    some = dataset.orders[systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)]
+    failures += untrusted_failures(doubts, own_rows, limits.max_unfit_share)
     drift = measure_drift(champion, dataset.orders, some, comparison, change)
-    return Verdict(tuple(failures), unfit.codes, comparison, change, drift, trend)
+    return Verdict(tuple(failures), tuple(doubts), comparison, change, drift, trend)
 
 
-def _challenger(model: TrainedModel, dataset: WeeklyDataset) -> Challenger:
-    rows = dataset.orders[PRODUCT].value_counts()
+def _challenger(model: TrainedModel, rows: "pd.Series[int]") -> Challenger:
     return Challenger(
         test=model.test.where(systematic_sample(len(model.test.rows), MAX_COMPARED_ROWS)),
         grid=model.grid,
         rows=rows.reindex(model.grid.products).to_numpy().astype(np.int64),
+        noise=model.noise.scale.of(
+            np.arange(len(model.grid.products)), model.grid.hours.mean(axis=1)
+        ),
     )

@@ -1,5 +1,6 @@
-"""Products that the model does not fit, although the week as a whole has few outliers."""
+"""Products whose estimates cannot be trusted, although the week as a whole is sound."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,36 +10,33 @@ from scipy import stats
 from pipeline.curves.noise import OUTLIER_DISTANCE
 from pipeline.model.metadata import Failure
 from pipeline.release.rules import far_outliers
+from pipeline.release.swaps import Swap
 from pipeline.stages.command_line import option_of
 from pipeline.stages.wording import first_few
 from pipeline.training.fitting import ModelNoise
 
 FALSE_ALARM_RATE = 0.01
-"""Of the products that are called unfit, so many may have their outliers by chance."""
+"""Of the products that are named for a reason, so many may be named by chance."""
 
 
-class UnfitProducts(NamedTuple):
-    """Products with too many outliers of their own.
+class Doubt(NamedTuple):
+    """A reason not to trust the estimates of some products.
 
     Attributes:
-        facts: of each product, by code, those with most rows first: its `rows`, the share of its
-            `outliers`, and its mean absolute error in `hours`, outliers included.
-        share: of all rows that are of these products.
+        remark: the field of `ProductRemarks` that names them.
+        products: what there is to say of each product, by code.
+        meaning: of the reason, as a sentence.
+        is_of_champion: whether they are doubted because the champion says something else.
     """
 
-    facts: pd.DataFrame
-    share: float
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """The codes of the products."""
-        return tuple(map(str, self.facts.index))
+    remark: str
+    products: Mapping[str, str]
+    meaning: str
+    is_of_champion: bool = False
 
 
-def find_unfit_products(
-    products: "pd.Series[str]", noise: ModelNoise, max_outlier_share: float
-) -> UnfitProducts:
-    """Return the products with a larger share of outliers than is fine, by more than chance.
+def doubt_unfit(products: "pd.Series[str]", noise: ModelNoise, max_outlier_share: float) -> Doubt:
+    """Doubt products with a larger share of outliers than is fine, by more than chance.
 
     A product with few rows may have many outliers by chance, and of many products some will.
 
@@ -61,37 +59,86 @@ def find_unfit_products(
     chance = stats.binom.sf(outliers - 1, facts["rows"], max_outlier_share)
     # The share of false alarms is bounded over all products (Benjamini and Hochberg 1995).
     unfit = facts[stats.false_discovery_control(chance) < FALSE_ALARM_RATE]
-    unfit = unfit.sort_values("rows", ascending=False, kind="stable")
-    return UnfitProducts(unfit, float(unfit["rows"].sum() / len(rows)))
+    return Doubt(
+        "unfit",
+        {
+            str(code): f"{own['outliers']:.0%} outliers, error {own['hours']:.1f} h"
+            for code, own in unfit.iterrows()
+        },
+        f"Too many of their rows are outliers, farther than {OUTLIER_DISTANCE:g} robust standard "
+        "deviations from the model: part of their orders may be sent from stock, or their labels "
+        "may be a default.",
+    )
 
 
-def unfit_failures(unfit: UnfitProducts, max_unfit_share: float) -> list[Failure]:
-    """Return that products which the model does not fit have too many rows, or nothing.
+def doubt_surprising(surprises: pd.DataFrame) -> Doubt:
+    """Doubt products on which the model in production is far off.
 
     Args:
-        unfit: the products.
-        max_unfit_share: largest share of the rows that they may have.
+        surprises: as `find_surprises` returns them.
     """
-    if unfit.share <= max_unfit_share:
+    return Doubt(
+        "surprising",
+        {
+            str(code): f"off by {own['hours']:.1f} h where it says {own['estimate']:.1f} h"
+            for code, own in surprises.iterrows()
+        },
+        "The model in production is off by more than a third, and twice the noise, for most of "
+        "their orders: their labels may be in another unit, or under another code.",
+        is_of_champion=True,
+    )
+
+
+def doubt_swapped(swaps: Sequence[Swap]) -> Doubt:
+    """Doubt products that seem to have been swapped."""
+    others = [(swap.one, swap.other) for swap in swaps]
+    return Doubt(
+        "swapped",
+        {one: f"with {other!r}" for pair in others for one, other in (pair, pair[::-1])},
+        "Each is now where the other was in the model in production: their codes or labels may be "
+        "swapped.",
+        is_of_champion=True,
+    )
+
+
+def untrusted_failures(
+    doubts: Sequence[Doubt], rows: Mapping[str, int], max_unfit_share: float
+) -> list[Failure]:
+    """Return that products which cannot be trusted have too many rows, or nothing.
+
+    Args:
+        doubts: all of them.
+        rows: of each product in the week.
+        max_unfit_share: largest share of the rows that such products may have.
+    """
+    untrusted = {code for doubt in doubts for code in doubt.products}
+    share = sum(rows[code] for code in untrusted) / sum(rows.values())
+    if share <= max_unfit_share:
         return []
-    described = [
-        f"{str(code)!r} ({facts['outliers']:.0%} of {facts['rows']:,.0f} rows, error "
-        f"{facts['hours']:.1f} h)"
-        for code, facts in unfit.facts.iterrows()
-    ]
+    shift = (
+        f"; if their hours really changed, {option_of('accept_shift')} does so"
+        if any(doubt.products for doubt in doubts if doubt.is_of_champion)
+        else ""
+    )
     return [
         Failure(
-            rule="unfit_products",
-            summary=f"products with too many outliers of their own have {unfit.share:.1%} of the "
-            f"rows, more than the limit of {max_unfit_share:.3g}",
-            value=unfit.share,
+            rule="untrusted_products",
+            summary=f"products whose estimates cannot be trusted have {share:.1%} of the rows, "
+            f"more than the limit of {max_unfit_share:.3g}",
+            value=share,
             limit=max_unfit_share,
-            details=(
-                f"Outliers are rows farther than {OUTLIER_DISTANCE:g} robust standard deviations "
-                f"from the model. Products: {first_few(described, str)}.",
-                "Part of their orders may be sent from stock, or their labels may be a default.",
+            details=tuple(
+                f"{doubt.meaning} Products: {first_few(_described(doubt, rows), str)}."
+                for doubt in doubts
+                if doubt.products
             ),
-            remedy=f"If their orders are so unlike each other, a larger "
-            f"{option_of('max_unfit_share')} publishes the model, and its report names them.",
+            remedy=f"If they are like that, a larger {option_of('max_unfit_share')} publishes the "
+            f"model, and its report names them{shift}.",
         )
     ]
+
+
+def _described(doubt: Doubt, rows: Mapping[str, int]) -> list[str]:
+    """Return the products with what there is to say of each, those with most rows first."""
+    ordered = sorted(doubt.products, key=lambda code: (-rows[code], code))
+    return [f"{code!r} ({rows[code]:,} rows; {doubt.products[code]})" for code in ordered]

@@ -131,6 +131,12 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
         "too many outliers of their own, for which the estimates are far off": (
             metadata.remarks.unfit
         ),
+        "an estimate of the model in production that was far off for most of the orders": (
+            metadata.remarks.surprising
+        ),
+        "curves that changed places with one another, as if their codes were swapped": (
+            metadata.remarks.swapped
+        ),
     }
     for remark, products in remarks.items():
         if products:

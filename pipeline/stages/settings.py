@@ -159,7 +159,7 @@ class LimitSettings(StageSettings):
         default=0.05,
         ge=0,
         le=1,
-        description="refuse a week in which products with too many outliers of their own have a "
+        description="refuse a week in which products whose estimates cannot be trusted have a "
         "larger share of the rows",
     )
     interval_level: float = Field(

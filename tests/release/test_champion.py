@@ -85,10 +85,12 @@ def challenger_of(
     """Return a challenger that gives these lines, tested on all rows of its week."""
     if test_estimates is None:
         test_estimates = estimate(lines, orders)
+    rows = orders.groupby("product_code").size().to_numpy().astype(np.int64)
     return Challenger(
         OutOfSample(orders, test_estimates),
         estimate_on_grid(LineRegressor(lines), orders),
-        orders.groupby("product_code").size().to_numpy().astype(np.int64),
+        rows,
+        np.ones(len(rows)),
     )
 
 

@@ -75,7 +75,8 @@ def test_a_week_of_other_products_is_refused_until_people_accept_it(
 def test_without_champion_there_is_nothing_to_compare() -> None:
     verdict = judge(trained_model(TRIPLED), dataset(TRIPLED), None, LIMITS)
 
-    assert verdict == Verdict(failures=())
+    assert [doubt.remark for doubt in verdict.doubts] == ["unfit"]
+    assert verdict == Verdict(failures=(), doubts=verdict.doubts)
 
 
 def test_every_limit_is_that_of_its_rule_and_stands_in_its_failure() -> None:
@@ -101,8 +102,46 @@ def test_a_product_that_the_model_does_not_fit_is_named_and_refused(
 
     verdict = judge(model, dataset(week), None, LIMITS._replace(max_unfit_share=max_unfit_share))
 
-    assert verdict.unfit == ("SKU003",)
-    assert [failure.rule for failure in verdict.failures] == refused * ["unfit_products"]
+    (doubt,) = verdict.doubts
+    assert list(doubt.products) == ["SKU003"]
+    assert [failure.rule for failure in verdict.failures] == refused * ["untrusted_products"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [({}, True), ({"accept_shift": True}, False), ({"max_unfit_share": 0.3}, False)],
+)
+def test_a_product_on_which_the_champion_is_far_off_is_refused_until_people_accept_it(
+    changes: dict[str, Any], refused: bool
+) -> None:
+    is_one = THIS_WEEK["product_code"] == "SKU003"
+    week = THIS_WEEK.assign(hours_to_dispatch=THIS_WEEK[HOURS].mask(is_one, 1.9 * THIS_WEEK[HOURS]))
+
+    verdict = judge(
+        trained_model(week), dataset(week), champion_of(LAST_WEEK), LIMITS._replace(**changes)
+    )
+
+    assert [failure.rule for failure in verdict.failures] == refused * ["untrusted_products"]
+
+
+def test_products_that_were_swapped_are_named_and_refused() -> None:
+    codes = {"SKU001": "SKU005", "SKU005": "SKU001"}
+    week = THIS_WEEK.assign(product_code=THIS_WEEK["product_code"].replace(codes))
+
+    verdict = judge(trained_model(week), dataset(week), champion_of(LAST_WEEK), LIMITS)
+
+    found = {doubt.remark: list(doubt.products) for doubt in verdict.doubts}
+    assert found["swapped"] == ["SKU001", "SKU005"]
+    assert [failure.rule for failure in verdict.failures] == ["untrusted_products"]
+
+
+def test_the_champion_s_own_week_surprises_it_in_nothing() -> None:
+    champion = champion_of(LAST_WEEK)
+    own = dataset(TRIPLED, sha256=champion.metadata.dataset.sha256)
+
+    verdict = judge(trained_model(TRIPLED), own, champion, LIMITS)
+
+    assert [doubt.remark for doubt in verdict.doubts] == ["unfit"]
 
 
 def test_estimates_are_held_to_the_largest_label_that_is_no_outlier() -> None:
@@ -115,7 +154,7 @@ def test_estimates_are_held_to_the_largest_label_that_is_no_outlier() -> None:
     assert failure.rule == "too_high_estimates"
 
 
-@pytest.mark.parametrize(("accept_shift", "failures"), [(False, 2), (True, 0)])
+@pytest.mark.parametrize(("accept_shift", "failures"), [(False, 3), (True, 0)])
 def test_a_week_unlike_the_last_may_be_accepted(accept_shift: bool, failures: int) -> None:
     limits = LIMITS._replace(accept_shift=accept_shift)
 

@@ -1,4 +1,4 @@
-"""Products with too many outliers of their own, told from those that have some by chance."""
+"""Products that cannot be trusted, told from those that look odd by chance, and what they stop."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,15 +6,22 @@ import pandas as pd
 import pytest
 
 from pipeline.curves.noise import NoiseScale
-from pipeline.release.product_rules import UnfitProducts, find_unfit_products, unfit_failures
+from pipeline.release.product_rules import (
+    Doubt,
+    doubt_surprising,
+    doubt_swapped,
+    doubt_unfit,
+    untrusted_failures,
+)
 from pipeline.release.rules import far_outliers
+from pipeline.release.swaps import Swap
 from pipeline.training.fitting import ModelNoise
 from tests.support.builders import own_noise_of
 
 MAX_OUTLIER_SHARE = 0.05
 
 
-def unfit_among(outliers_by_code: dict[str, tuple[int, int]]) -> UnfitProducts:
+def unfit_among(outliers_by_code: dict[str, tuple[int, int]]) -> Doubt:
     """Return the unfit of products with so many outliers, 20 h off, among so many rows."""
     codes = np.repeat(list(outliers_by_code), [rows for _, rows in outliers_by_code.values()])
     is_outlier: npt.NDArray[np.bool_] = np.concatenate(
@@ -23,7 +30,7 @@ def unfit_among(outliers_by_code: dict[str, tuple[int, int]]) -> UnfitProducts:
     distances = np.where(is_outlier, -40.0, 0.0)
     noise = NoiseScale.unit(len(outliers_by_code))
     model_noise = ModelNoise(noise, own_noise_of(noise), np.full(len(codes), 0.5), distances)
-    return find_unfit_products(pd.Series(codes), model_noise, MAX_OUTLIER_SHARE)
+    return doubt_unfit(pd.Series(codes), model_noise, MAX_OUTLIER_SHARE)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +48,7 @@ def test_a_product_is_unfit_by_more_than_chance(outliers: int, rows: int, unfit:
 
     found = unfit_among({"STOCK": (outliers, rows), **others})
 
-    assert found.codes == (("STOCK",) if unfit else ())
-    assert found.share == (pytest.approx(rows / (1800 + rows)) if unfit else 0)
+    assert list(found.products) == (["STOCK"] if unfit else [])
 
 
 def test_outliers_nearer_than_a_hundredth_of_an_hour_do_not_count() -> None:
@@ -56,8 +62,8 @@ def test_outliers_nearer_than_a_hundredth_of_an_hour_do_not_count() -> None:
 def test_the_more_products_there_are_the_more_it_takes() -> None:
     many = {f"P{i}": (0, 50) for i in range(1_000)}
 
-    assert unfit_among({"A": (8, 50), "B": (0, 50)}).codes == ("A",)
-    assert unfit_among({"A": (8, 50), **many}).codes == ()
+    assert list(unfit_among({"A": (8, 50), "B": (0, 50)}).products) == ["A"]
+    assert list(unfit_among({"A": (8, 50), **many}).products) == []
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -68,25 +74,40 @@ def test_products_at_the_limit_are_hardly_ever_called_unfit(seed: int) -> None:
         for _ in range(20)
     ]
 
-    assert sum(bool(unfit_among(week).codes) for week in weeks) <= 1
+    assert sum(bool(unfit_among(week).products) for week in weeks) <= 1
+
+
+ROWS = {"A": 1_800, "SMALL": 40, "STOCK": 160}
+UNFIT = unfit_among({"A": (0, 1_800), "SMALL": (20, 40), "STOCK": (80, 160)})
 
 
 @pytest.mark.parametrize(("max_unfit_share", "refused"), [(0.09, True), (0.1, False)])
-def test_unfit_products_with_too_many_rows_are_a_failure_that_names_them(
+def test_untrusted_products_with_too_many_rows_are_a_failure_that_names_them(
     max_unfit_share: float, refused: bool
 ) -> None:
-    unfit = unfit_among({"A": (0, 1_800), "SMALL": (20, 40), "STOCK": (80, 160)})
-
-    failures = unfit_failures(unfit, max_unfit_share)
+    failures = untrusted_failures([UNFIT], ROWS, max_unfit_share)
 
     assert [failure.summary for failure in failures] == refused * [
-        "products with too many outliers of their own have 10.0% of the rows, more than the limit "
+        "products whose estimates cannot be trusted have 10.0% of the rows, more than the limit "
         "of 0.09"
     ]
     if refused:
         (failure,) = failures
         assert failure.details[0].endswith(
-            "Products: 'STOCK' (50% of 160 rows, error 10.0 h), 'SMALL' (50% of 40 rows, error "
-            "10.0 h)."
+            "Products: 'STOCK' (160 rows; 50% outliers, error 10.0 h), 'SMALL' (40 rows; 50% "
+            "outliers, error 10.0 h)."
         )
         assert failure.remedy is not None and "--max-unfit-share" in failure.remedy
+        assert "--accept-shift" not in failure.remedy
+
+
+def test_a_product_counts_once_however_many_reasons_there_are_to_doubt_it() -> None:
+    surprise = pd.DataFrame({"hours": [9.0], "estimate": [4.0]}, index=["STOCK"])
+    doubts = [UNFIT, doubt_surprising(surprise), doubt_swapped([Swap("SMALL", "STOCK")])]
+
+    (failure,) = untrusted_failures(doubts, ROWS, 0.05)
+
+    assert failure.value == 0.1
+    assert failure.details[1].endswith("'STOCK' (160 rows; off by 9.0 h where it says 4.0 h).")
+    assert failure.details[2].endswith("(160 rows; with 'SMALL'), 'SMALL' (40 rows; with 'STOCK').")
+    assert failure.remedy is not None and "--accept-shift" in failure.remedy

@@ -44,7 +44,10 @@ def challenger_of(hours: Sequence[float], rows: Sequence[int] | None = None) -> 
     """Return a new model that gives each product so many hours."""
     no_rows = OutOfSample(pd.DataFrame(), np.array([]))
     return Challenger(
-        no_rows, grid(*([each] * 3 for each in hours)), np.array(rows or [100] * len(hours))
+        no_rows,
+        grid(*([each] * 3 for each in hours)),
+        np.array(rows or [100] * len(hours)),
+        np.ones(len(hours)),
     )
 
 

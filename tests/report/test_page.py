@@ -480,6 +480,19 @@ def test_unfit_products_are_named_marked_and_have_a_next_step() -> None:
     assert "Wide (1 product)" in page.text["remarks"]
 
 
+@pytest.mark.parametrize(
+    ("remark", "mark"), [("surprising", "✘ far from the champion"), ("swapped", "✘ swapped?")]
+)
+def test_products_of_which_the_champion_says_something_else_are_named_and_marked(
+    remark: str, mark: str
+) -> None:
+    page = read(remarks={remark: ["SKU003"]})
+
+    assert "The champion says something else of 1 product: SKU003" in page.text["verdict"]
+    assert f"SKU003 {mark}" in page.text["curves"]
+    assert f"{remark.capitalize()} (1 product)" in page.text["remarks"]
+
+
 def test_words_from_data_are_escaped_and_cut() -> None:
     attack = '<script>alert("1")</script>'
     odd = "$\\frac{1}$ & 漢字 😀"
