@@ -334,6 +334,22 @@ class ChampionComparison(MetadataModel):
     champion_recorded_error_hours: float = Field(
         description="mean absolute error that the champion had in its own week"
     )
+    champion_test_rows: int | None = Field(
+        default=None,
+        description="number of rows that it was measured on; null in older artifacts",
+    )
+    champion_rows: int | None = Field(
+        default=None, description="rows of the champion's week; null in older artifacts"
+    )
+    challenger_rows: int | None = Field(
+        default=None, description="rows of this week; null in older artifacts"
+    )
+    most_excess_hours: float | None = Field(
+        default=None,
+        description="challenger's error minus champion's on all rows that the challenger had not "
+        "seen, at the upper end of a one-sided 99 % bootstrap interval; null unless this week has "
+        "fewer than half of the champion's rows",
+    )
     shifted_share: float = Field(
         description="share of this week's rows whose product's ratio is outside what --max-shift "
         "allows"

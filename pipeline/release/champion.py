@@ -20,6 +20,8 @@ from pipeline.training.selection import OutOfSample
 MIN_HOURS_FOR_RATIO = 1.0
 """Below this estimate of the champion's, a difference of minutes would be a large ratio."""
 MAX_LISTED_SHIFTS = 100
+MIN_ROWS_SHARE = 0.5
+"""A week with a smaller share of the champion's rows may teach less than the champion knows."""
 
 
 class Challenger(NamedTuple):
@@ -30,12 +32,14 @@ class Challenger(NamedTuple):
         grid: estimates of the model that is to be published, for all its products.
         rows: rows of this week's dataset of each product of the grid, shape (n_products,).
         noise: standard deviation of a label of each product in hours, shape (n_products,).
+        unseen: rows of the week, outliers included, each estimated by a fit that had not seen it.
     """
 
     test: OutOfSample
     grid: GridEstimates
     rows: npt.NDArray[np.int64]
     noise: Floats
+    unseen: OutOfSample
 
 
 def load_champion(store: ObjectStore) -> DispatchModel | None:
@@ -89,6 +93,8 @@ def compare_with_champion(
     same_dataset = champion.metadata.dataset.sha256 == dataset_sha256
     errors = _errors_on_known_rows(champion, challenger, same_dataset)
     shifts = _shifts(champion, challenger)
+    n_rows = int(challenger.rows.sum())
+    is_small = n_rows < MIN_ROWS_SHARE * champion.metadata.dataset.rows and not same_dataset
     shifted_rows = sum(shift.rows for shift in shifts if has_shifted(shift.ratio, max_shift))
     return ChampionComparison(
         champion_version=champion.version,
@@ -98,7 +104,11 @@ def compare_with_champion(
         challenger_error_hours=_mean(errors.challenger),
         least_excess_hours=least_mean(errors.challenger - errors.champion),
         champion_recorded_error_hours=champion.metadata.metrics.mean_absolute_error_hours,
-        shifted_share=shifted_rows / int(challenger.rows.sum()),
+        champion_test_rows=champion.metadata.metrics.test_rows,
+        champion_rows=champion.metadata.dataset.rows,
+        challenger_rows=n_rows,
+        most_excess_hours=_most_excess(champion, challenger.unseen) if is_small else None,
+        shifted_share=shifted_rows / n_rows,
         median_ratio=_median_ratio(shifts),
         shifts=tuple(shifts[:MAX_LISTED_SHIFTS]),
     )
@@ -148,13 +158,25 @@ def _errors_on_known_rows(
 
     Of rows that the champion was fitted on, its own record is the fair error.
     """
-    is_known = challenger.test.rows[PRODUCT].isin(list(champion.products)).to_numpy()
-    test = challenger.test.where(is_known)
+    test = _known(champion, challenger.test)
     if same_dataset:
         recorded = champion.metadata.metrics.mean_absolute_error_hours
         return _Errors(np.full(len(test.rows), recorded), np.abs(test.residuals))
     champion_test = test._replace(estimates=champion.estimate(test.rows))
     return _Errors(np.abs(champion_test.residuals), np.abs(test.residuals))
+
+
+def _most_excess(champion: DispatchModel, unseen: OutOfSample) -> float | None:
+    """Return by how many hours the challenger may be worse at most, or None without rows."""
+    known = _known(champion, unseen)
+    champions = known._replace(estimates=champion.estimate(known.rows))
+    least_gain = least_mean(np.abs(champions.residuals) - np.abs(known.residuals))
+    return None if least_gain is None else -least_gain
+
+
+def _known(champion: DispatchModel, part: OutOfSample) -> OutOfSample:
+    """Return the rows whose product the champion knows."""
+    return part.where(part.rows[PRODUCT].isin(list(champion.products)).to_numpy())
 
 
 def _mean(values: Floats) -> float | None:

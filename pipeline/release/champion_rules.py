@@ -1,7 +1,11 @@
 """What the comparison with the model in production means: refusals, warnings, and words for it."""
 
+import math
 from collections.abc import Sequence
 
+from scipy import stats
+
+from pipeline.curves.noise import SQUARED_VARIATION_OF_NORMAL
 from pipeline.model.metadata import ChampionComparison, Failure, ProductShift
 from pipeline.release.champion import MIN_HOURS_FOR_RATIO, has_shifted
 from pipeline.stages.command_line import option_of
@@ -38,6 +42,13 @@ def comparison_failures(comparison: ChampionComparison, champion_tolerance: floa
         comparison: of the two models.
         champion_tolerance: share of the champion's error by which the challenger's may exceed it.
     """
+    return [
+        *_error_failures(comparison, champion_tolerance),
+        *_few_rows_failures(comparison, champion_tolerance),
+    ]
+
+
+def _error_failures(comparison: ChampionComparison, champion_tolerance: float) -> list[Failure]:
     champion_error = comparison.champion_error_hours
     challenger_error = comparison.challenger_error_hours
     least_excess = comparison.least_excess_hours
@@ -63,6 +74,34 @@ def comparison_failures(comparison: ChampionComparison, champion_tolerance: floa
                 "It has learnt less from this week, which may have too few rows.",
             ),
             remedy=f"A larger {option_of('champion_tolerance')} accepts it.",
+        )
+    ]
+
+
+def _few_rows_failures(comparison: ChampionComparison, champion_tolerance: float) -> list[Failure]:
+    """Return that a small week does not show that its model is as good as the champion.
+
+    What is not known for certain counts for the champion, which has learnt from more rows.
+    """
+    most_excess = comparison.most_excess_hours
+    error = max(comparison.champion_recorded_error_hours, MIN_ERROR_HOURS)
+    if most_excess is None or most_excess <= champion_tolerance * error:
+        return []
+    return [
+        Failure(
+            rule="few_rows",
+            summary=f"{comparison.challenger_rows:,} rows do not show that the new model is as good"
+            f" as the one in production, which has {comparison.champion_rows:,}",
+            value=most_excess,
+            limit=champion_tolerance * error,
+            details=(
+                f"With {CONFIDENCE:.0%} confidence its error is at most {most_excess:.2f} h more "
+                f"than that of {comparison.champion_version} on rows that neither had seen; "
+                f"{champion_tolerance * error:.2f} h are allowed.",
+                "The week has fewer than half of the last rows: part of it may be missing.",
+            ),
+            remedy=f"If it is whole, keep the model in production for another week, or accept the "
+            f"new one by a {option_of('champion_tolerance')} of {most_excess / error:.2f} or more.",
         )
     ]
 
@@ -133,10 +172,23 @@ def _usual_error(comparison: ChampionComparison) -> float:
     A champion whose labels were computed has next to no error in its own week. Sound weeks are not
     to be refused because of that, so the challenger's error is the usual one then.
     """
-    own = max(comparison.champion_recorded_error_hours, MIN_ERROR_HOURS)
+    own = max(_largest_own_error(comparison), MIN_ERROR_HOURS)
     challenger = comparison.challenger_error_hours
     is_too_exact = challenger is not None and challenger > MAX_ERROR_RATIO * own
     return challenger if challenger is not None and is_too_exact else own
+
+
+def _largest_own_error(comparison: ChampionComparison) -> float:
+    """Return the error that the champion may really have had in its own week.
+
+    It was measured on few rows if that week was small, and may have been small by chance.
+    """
+    recorded = comparison.champion_recorded_error_hours
+    if not comparison.champion_test_rows:
+        return recorded
+    # The mean of n absolute normal values has the coefficient of variation √((π/2 - 1) / n).
+    variation = math.sqrt(SQUARED_VARIATION_OF_NORMAL / comparison.champion_test_rows)
+    return recorded * (1 + float(stats.norm.ppf(CONFIDENCE)) * variation)
 
 
 def _movement_failures(comparison: ChampionComparison, max_shift: float) -> list[Failure]:

@@ -160,4 +160,5 @@ def _challenger(model: TrainedModel, rows: "pd.Series[int]") -> Challenger:
         noise=model.noise.scale.of(
             np.arange(len(model.grid.products)), model.grid.hours.mean(axis=1)
         ),
+        unseen=model.unseen,
     )

@@ -77,6 +77,8 @@ class TrainedModel:
         metrics: of that regressor on these rows.
         repeated: rows that are in the week several times.
         skill: of that regressor, beside guesses.
+        unseen: rows of the week, at most some hundred thousand, each estimated by a fit that had
+            not seen it.
     """
 
     regressor: DispatchCurve
@@ -89,6 +91,7 @@ class TrainedModel:
     metrics: Metrics
     repeated: RepeatedRows
     skill: Skill
+    unseen: OutOfSample
 
     def largest_label(self, orders: pd.DataFrame) -> float:
         """Return the largest label of its week's rows that are no outliers, in hours."""
@@ -183,6 +186,10 @@ def _train(
         metrics=compute_metrics(test, is_inlier, test_noise, len(split.train)),
         skill=measure_skill(unseen, guesses),
         repeated=split.repeats,
+        unseen=OutOfSample(
+            pd.concat([part.rows for part in unseen]),
+            np.concatenate([part.estimates for part in unseen]),
+        ),
     )
 
 

@@ -91,6 +91,7 @@ def challenger_of(
         estimate_on_grid(LineRegressor(lines), orders),
         rows,
         np.ones(len(rows)),
+        OutOfSample(orders, test_estimates),
     )
 
 
@@ -173,6 +174,37 @@ def test_the_bootstrap_takes_rows_evenly_from_large_weeks() -> None:
     found = compare(champion, challenger_of(week_of(np.zeros(rows)), champion.lines, estimates))
 
     assert found.least_excess_hours == pytest.approx(0.495, abs=0.003)
+
+
+@pytest.mark.parametrize(("rows", "is_small"), [(49, True), (50, False)])
+def test_a_week_of_fewer_than_half_the_rows_tells_how_much_worse_it_may_be(
+    rows: int, is_small: bool
+) -> None:
+    champion = champion_of()
+    facts = champion.metadata.dataset.model_copy(update={"rows": 100})
+    champion.metadata = champion.metadata.model_copy(update={"dataset": facts})
+    random = np.random.default_rng(1)
+    week = week_of(4.0 + random.normal(size=rows))
+    challenger = challenger_of(week, FOUR_HOURS, 4.0 + random.normal(size=rows))
+    truth = week["hours_to_dispatch"].to_numpy()
+    differences = np.abs(challenger.unseen.residuals) - np.abs(truth - 4.0)
+
+    found = compare(champion, challenger)
+
+    standard_error = differences.std() / np.sqrt(rows)
+    most = pytest.approx(differences.mean() + 2.326 * standard_error, abs=0.3 * standard_error)
+    assert found.most_excess_hours == (most if is_small else None)
+    assert (found.champion_rows, found.challenger_rows) == (100, rows)
+
+
+def test_a_small_week_of_products_that_the_champion_does_not_know_is_not_compared() -> None:
+    champion = champion_of()
+    facts = champion.metadata.dataset.model_copy(update={"rows": 100})
+    champion.metadata = champion.metadata.model_copy(update={"dataset": facts})
+
+    found = compare(champion, challenger_of(week_of([3.0], "NEW"), {"NEW": (3.0, 0.0)}))
+
+    assert found.most_excess_hours is None
 
 
 # Movement
@@ -277,6 +309,40 @@ def test_a_challenger_that_is_worse_is_told_with_all_numbers() -> None:
         ),
         remedy="A larger --champion-tolerance accepts it.",
     )
+
+
+@pytest.mark.parametrize(
+    ("most_excess", "tolerance", "refused"),
+    [(None, 0.05, False), (0.05, 0.05, False), (0.051, 0.05, True), (0.051, 0.06, False)],
+)
+def test_a_small_week_has_to_show_that_its_model_is_as_good(
+    most_excess: float | None, tolerance: float, refused: bool
+) -> None:
+    found = comparison(most_excess_hours=most_excess, champion_rows=1_000, challenger_rows=40)
+
+    failures = comparison_failures(found, tolerance)
+
+    assert [failure.summary for failure in failures] == refused * [
+        "40 rows do not show that the new model is as good as the one in production, which has "
+        "1,000"
+    ]
+    if refused:
+        assert "at most 0.05 h more" in failures[0].details[0]
+        assert failures[0].remedy is not None
+        assert failures[0].remedy.endswith("--champion-tolerance of 0.05 or more.")
+
+
+@pytest.mark.parametrize(
+    ("test_rows", "error", "refused"),
+    [(None, 8.01, True), (5, 14.2, False), (5, 14.4, True), (200, 8.9, False), (200, 9.1, True)],
+)
+def test_the_error_of_a_small_champion_may_have_been_small_by_chance(
+    test_rows: int | None, error: float, refused: bool
+) -> None:
+    # One and 2.326 · √((π/2 - 1) / n): 1.786 for 5 rows, 1.124 for 200
+    found = comparison(champion_error_hours=error, champion_test_rows=test_rows)
+
+    assert bool(shift_failures(found, MAX_SHIFT)) == refused
 
 
 def test_on_the_same_dataset_the_message_names_the_record() -> None:

@@ -31,7 +31,7 @@ def challenger_of(of: dict[str, Line], noise: float = 0.8) -> Challenger:
     orders = pd.DataFrame({"product_code": sorted(of), "orders_placed": float(BUSIEST_DAY)})
     test = OutOfSample(orders, estimate(of, orders))
     grid = estimate_on_grid(LineRegressor(of), orders)
-    return Challenger(test, grid, np.full(len(of), 200), np.full(len(of), noise))
+    return Challenger(test, grid, np.full(len(of), 200), np.full(len(of), noise), test)
 
 
 def champion_of(of: dict[str, Line], rows: int = 200) -> LineModel:

@@ -48,6 +48,7 @@ def challenger_of(hours: Sequence[float], rows: Sequence[int] | None = None) -> 
         grid(*([each] * 3 for each in hours)),
         np.array(rows or [100] * len(hours)),
         np.ones(len(hours)),
+        no_rows,
     )
 
 

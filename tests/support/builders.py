@@ -255,6 +255,7 @@ def trained_model(
         metrics=Metrics.model_validate(METRICS | {"r_squared": 0.99}),
         repeated=find_repeats(orders),
         skill=Skill.model_validate(SKILL),
+        unseen=OutOfSample(orders, estimate(lines, orders)),
     )
     return replace(plausible, **changes)
 
