@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pipeline.model.artifact import artifact_version
 from pipeline.model.decisions import retired_products, withdrawn_datasets
-from pipeline.model.metadata import ModelMetadata
+from pipeline.model.metadata import DOUBTS, ModelMetadata
 from pipeline.model.order import normalised_code
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.weekly_dataset import WeeklyDataset
@@ -21,8 +21,10 @@ from pipeline.release.publishing import check_agreement, write_artifact
 from pipeline.report.log_summary import log_summary
 from pipeline.report.page import render_report
 from pipeline.stages.errors import DatasetError, ModelRefused
+from pipeline.stages.messages import Message
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import LimitSettings
+from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore
 from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import TrainedModel, train_on
@@ -157,6 +159,35 @@ def refusal_of(
             **facts,
         },
     )
+
+
+def doubts_of(metadata: ModelMetadata, links: Mapping[str, str]) -> Message | None:
+    """Return what people should know of a published model some of whose products are doubted.
+
+    A model of the champion's own dataset says nothing new.
+
+    Args:
+        metadata: of the model, with the verdict on it.
+        links: where to look.
+    """
+    remarks, comparison = metadata.remarks, metadata.comparison
+    doubted = list(remarks.doubts)
+    if not doubted or (comparison is not None and comparison.same_dataset):
+        return None
+    return Message(
+        f"Published, with {len(doubted):,} of {len(metadata.own_rows):,} products that cannot be "
+        f"trusted: {first_few(doubted)}.",
+        (
+            *(
+                f"{remark.capitalize()}: {first_few(getattr(remarks, remark))}."
+                for remark in DOUBTS
+                if getattr(remarks, remark)
+            ),
+            "v0.2 of the API answers for them with trusted: false.",
+        ),
+        links={**links, "What to do": f"{GUIDE}#products-that-cannot-be-trusted"},
+        facts={"doubts": remarks.doubts, "dataset": metadata.dataset.key},
+    ).with_short_headline()
 
 
 def _limits(settings: LimitSettings) -> Limits:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from pipeline.judged_week import judge_week, refusal_of, refuse_withdrawn
+from pipeline.judged_week import doubts_of, judge_week, refusal_of, refuse_withdrawn
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS
 from pipeline.model.decisions import has_decided_on_products
 from pipeline.model.metadata import ModelMetadata
@@ -90,6 +90,7 @@ def _train_and_release(
         refused = store_artifact(store, REFUSED, week.metadata, week.artifact)
         raise _refusal(week.metadata, settings, refused, report)
     _publish(store, week.metadata, week.artifact, settings.r2_warning_threshold)
+    _tell_of_doubts(week.metadata, settings, report)
 
 
 def _delivery(store: ObjectStore, settings: TrainSettings, now: datetime) -> Delivery:
@@ -103,6 +104,15 @@ def _delivery(store: ObjectStore, settings: TrainSettings, now: datetime) -> Del
 def _tell_of_overlooked(delivery: Delivery, settings: TrainSettings) -> None:
     """Tell people of files that came after this week's, and may be the one that they wait for."""
     warning = delivery.warning
+    if warning:
+        LOG.warning(str(warning), extra=warning.facts)
+        if settings.webhook_url:
+            post_alert(settings.webhook_url, warning)
+
+
+def _tell_of_doubts(metadata: ModelMetadata, settings: TrainSettings, report: str) -> None:
+    """Tell people of products that are published and cannot be trusted."""
+    warning = doubts_of(metadata, {"Report": f"{_public_url(settings)}/{report}"})
     if warning:
         LOG.warning(str(warning), extra=warning.facts)
         if settings.webhook_url:
@@ -147,7 +157,7 @@ def _refusal(
         refused: key of the model, which is kept where nobody serves it.
         report: key of the report on it.
     """
-    store = settings.public_url or settings.store.rstrip("/")
+    store = _public_url(settings)
     return refusal_of(
         metadata,
         links={
@@ -157,6 +167,11 @@ def _refusal(
         },
         facts={"report": report},
     )
+
+
+def _public_url(settings: TrainSettings) -> str:
+    """Return the URL under which people can open what is in the store."""
+    return settings.public_url or settings.store.rstrip("/")
 
 
 def _publish(

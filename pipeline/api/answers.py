@@ -135,6 +135,7 @@ def _predict(model: DispatchModel, orders: dict[str, tuple[Any, ...]]) -> list[d
             "interval": {"level": level, "lower_hours": lower, "upper_hours": upper},
             "extrapolated": extrapolated,
             "curve_from": model.curve_from(product_code),
+            "trusted": not model.doubts(product_code),
         }
         for hours, lower, upper, extrapolated, product_code in zip(
             *columns, predicted.extrapolated.tolist(), orders[PRODUCT]

@@ -30,6 +30,8 @@ def product_answers(model: DispatchModel, positions: Sequence[int]) -> list[Prod
         ProductAnswer(
             product_code=catalogue.product_code[position],
             curve_from=model.curve_from(catalogue.product_code[position]),
+            trusted=not model.doubts(catalogue.product_code[position]),
+            doubts=list(model.doubts(catalogue.product_code[position])),
             rows=catalogue.rows[position],
             least_orders=catalogue.least_orders[position],
             most_orders=catalogue.most_orders[position],

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from pipeline.model.metadata import ModelMetadata
+from pipeline.model.metadata import DOUBTS, ModelMetadata
 from pipeline.model.order import EXAMPLE, ORDERS, PRODUCT, BaseOrder
 
 MAX_ORDERS_IN_BATCH = 10_000
@@ -53,6 +53,11 @@ class OrderEstimate(BaseModel):
         description="when the orders were delivered that the curve of the product was fitted to; "
         "older than the model's dataset if there were none of the product since",
         examples=["2026-11-20T23:00:00Z"],
+    )
+    trusted: bool = Field(
+        description="false if there is reason to doubt the estimates of the product, which its "
+        "`doubts` in the list of products name: tell customers the interval, or nothing",
+        examples=[True],
     )
 
 
@@ -130,6 +135,11 @@ class ProductAnswer(BaseModel):
     curve_from: datetime = Field(
         description="when the orders were delivered that its curve was fitted to; older than the "
         "model's dataset if there were none of the product since"
+    )
+    trusted: bool = Field(description="whether there is no reason to doubt its estimates")
+    doubts: list[str] = Field(
+        description="the reasons if there are any, as the model's remarks name them: "
+        + ", ".join(f"`{remark}`" for remark in DOUBTS)
     )
     rows: int = Field(description="rows of the product in that dataset")
     least_orders: float = Field(description="fewest orders placed seen with the product")

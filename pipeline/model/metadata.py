@@ -247,6 +247,10 @@ class DroppedProducts(MetadataModel):
     product_code: tuple[str, ...] = Field(description="their codes")
 
 
+DOUBTS = ("unfit", "surprising", "swapped")
+"""The remarks after which the estimates of a product are not to be trusted."""
+
+
 class ProductRemarks(MetadataModel):
     """Products whose curve deserves a second look, by code."""
 
@@ -288,6 +292,15 @@ class ProductRemarks(MetadataModel):
         description="the product is where another one was in the champion, and the other is where "
         "this one was",
     )
+
+    @property
+    def doubts(self) -> Mapping[str, tuple[str, ...]]:
+        """The products whose estimates are not to be trusted, and the remarks that say why."""
+        doubts: dict[str, tuple[str, ...]] = {}
+        for remark in DOUBTS:
+            for code in getattr(self, remark):
+                doubts[code] = (*doubts.get(code, ()), remark)
+        return doubts
 
 
 class Histogram(MetadataModel):

@@ -79,6 +79,7 @@ class DispatchModel:
         self._least_orders = np.array(catalogue.least_orders)
         self._most_orders = np.array(catalogue.most_orders)
         self._kept = metadata.kept_products
+        self._doubts = metadata.remarks.doubts
         noise = catalogue.noise_to_both_sides
         self._reach = _reach(metadata.interval, noise)
         for week in metadata.earlier_weeks:
@@ -104,6 +105,10 @@ class DispatchModel:
         """Return when the orders were delivered that the curve of a product was fitted to."""
         week = self._kept.get(product_code, self.metadata.dataset)
         return week.delivered_at
+
+    def doubts(self, product_code: str) -> tuple[str, ...]:
+        """Return the remarks after which a product's estimates are not to be trusted, or none."""
+        return self._doubts.get(product_code, ())
 
     def estimate(self, orders: OrderColumns) -> Floats:
         """Return the estimated hours to dispatch, shape (n_rows,); NaN for unknown products."""

@@ -16,11 +16,13 @@ from pipeline.curves.onnx_converter import read_tables
 from pipeline.curves.tables import CurveTable
 from pipeline.model.artifact import MODELS, SUFFIX
 from pipeline.model.metadata import (
+    DOUBTS,
     DroppedProducts,
     EarlierWeek,
     ModelMetadata,
     PredictionInterval,
     ProductCatalogue,
+    ProductRemarks,
 )
 from pipeline.model.order import normalised_code
 from pipeline.model.reader import DispatchModel
@@ -87,12 +89,24 @@ def carry_products(
         f"whose curves a {metadata.regressor} cannot take over from {champion.version}",
     )
     facts = {
+        "remarks": remarks.model_copy(update=_kept_doubts(champion, remarks, kept)),
         "catalogue": _joined(metadata.catalogue, champion.metadata.catalogue, kept),
         "earlier_weeks": tuple(_earlier_weeks(champion.metadata, metadata, kept, keep_weeks)),
         "dropped": tuple(_dropped(reasons)),
     }
     points = pd.concat([model.points(), _grid(champion, kept).points()])
     return FinalModel(regressor, metadata.model_copy(update=facts), points)
+
+
+def _kept_doubts(
+    champion: DispatchModel, remarks: ProductRemarks, kept: Set[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the remarks that say whom not to trust, with the champion's on what is kept."""
+    own = champion.metadata.remarks
+    return {
+        remark: (*getattr(remarks, remark), *(c for c in getattr(own, remark) if c in kept))
+        for remark in DOUBTS
+    }
 
 
 def _aged(

@@ -42,10 +42,8 @@ def comparison_failures(comparison: ChampionComparison, champion_tolerance: floa
         comparison: of the two models.
         champion_tolerance: share of the champion's error by which the challenger's may exceed it.
     """
-    return [
-        *_error_failures(comparison, champion_tolerance),
-        *_few_rows_failures(comparison, champion_tolerance),
-    ]
+    worse = _error_failures(comparison, champion_tolerance)
+    return worse or _few_rows_failures(comparison, champion_tolerance)
 
 
 def _error_failures(comparison: ChampionComparison, champion_tolerance: float) -> list[Failure]:

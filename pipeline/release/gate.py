@@ -24,6 +24,7 @@ from pipeline.release.drift import measure_drift
 from pipeline.release.history import references
 from pipeline.release.product_rules import (
     Doubt,
+    doubt_as_before,
     doubt_surprising,
     doubt_swapped,
     doubt_unfit,
@@ -138,7 +139,9 @@ def judge(
     some = dataset.orders[sample]
     failures += comparison_failures(comparison, limits.champion_tolerance)
     if not limits.accept_shift:
-        if not comparison.same_dataset:
+        if comparison.same_dataset:  # the champion was fitted on these rows
+            doubts += doubt_as_before(champion.metadata.remarks, own_rows)
+        else:
             surprises = find_surprises(champion, some, model.noise.hours[sample])
             doubts.append(doubt_surprising(surprises))
             doubts.append(doubt_swapped(find_swaps(champion, challenger, earlier)))

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.curves.noise import OUTLIER_DISTANCE
-from pipeline.model.metadata import Failure
+from pipeline.model.metadata import Failure, ProductRemarks
 from pipeline.release.rules import far_outliers
 from pipeline.release.swaps import Swap
 from pipeline.stages.command_line import option_of
@@ -33,6 +33,22 @@ class Doubt(NamedTuple):
     products: Mapping[str, str]
     meaning: str
     is_of_champion: bool = False
+
+
+SURPRISING = Doubt(
+    "surprising",
+    {},
+    "The model in production is off by more than a third, and twice the noise, for most of their "
+    "orders: their labels may be in another unit, or under another code.",
+    is_of_champion=True,
+)
+SWAPPED = Doubt(
+    "swapped",
+    {},
+    "Each is now where the other was in the model in production: their codes or labels may be "
+    "swapped.",
+    is_of_champion=True,
+)
 
 
 def doubt_unfit(products: "pd.Series[str]", noise: ModelNoise, max_outlier_share: float) -> Doubt:
@@ -77,28 +93,38 @@ def doubt_surprising(surprises: pd.DataFrame) -> Doubt:
     Args:
         surprises: as `find_surprises` returns them.
     """
-    return Doubt(
-        "surprising",
-        {
+    return SURPRISING._replace(
+        products={
             str(code): f"off by {own['hours']:.1f} h where it says {own['estimate']:.1f} h"
             for code, own in surprises.iterrows()
-        },
-        "The model in production is off by more than a third, and twice the noise, for most of "
-        "their orders: their labels may be in another unit, or under another code.",
-        is_of_champion=True,
+        }
     )
 
 
 def doubt_swapped(swaps: Sequence[Swap]) -> Doubt:
     """Doubt products that seem to have been swapped."""
-    others = [(swap.one, swap.other) for swap in swaps]
-    return Doubt(
-        "swapped",
-        {one: f"with {other!r}" for pair in others for one, other in (pair, pair[::-1])},
-        "Each is now where the other was in the model in production: their codes or labels may be "
-        "swapped.",
-        is_of_champion=True,
-    )
+    pairs = [(swap.one, swap.other) for swap in swaps]
+    others = {one: other for pair in pairs for one, other in (pair, pair[::-1])}
+    return SWAPPED._replace(products={one: f"with {other!r}" for one, other in others.items()})
+
+
+def doubt_as_before(champion: ProductRemarks, rows: Mapping[str, int]) -> list[Doubt]:
+    """Doubt what was doubted when the model in production was trained on the same dataset.
+
+    Args:
+        champion: its remarks.
+        rows: of each product in the week.
+    """
+    return [
+        doubt._replace(
+            products={
+                code: "as when the model in production was trained"
+                for code in getattr(champion, doubt.remark)
+                if code in rows
+            }
+        )
+        for doubt in (SURPRISING, SWAPPED)
+    ]
 
 
 def untrusted_failures(

@@ -160,6 +160,21 @@ def test_a_product_without_orders_shows_the_week_of_its_curve_and_its_own_interv
         assert answer["interval"]["upper_hours"] == pytest.approx(hours + half_width, abs=0.01)
 
 
+def test_products_that_cannot_be_trusted_are_flagged_in_every_answer_and_say_why() -> None:
+    one, other, *_ = CODES_OF_MODEL
+    remarks = {"unfit": [one], "swapped": [one], "noisy": [other]}
+    client = TestClient(create_app(hand_made_service(model=HandMadeModel(remarks=remarks))))
+    orders = [{"product_code": code, "orders_placed": 100} for code in CODES_OF_MODEL]
+
+    products = client.get(PRODUCTS).json()["products"]
+    batch = client.post(BATCH, json={"orders": orders}).json()["predictions"]
+    single = [client.post(V0_2, json=order).json() for order in orders]
+
+    for answers in (products, batch, single):
+        assert [answer["trusted"] for answer in answers] == [False, True, True]
+    assert [product["doubts"] for product in products] == [["unfit", "swapped"], [], []]
+
+
 def _point(curve: dict[str, list[float]], n: int) -> tuple[float, float, float]:
     return curve["est_hours_to_dispatch"][n], curve["lower_hours"][n], curve["upper_hours"][n]
 

@@ -94,6 +94,7 @@ def test_v0_2_answers_with_exactly_these_keys(hand_made_client: TestClient) -> N
             "interval": {"level": 0.9, "lower_hours": 0.0, "upper_hours": 18.92},
             "extrapolated": False,
             "curve_from": "2026-11-20T23:00:00Z",
+            "trusted": True,
             "model_version": "by_hand",
         }
     )

@@ -192,6 +192,16 @@ def test_a_curve_that_does_not_give_the_champion_s_estimates_is_not_taken_over(
     assert carry(store, champion).metadata.dropped[0].product_code == ("SKU003",)
 
 
+def test_a_curve_that_is_kept_is_doubted_as_before(store: DirectoryStore) -> None:
+    doubts = {"unfit": ["SKU001", "SKU003"], "wide": ["SKU003"]}
+    champion = publish(store, fit(WEEK), metadata_of(WEEK, remarks=doubts))
+
+    remarks = carry(store, champion, remarks={"unfit": ["SKU002"]}).metadata.remarks
+
+    assert remarks.unfit == ("SKU002", "SKU003")
+    assert remarks.wide == ()
+
+
 @pytest.mark.parametrize("with_champion", [True, False])
 def test_a_retired_product_with_orders_is_remarked_on_and_stays(
     with_champion: bool, store: DirectoryStore

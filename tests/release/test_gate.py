@@ -135,13 +135,18 @@ def test_products_that_were_swapped_are_named_and_refused() -> None:
     assert [failure.rule for failure in verdict.failures] == ["untrusted_products"]
 
 
-def test_the_champion_s_own_week_surprises_it_in_nothing() -> None:
-    champion = champion_of(LAST_WEEK)
-    own = dataset(TRIPLED, sha256=champion.metadata.dataset.sha256)
+def test_the_champion_s_own_week_is_doubted_as_before() -> None:
+    remarks = {"surprising": ["SKU001", "GONE"], "swapped": ["SKU002", "SKU003"]}
+    facts = metadata_of(LAST_WEEK, remarks=remarks)
+    champion = LineModel("champion", facts, fit_lines(LAST_WEEK))
 
-    verdict = judge(trained_model(TRIPLED), own, champion, LIMITS)
+    verdict = judge(trained_model(TRIPLED), dataset(TRIPLED), champion, LIMITS)
 
-    assert [doubt.remark for doubt in verdict.doubts] == ["unfit"]
+    assert {doubt.remark: list(doubt.products) for doubt in verdict.doubts} == {
+        "unfit": [],
+        "surprising": ["SKU001"],
+        "swapped": ["SKU002", "SKU003"],
+    }
 
 
 def test_estimates_are_held_to_the_largest_label_that_is_no_outlier() -> None:

@@ -376,7 +376,8 @@ def test_a_refused_model_is_kept_reported_and_told_to_people(
 ) -> None:
     deliver(production, SWAPPED)
 
-    assert main([str(production), "--alert-webhook", webhook.url]) == 3
+    command = [str(production), "--max-unfit-share", "1", "--alert-webhook", webhook.url]
+    assert main(command) == 3
 
     refused = refused_model(production)
     report = production / REPORTS / f"{refused.version}.html"
@@ -391,6 +392,25 @@ def test_a_refused_model_is_kept_reported_and_told_to_people(
         assert len(text.splitlines()[0]) <= 150
         assert "docs/how-to/refused_weeks.md" in text
     assert f"{production}/{REFUSED}/{refused.version}.onnx" in error
+
+
+def test_products_that_cannot_be_trusted_are_told_to_people_once_and_published(
+    production: Path, webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_one = ORDINARY[PRODUCT] == "SKU003"
+    hours = ORDINARY[HOURS].mask(is_one, 1.9 * ORDINARY[HOURS])
+    deliver(production, ORDINARY.assign(hours_to_dispatch=hours))
+    command = [str(production), "--max-unfit-share", "0.3", "--alert-webhook", webhook.url]
+
+    assert main(command) == 0
+    assert main([*command, "--retrain"]) == 0
+
+    model = newest_model(production)
+    (alert,) = webhook.texts
+    assert model.doubts("SKU003") == ("surprising",) and not model.doubts("SKU001")
+    assert "Published, with 1 of 5 products that cannot be trusted: 'SKU003'." in alert
+    assert "Surprising: 'SKU003'." in alert and "/reports/" in alert
+    assert "cannot be trusted" in "\n".join(logged(caplog, "WARNING"))
 
 
 def bad_rows() -> str:
