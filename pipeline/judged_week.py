@@ -84,6 +84,7 @@ def judge_week(
                 "comparison": verdict.comparison,
                 "catalogue_change": verdict.catalogue_change,
                 "drift": verdict.drift,
+                "share_above_largest": verdict.share_above_largest,
                 "trend": verdict.trend,
                 "shift_accepted": settings.accept_shift,
                 "refused_because": verdict.failures,
@@ -200,5 +201,6 @@ def _limits(settings: LimitSettings) -> Limits:
         max_trend=settings.max_trend,
         max_vanished_share=settings.max_vanished_share,
         max_new_share=settings.max_new_share,
+        on_drift=settings.on_drift,
         accept_shift=settings.accept_shift,
     )

@@ -411,6 +411,23 @@ class DriftMeasure(MetadataModel):
     least: float | None = Field(description="smallest value that is fine, or null")
     most: float | None = Field(description="largest value that is fine, or null")
     breached: bool = Field(description="whether the value is outside")
+    refused_below: float | None = Field(
+        default=None, description="a week with a smaller value is refused, or null"
+    )
+    refused_above: float | None = Field(
+        default=None, description="a week with a larger value is refused, or null"
+    )
+    product_code: tuple[str, ...] = Field(
+        default=(), description="the products that it is about, if it is about some"
+    )
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the value is so far outside that the week is refused."""
+        if self.value is None:
+            return False
+        is_below = self.refused_below is not None and self.value < self.refused_below
+        return is_below or (self.refused_above is not None and self.value > self.refused_above)
 
 
 class Trend(MetadataModel):
@@ -515,6 +532,11 @@ class ModelMetadata(MetadataModel):
     )
     drift: tuple[DriftMeasure, ...] = Field(
         default=(), description="how this week differs from the champion's; empty without champion"
+    )
+    share_above_largest: float | None = Field(
+        default=None,
+        description="share of rows that should have a label above the largest one, were nothing "
+        "cut off; null in older artifacts",
     )
     trend: Trend | None = Field(
         default=None,

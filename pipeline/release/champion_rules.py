@@ -161,19 +161,29 @@ def error_ratio(comparison: ChampionComparison) -> float | None:
     """Return the champion's error now divided by that of its own week, if these are two weeks."""
     if comparison.champion_error_hours is None or comparison.same_dataset:
         return None
-    return comparison.champion_error_hours / _usual_error(comparison)
+    return comparison.champion_error_hours / usual_error(comparison)
 
 
-def _usual_error(comparison: ChampionComparison) -> float:
+def usual_error(comparison: ChampionComparison) -> float:
     """Return the error that is usual: the champion's own, unless its labels were too exact.
 
     A champion whose labels were computed has next to no error in its own week. Sound weeks are not
     to be refused because of that, so the challenger's error is the usual one then.
     """
-    own = max(_largest_own_error(comparison), MIN_ERROR_HOURS)
     challenger = comparison.challenger_error_hours
-    is_too_exact = challenger is not None and challenger > MAX_ERROR_RATIO * own
-    return challenger if challenger is not None and is_too_exact else own
+    if challenger is not None and is_too_exact(comparison):
+        return challenger
+    return _own_error(comparison)
+
+
+def is_too_exact(comparison: ChampionComparison) -> bool:
+    """Tell whether the champion's labels seem to have been computed, beside those of this week."""
+    challenger = comparison.challenger_error_hours
+    return challenger is not None and challenger > MAX_ERROR_RATIO * _own_error(comparison)
+
+
+def _own_error(comparison: ChampionComparison) -> float:
+    return max(_largest_own_error(comparison), MIN_ERROR_HOURS)
 
 
 def _largest_own_error(comparison: ChampionComparison) -> float:
@@ -225,7 +235,7 @@ def _surprise_failures(comparison: ChampionComparison) -> list[Failure]:
             details=(
                 f"{comparison.champion_version} has a mean absolute error of "
                 f"{comparison.champion_error_hours:.2f} h on {comparison.compared_rows:,} test "
-                f"rows, where {_usual_error(comparison):.2f} h are usual.",
+                f"rows, where {usual_error(comparison):.2f} h are usual.",
                 *_most_moved(comparison),
             ),
             remedy=IF_HOURS_CHANGED,

@@ -1,7 +1,7 @@
 """Whether a new model may be released: every rule is asked, and every reason is kept."""
 
 from collections.abc import Sequence, Set
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,15 +13,17 @@ from pipeline.model.metadata import (
     Failure,
     Trend,
 )
-from pipeline.model.order import PRODUCT
+from pipeline.model.order import HOURS, PRODUCT
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.splits import systematic_sample
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.catalogue import catalogue_failures, compare_catalogues
 from pipeline.release.champion import Challenger, champion_on_grid, compare_with_champion
 from pipeline.release.champion_rules import comparison_failures, shift_failures
-from pipeline.release.drift import measure_drift
+from pipeline.release.drift import Week, measure_drift
+from pipeline.release.drift_rules import drift_failures
 from pipeline.release.history import references
+from pipeline.release.labels import share_above_largest
 from pipeline.release.product_rules import (
     Doubt,
     doubt_as_before,
@@ -62,6 +64,7 @@ class Limits(NamedTuple):
         max_trend: factor by which the estimates may grow or shrink over the last weeks.
         max_vanished_share: largest share of the champion's rows whose products may be missing.
         max_new_share: largest share of this week's rows whose products may be new.
+        on_drift: whether drift that is not far outside what is normal refuses a week too.
         accept_shift: whether a week may be unlike the champion's.
     """
 
@@ -73,6 +76,7 @@ class Limits(NamedTuple):
     max_trend: float
     max_vanished_share: float
     max_new_share: float
+    on_drift: Literal["fail", "warn"]
     accept_shift: bool
 
 
@@ -86,9 +90,11 @@ class Verdict(NamedTuple):
         catalogue_change: of the products since the champion's week; None without champion.
         drift: how the week differs from the champion's; empty without champion.
         trend: how far the estimates moved over the last weeks; None without earlier models.
+        share_above_largest: share of rows that should have a label above the largest one.
     """
 
     failures: tuple[Failure, ...]
+    share_above_largest: float
     doubts: tuple[Doubt, ...] = ()
     comparison: ChampionComparison | None = None
     catalogue_change: CatalogueChange | None = None
@@ -127,9 +133,10 @@ def judge(
         failures += r_squared_failures(
             model.metrics, limits.r2_error_threshold, "r2_error_threshold"
         )
+    above_largest = share_above_largest(dataset.orders[HOURS], model.noise)
     if champion is None:
         failures += untrusted_failures(doubts, own_rows, limits.max_unfit_share)
-        return Verdict(tuple(failures), tuple(doubts))
+        return Verdict(tuple(failures), above_largest, tuple(doubts))
     challenger = _challenger(model, rows)
     comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
     earlier = references(history, champion)
@@ -137,6 +144,7 @@ def judge(
     change = compare_catalogues(champion, dataset.orders, retired)
     sample = systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)
     some = dataset.orders[sample]
+    drift = measure_drift(champion, Week(dataset.orders, some, above_largest), comparison, change)
     failures += comparison_failures(comparison, limits.champion_tolerance)
     if not limits.accept_shift:
         if comparison.same_dataset:  # the champion was fitted on these rows
@@ -150,9 +158,9 @@ def judge(
         failures += seen_failures(history, champion, dataset)
         failures += trend_failures(trend)
         failures += catalogue_failures(change, limits.max_vanished_share, limits.max_new_share)
+        failures += drift_failures(drift, limits.on_drift)
     failures += untrusted_failures(doubts, own_rows, limits.max_unfit_share)
-    drift = measure_drift(champion, dataset.orders, some, comparison, change)
-    return Verdict(tuple(failures), tuple(doubts), comparison, change, drift, trend)
+    return Verdict(tuple(failures), above_largest, tuple(doubts), comparison, change, drift, trend)
 
 
 def _challenger(model: TrainedModel, rows: "pd.Series[int]") -> Challenger:

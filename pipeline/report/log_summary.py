@@ -12,7 +12,8 @@ from pipeline.model.metadata import (
 )
 from pipeline.release.catalogue import rewritten_in_words
 from pipeline.release.champion_rules import comparison_warnings, movement_in_words
-from pipeline.release.drift import drift_warnings
+from pipeline.release.drift_rules import drift_warnings
+from pipeline.release.labels import first_week_warnings
 from pipeline.release.trend import trend_warnings
 from pipeline.report.formatting import count
 from pipeline.stages.logs import LOG
@@ -153,6 +154,7 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
         yield from comparison_warnings(metadata.comparison)
     if metadata.catalogue_change is not None:
         yield from rewritten_in_words(metadata.catalogue_change)
+    yield from first_week_warnings(metadata)
     yield from drift_warnings(metadata.drift)
     yield from trend_warnings(metadata.trend)
 

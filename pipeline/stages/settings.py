@@ -195,6 +195,11 @@ class LimitSettings(StageSettings):
     max_new_share: float = Field(
         default=0.3, ge=0, le=1, description="refuse a week with a larger share of new products"
     )
+    on_drift: Literal["fail", "warn"] = Field(
+        default="warn",
+        description="refuse a week with any measure of drift outside what is normal (fail), or "
+        "only one that is far outside (warn)",
+    )
     accept_shift: bool = Field(
         default=False, description="publish although the week is unlike the champion's"
     )

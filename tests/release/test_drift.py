@@ -6,23 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.model.metadata import DriftMeasure
+from pipeline.model.metadata import DriftMeasure, Failure
 from pipeline.orders.simulator import simulate_orders
 from pipeline.release.catalogue import compare_catalogues
 from pipeline.release.drift import (
+    ABOVE_LARGEST,
+    CONSTANT_SHARE,
     COVERAGE,
     COVERAGE_OF_SEEN_ROWS,
+    ERROR_GROWTH,
     ERROR_RATIO,
-    MEANINGS,
     NEW_SHARE,
     ORDERS_STABILITY,
+    OUTSIDE_RANGE,
     PRODUCT_STABILITY,
     ROWS_RATIO,
     VANISHED_SHARE,
-    drift_warnings,
+    Week,
     measure_drift,
-    stability_index,
 )
+from pipeline.release.drift_rules import MEANINGS, drift_failures, drift_warnings
+from pipeline.release.stability import stability_index
 from tests.support.builders import KEPT, LineModel, comparison, metadata_of
 
 pytestmark = pytest.mark.slow
@@ -42,19 +46,24 @@ def week_of(rows_by_code: Mapping[str, int], orders: float = 100.0) -> pd.DataFr
 
 
 def measure(
-    champion: pd.DataFrame | LineModel, orders: pd.DataFrame, **changes: object
+    champion: pd.DataFrame | LineModel,
+    orders: pd.DataFrame,
+    above_largest: float = 0.0,
+    **changes: object,
 ) -> dict[str, DriftMeasure]:
     """Return the measures by name; all rows of the week stand for its test rows.
 
     Args:
         champion: the champion, or the week that it was trained on.
         orders: of this week.
+        above_largest: share of rows that should have a label above the largest one.
         changes: of the comparison.
     """
     if isinstance(champion, pd.DataFrame):
         champion = champion_of(champion)
     change = compare_catalogues(champion, orders, frozenset())
-    measures = measure_drift(champion, orders, orders, comparison(**changes), change)
+    week = Week(orders, orders, above_largest)
+    measures = measure_drift(champion, week, comparison(**changes), change)
     return {measure.name: measure for measure in measures}
 
 
@@ -67,11 +76,15 @@ def test_a_champion_of_other_products_is_measured_as_far_as_possible() -> None:
     assert list(measures) == [
         ROWS_RATIO,
         ORDERS_STABILITY,
+        OUTSIDE_RANGE,
         PRODUCT_STABILITY,
         NEW_SHARE,
         VANISHED_SHARE,
         ERROR_RATIO,
+        ERROR_GROWTH,
         COVERAGE,
+        ABOVE_LARGEST,
+        CONSTANT_SHARE,
     ]
     assert measures[NEW_SHARE].value == measures[VANISHED_SHARE].value == 1.0
     for name in (PRODUCT_STABILITY, ERROR_RATIO, COVERAGE):
@@ -98,10 +111,63 @@ def test_a_warning_names_value_limit_and_meaning() -> None:
     fine = DriftMeasure(name=ERROR_RATIO, value=1.0, least=None, most=2.0, breached=False)
 
     assert drift_warnings([too_much, fine, too_little]) == [
-        f"Share of rows of new products is 0.25, above 0.1: {MEANINGS[NEW_SHARE]}.",
+        f"Share of rows of new products is 0.25, above 0.1: {MEANINGS[NEW_SHARE].words}.",
         "Share of rows inside the intervals of the model in production is 0.5, below 0.8: "
-        f"{MEANINGS[COVERAGE]}.",
+        f"{MEANINGS[COVERAGE].words}.",
     ]
+
+
+def test_far_drift_is_refused_with_its_limit_its_meaning_and_its_products() -> None:
+    near = measure_of(0.03)
+    far = measure_of(0.3)
+
+    assert drift_failures([near, measure_of(None)], "warn") == []
+    assert drift_failures([near, far], "warn") == [
+        Failure(
+            rule="drift_constant",
+            summary="this week is unlike the last: share of rows of products with one label "
+            "whose hours used to rise is 0.3, above 0.05",
+            value=0.3,
+            limit=0.05,
+            details=(f"It may be that {MEANINGS[CONSTANT_SHARE].words}. Products: 'A'.",),
+            remedy="If the week really was like that, --accept-shift publishes the new model.",
+        )
+    ]
+
+
+def test_every_refusal_fits_into_a_headline() -> None:
+    week = week_of({"A": 10})
+    measures = [
+        each.model_copy(update={"value": 12.345, "most": 0.0123, "breached": True})
+        for each in measure(week, week).values()
+    ]
+
+    summaries = [failure.summary for failure in drift_failures(measures, "fail")]
+
+    assert len(summaries) == 11
+    assert max(map(len, summaries)) <= 130
+
+
+def test_all_drift_is_refused_if_people_want_that() -> None:
+    fine, near, far = measure_of(0.0), measure_of(0.03), measure_of(0.3)
+
+    first, second = drift_failures([fine, near, far], "fail")
+
+    assert first.summary.endswith("is 0.03, above 0")
+    assert first.remedy is not None and "--on-drift warn publishes with a warning" in first.remedy
+    assert second.limit == 0.05
+
+
+def measure_of(share: float | None) -> DriftMeasure:
+    return DriftMeasure(
+        name=CONSTANT_SHARE,
+        value=share,
+        least=None,
+        most=0.0,
+        breached=bool(share),
+        refused_above=0.05,
+        product_code=("A",),
+    )
 
 
 @pytest.mark.parametrize("same_dataset", [False, True])
@@ -122,7 +188,7 @@ def test_a_part_of_a_week_and_one_that_came_several_times_are_seen(rows: int, br
     found = measure(week_of({"A": 1_000}), week_of({"A": rows}))[ROWS_RATIO]
 
     assert found.value == pytest.approx(rows / 1_000)
-    warnings = [f"{ROWS_RATIO} is {rows / 1_000:.3g}, {breach}: {MEANINGS[ROWS_RATIO]}."]
+    warnings = [f"{ROWS_RATIO} is {rows / 1_000:.3g}, {breach}: {MEANINGS[ROWS_RATIO].words}."]
     assert drift_warnings([found]) == warnings * bool(breach)
 
 
@@ -277,3 +343,135 @@ def test_the_champion_s_own_rows_are_no_news() -> None:
     assert COVERAGE not in measures
     assert measures[COVERAGE_OF_SEEN_ROWS].value == 1.0
     assert measures[ORDERS_STABILITY].value == pytest.approx(0.0, abs=1e-9)
+
+
+# Far outside
+
+
+@pytest.mark.parametrize(
+    ("fewest", "most", "breached", "refused"),
+    [
+        (0, 320, False, False),
+        (0, 300, False, False),
+        (0, 270, True, False),
+        (0, 205, True, False),
+        (0, 175, True, True),
+        (115, 320, True, False),
+        (145, 320, True, True),
+    ],
+)
+def test_a_week_of_which_the_quiet_or_the_busy_part_is_left_is_refused(
+    fewest: int, most: int, breached: bool, refused: bool
+) -> None:
+    week = simulate_orders(1_000, seed=2)
+    few_busy = week["orders_placed"].between(fewest, most) | (week.index < 5)
+
+    found = measure(simulate_orders(1_000, seed=1), week[few_busy])[OUTSIDE_RANGE]
+
+    assert (found.breached, found.is_refused) == (breached, refused)
+
+
+def test_busier_weeks_have_no_orders_outside_their_range() -> None:
+    week = simulate_orders(1_000, seed=2)
+    week["orders_placed"] *= 3
+
+    assert measure(simulate_orders(1_000, seed=1), week)[OUTSIDE_RANGE].value == 0.0
+
+
+def test_few_rows_may_have_a_small_range_by_chance() -> None:
+    found = measure(simulate_orders(100, 1), simulate_orders(10, 2))[OUTSIDE_RANGE]
+
+    assert found.most == pytest.approx(0.504, abs=0.001)
+    assert found.refused_above == pytest.approx(0.624, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("rows", "orders", "inside", "refused"),
+    [
+        (1_000, 100, 301, False),
+        (1_000, 100, 299, True),
+        (1_000, 150, 496, False),
+        (1_000, 150, 494, True),
+        # Of 20 trials with a probability of 0.45, 2 or fewer succeed in less than 0.1 % of cases.
+        (20, 100, 3, False),
+        (20, 100, 2, True),
+    ],
+)
+def test_a_week_of_which_the_intervals_hold_next_to_nothing_is_refused(
+    rows: int, orders: float, inside: int, refused: bool
+) -> None:
+    week = week_of({"A": rows}, orders)
+    week.loc[inside:, "hours_to_dispatch"] = 50.0
+
+    assert measure(week_of({"A": 100}), week)[COVERAGE].is_refused == refused
+
+
+def test_intervals_that_were_learnt_from_computed_labels_refuse_no_week() -> None:
+    week = week_of({"A": 100}).assign(hours_to_dispatch=50.0)
+    exact = {"challenger_error_hours": 0.7, "champion_error_hours": 0.7}
+
+    measures = measure(week, week, champion_recorded_error_hours=1e-4, **exact)
+
+    assert measures[COVERAGE].value is None
+    assert measures[ERROR_GROWTH].value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "growth", "breached", "refused"),
+    [
+        (1_000, 1.49, False, False),
+        (1_000, 1.51, True, False),
+        (1_000, 1.99, True, False),
+        (1_000, 2.01, True, True),
+        # Both means are of ten errors, so that the standard error is √0.2.
+        (10, 3.9, True, False),
+        (10, 4.1, True, True),
+        (9, 9.0, False, False),
+    ],
+)
+def test_errors_that_are_twice_as_large_in_themselves_are_refused(
+    rows: int, growth: float, breached: bool, refused: bool
+) -> None:
+    week = week_of({"A": 10})
+
+    found = measure(
+        champion_of(week, metrics={"test_rows": rows}),
+        week,
+        compared_rows=rows,
+        challenger_error_hours=growth,
+    )[ERROR_GROWTH]
+
+    assert (found.breached, found.is_refused) == (breached, refused)
+
+
+@pytest.mark.parametrize(
+    ("before", "share", "breached", "refused"),
+    [
+        (0.001, 0.0099, False, False),
+        (0.001, 0.0101, True, True),
+        (0.1, 0.199, False, False),
+        (0.1, 0.201, True, True),
+        (None, 0.0101, True, False),
+    ],
+)
+def test_labels_that_are_cut_off_are_refused_unless_they_always_were(
+    before: float | None, share: float, breached: bool, refused: bool
+) -> None:
+    champion = champion_of(week_of({"A": 10}), share_above_largest=before)
+
+    found = measure(champion, week_of({"A": 1_000}), share)[ABOVE_LARGEST]
+
+    assert (found.breached, found.is_refused) == (breached, refused)
+
+
+@pytest.mark.parametrize(("rows", "refused"), [(50, False), (60, True)])
+def test_products_with_one_label_are_refused_with_their_rows(rows: int, refused: bool) -> None:
+    last = week_of({"A": 10, "B": 10})
+    champion = LineModel("champion", metadata_of(last), {"A": (5.0, 0.0), "B": (1.0, 0.1)})
+    week = week_of({"B": rows, "A": 1_000 - rows})
+    week["orders_placed"] = np.arange(1_000) % 50
+
+    found = measure(champion, week)[CONSTANT_SHARE]
+
+    assert found.value == rows / 1_000
+    assert (found.product_code, found.breached, found.is_refused) == (("B",), True, refused)

@@ -359,15 +359,18 @@ def test_a_breached_measure_is_marked_in_colour_and_in_words() -> None:
     fine = {"name": "new <b>", "value": 0.0123, "least": None, "most": 0.1, "breached": False}
     unknown = {"name": "median", "value": None, "least": 0.5, "most": 2.0, "breached": False}
 
-    page = read(drift=[ROWS_OUTSIDE, fine, unknown])
+    far = ROWS_OUTSIDE | {"refused_below": 200.0}
+
+    page = read(drift=[ROWS_OUTSIDE, far, fine, unknown])
 
     assert [(kind, fields) for section, kind, fields in page.rows if section == "drift"][1:] == [
         ("breached", ["rows", "120", "500", "no limit", "✘ outside"]),
+        ("breached", ["rows", "120", "500", "no limit", "✘ far outside"]),
         ("", ["new <b>", "0.0123", "no limit", "0.1", "✔ fine"]),
         ("", ["median", "not measured", "0.5", "2", "not measured"]),
     ]
-    assert "1 measure of 3 is outside" in page.text["drift"]
-    assert "1 measure of drift is outside what is normal" in page.text["verdict"]
+    assert "2 measures of 4 are outside" in page.text["drift"]
+    assert "2 measures of drift are outside what is normal" in page.text["verdict"]
 
 
 def test_the_candidates_and_which_one_was_chosen(page: Page) -> None:

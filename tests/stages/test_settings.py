@@ -62,6 +62,7 @@ def test_without_arguments_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) ->
         "max_unfit_share": 0.05,
         "max_vanished_share": 0.1,
         "max_new_share": 0.3,
+        "on_drift": "warn",
         "accept_shift": False,
         "keep_weeks": 8,
         "dataset_key": None,
