@@ -12,20 +12,28 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks.gate.next_weeks import SOUND, run_champion
-from benchmarks.gate.sequences import POISONS, Judged, print_sequences, run_sequence
+from benchmarks.gate.next_weeks import run_champion
+from benchmarks.gate.sequences import (
+    POISONS,
+    SOUND,
+    Judged,
+    print_sequences,
+    run_sequence,
+)
+from benchmarks.gate.sound_weeks import SOUND_KINDS
 from benchmarks.gate.tallies import print_rules, print_tallies, tally_goals, tally_kinds
 from benchmarks.measuring.result_tables import write_results
 from benchmarks.measuring.worker_processes import map_over_processes
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Measure the gate, print two tables, write the JSON and return 0."""
+    """Measure the gate, print three tables, write the JSON and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=40, help="champions, each with 17 next weeks")
-    parser.add_argument("--sequences", type=int, default=20, help="of weeks, of each kind")
+    parser.add_argument("--seeds", type=int, default=10, help="champions of each sound kind")
+    parser.add_argument("--sequences", type=int, default=6, help="of weeks, of each kind")
     options = parser.parse_args(arguments)
-    by_champion = map_over_processes(run_champion, range(options.seeds), "champions")
+    champions = [(kind, seed) for kind in SOUND_KINDS for seed in range(options.seeds)]
+    by_champion = map_over_processes(run_champion, champions, "champions")
     outcomes = [outcome for champion in by_champion for outcome in champion]
     tallies = [*tally_kinds(outcomes), *tally_goals(outcomes)]
     print_tallies(tallies)
@@ -36,7 +44,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     sequences = _run_sequences(options.sequences)
     print_sequences(sequences)
     results = {
-        "champions": options.seeds,
+        "champions": len(champions),
         "champions_refused": champions_refused,
         "tallies": [tally._asdict() for tally in tallies],
         "weeks": [outcome._asdict() for outcome in outcomes],

@@ -8,15 +8,22 @@ import pandas as pd
 
 from benchmarks.worlds.order_worlds import with_mis_keyed_labels
 from pipeline.model.arrays import Floats
-from pipeline.model.order import HOURS, PRODUCT
-from pipeline.orders.simulator import HOURS_PER_ORDER
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
+from pipeline.orders.simulator import BUSIEST_DAY, HOURS_PER_ORDER
 
 MINUTES_PER_HOUR = 60
 LATE_HOURS = 8
 OUTLIER_SHARE = 0.3
 MIN_UNLIKE_SLOPES_RATIO = 2.5
 STOCK_SHARE = 0.6
+TIED_SHARE, TIED_HOURS = 0.55, 4.0
+DELAYED_SHARE, DELAY_HOURS = 0.3, 24.0
+CAP_HOURS = 12.0
+MAX_EXPORTED_HOURS = 10.0
+ADDED_ORDERS = 50
+FEW_ROWS = 30
 THIRD, THRICE = "a third of the file", "a third delivered three times"
+FEW = "30 rows after 1,000"
 ANY_SWAP = "any two products swapped (no goal)"
 
 Damage = Callable[[pd.DataFrame, Floats, np.random.Generator], pd.DataFrame | None]
@@ -112,6 +119,64 @@ def delivered_three_times(
     return pd.concat([week.head(len(week) // 3)] * 3)
 
 
+def changed_hours(change: Callable[["pd.Series[float]"], "pd.Series[float]"]) -> Damage:
+    """Return the damage that changes all labels."""
+    return lambda week, slopes, random: week.assign(**{HOURS: change(week[HOURS])})
+
+
+def changed_hours_of_one_product(
+    change: Callable[["pd.Series[float]", np.random.Generator], "pd.Series[float]"],
+) -> Damage:
+    """Return the damage that changes the labels of one product."""
+
+    def damage(week: pd.DataFrame, slopes: Floats, random: np.random.Generator) -> pd.DataFrame:
+        chosen = week[PRODUCT] == random.choice(list(HOURS_PER_ORDER))
+        return week.assign(**{HOURS: week[HOURS].mask(chosen, change(week[HOURS][chosen], random))})
+
+    return damage
+
+
+def late_orders_missing(
+    week: pd.DataFrame, slopes: Floats, random: np.random.Generator
+) -> pd.DataFrame:
+    """Leave out all orders that took longer than ten hours, as an early export does."""
+    return week[week[HOURS] <= MAX_EXPORTED_HOURS]
+
+
+def quiet_half(week: pd.DataFrame, slopes: Floats, random: np.random.Generator) -> pd.DataFrame:
+    """Leave only the smaller half of the order counts."""
+    return week[week[ORDERS] <= BUSIEST_DAY / 2]
+
+
+def counted_too_high(
+    week: pd.DataFrame, slopes: Floats, random: np.random.Generator
+) -> pd.DataFrame:
+    """Count 50 orders too many in each row."""
+    return week.assign(**{ORDERS: week[ORDERS] + ADDED_ORDERS})
+
+
+def half_of_the_counts_halved(
+    week: pd.DataFrame, slopes: Floats, random: np.random.Generator
+) -> pd.DataFrame:
+    """Halve the order counts of half of the rows."""
+    is_chosen = random.random(len(week)) < 0.5
+    return week.assign(**{ORDERS: week[ORDERS].mask(is_chosen, week[ORDERS] // 2)})
+
+
+def few_rows(week: pd.DataFrame, slopes: Floats, random: np.random.Generator) -> pd.DataFrame:
+    """Take the first rows only."""
+    return week.head(FEW_ROWS)
+
+
+def _partly(
+    hours: "pd.Series[float]",
+    share: float,
+    others: "pd.Series[float] | float",
+    random: np.random.Generator,
+) -> "pd.Series[float]":
+    return hours.mask(random.random(len(hours)) < share, others)
+
+
 DAMAGES: Mapping[str, Damage] = {
     "all labels in minutes": labels_in_minutes,
     "labels of two products in minutes": two_products_in_minutes,
@@ -122,11 +187,32 @@ DAMAGES: Mapping[str, Damage] = {
     "codes in lower case": lower_case,
     "two of five products missing": two_products_missing,
     "one product 60 % zero": one_product_mostly_zero,
+    "one product 55 % at 4 h": changed_hours_of_one_product(
+        lambda hours, random: _partly(hours, TIED_SHARE, TIED_HOURS, random)
+    ),
+    "30 % of one product a day late": changed_hours_of_one_product(
+        lambda hours, random: _partly(hours, DELAYED_SHARE, hours + DELAY_HOURS, random)
+    ),
+    "one product in minutes": changed_hours_of_one_product(
+        lambda hours, random: hours * MINUTES_PER_HOUR
+    ),
+    "one label for one product": changed_hours_of_one_product(
+        lambda hours, random: hours * 0 + hours.median()
+    ),
+    "all labels x 1.5": changed_hours(lambda hours: hours * 1.5),
+    "all labels x 0.55": changed_hours(lambda hours: hours * 0.55),
+    "all labels 4 h too long": changed_hours(lambda hours: hours + 4),
+    "labels capped at 12 h": changed_hours(lambda hours: hours.clip(upper=CAP_HOURS)),
+    "orders above 10 h missing": late_orders_missing,
+    "the quiet half of a week": quiet_half,
+    "orders counted 50 too high": counted_too_high,
+    "half of the counts halved": half_of_the_counts_halved,
     THIRD: third_of_the_file,
+    FEW: few_rows,
     THRICE: delivered_three_times,
     ANY_SWAP: any_products_swapped,
 }
-WARNED_OF = (THIRD, THRICE)
+WARNED_OF = (THIRD, FEW, THRICE)
 """Kinds that are sound but for their rows: they need not be refused, but people are told."""
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.gate.damages import DAMAGES
+from benchmarks.gate.sound_weeks import SOUND_KINDS, WANDERING
 from benchmarks.worlds.order_worlds import straight, week_csv
 from benchmarks.worlds.weekly_stores import (
     newest_metadata,
@@ -24,17 +25,16 @@ from pipeline.stages.errors import ModelRefused
 WANDER = 0.1
 """Standard deviation of the logarithm of a slope's change from one week to the next."""
 SOUND_WEEKS_PER_CHAMPION = 5
-WEEKS_PER_SEED = 100
+WEEKS_PER_SEED = 1_000
 """Seeds of weeks are this number times the seed of their champion, plus a running number."""
 CHAMPION_WEEK, NEXT_WEEK = 0, 1
-SOUND = "sound"
 
 
 class Outcome(NamedTuple):
     """What the training stage did with one week.
 
     Attributes:
-        kind: of the week: `SOUND`, or the name of its damage.
+        kind: of the week: one of `SOUND_KINDS`, or the name of its damage.
         seed: of the week.
         refused: whether the stage ended with exit code 3, as it should for a bad week.
         crashed: whether it failed with an unexpected error, which is no refusal.
@@ -50,17 +50,20 @@ class Outcome(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def run_champion(seed: int) -> list[Outcome]:
-    """Train a champion, and then each of its next weeks in a copy of its store.
+def run_champion(kind_and_seed: tuple[str, int]) -> list[Outcome]:
+    """Train a champion of a sound kind, and then its next weeks, each in a copy of its store.
 
-    Returns nothing if the champion itself is refused.
+    The champion of weeks that wander has the damaged ones after it, too. Returns nothing if the
+    champion itself is refused.
     """
+    sound, seed = kind_and_seed
     random = np.random.default_rng(seed)
     week_seed = seed * WEEKS_PER_SEED
     slopes = wandered(np.array(list(HOURS_PER_ORDER.values())), random)
-    kinds = [*[SOUND] * SOUND_WEEKS_PER_CHAMPION, *DAMAGES]
+    kinds = [sound] * SOUND_WEEKS_PER_CHAMPION + [*DAMAGES] * (sound == WANDERING)
+    week = straight(week_seed, slopes).training_week()
     with temporary_store() as store:
-        write_week(store, CHAMPION_WEEK, straight(week_seed, slopes).training_week())
+        write_week(store, CHAMPION_WEEK, SOUND_KINDS[sound].champion(week))
         if run_training(store).exit_code != 0:
             return []
         return [
@@ -106,7 +109,9 @@ def draw_next_week(kind: str, slopes: Floats, seed: int) -> pd.DataFrame:
     while True:
         new_slopes = wandered(slopes, random)
         week = straight(seed, new_slopes).training_week()
-        damaged = week if kind == SOUND else DAMAGES[kind](week, new_slopes, random)
+        if kind in SOUND_KINDS:
+            return SOUND_KINDS[kind].next_week(week)
+        damaged = DAMAGES[kind](week, new_slopes, random)
         if damaged is not None:
             return damaged
 

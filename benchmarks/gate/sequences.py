@@ -7,21 +7,26 @@ week; a sound one is accepted by people in the week after its refusal.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from benchmarks.gate.next_weeks import SOUND, wandered, write_week
+from benchmarks.gate.next_weeks import wandered, write_week
 from benchmarks.gate.tallies import MAX_SOUND_REFUSED_SHARE
 from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict
 from benchmarks.worlds.order_worlds import straight
 from benchmarks.worlds.weekly_stores import newest_metadata, run_training, temporary_store
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import ModelMetadata
-from pipeline.model.order import HOURS
-from pipeline.orders.simulator import HOURS_PER_ORDER
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
+from pipeline.orders.simulator import BUSIEST_DAY, HOURS_PER_ORDER
+from pipeline.release.champion import load_champion
 from pipeline.stages.errors import ModelRefused
+from pipeline.stores.base import open_store
 
+SOUND = "sound"
 SOUND_WEEKS, POISONED_WEEKS = 16, 8
 """They end before the first week of the sample data, so that none is dated ahead of the clock."""
 WEEKS_PER_SEED = 100
@@ -59,7 +64,8 @@ class Judged(NamedTuple):
         week: number of the week; the first one is 0.
         refused: whether the stage refused it.
         warned: whether people were warned of a trend.
-        ratio: how far the estimates moved, as the stage says.
+        factor: how many times as high as the truth of this week the estimates in production are
+            after it, in the median over products and order counts; None without a model.
         rules: that it broke.
     """
 
@@ -68,7 +74,7 @@ class Judged(NamedTuple):
     week: int
     refused: bool
     warned: bool
-    ratio: float | None
+    factor: float | None
     rules: tuple[str, ...]
 
 
@@ -89,7 +95,8 @@ def run_sequence(kind_and_seed: tuple[str, int]) -> list[Judged]:
             accept = kind == SOUND and bool(judged) and judged[-1].refused
             run = run_training(store, *["--accept-shift"] * accept)
             refused = run.exit_code == ModelRefused.exit_code
-            judged.append(_judged(kind, seed, week, refused, newest_metadata(store)))
+            factor = _factor_of_truth(store, slopes)
+            judged.append(_judged(kind, seed, week, refused, newest_metadata(store), factor))
     return judged
 
 
@@ -100,8 +107,9 @@ def print_sequences(sequences: Sequence[Sequence[Judged]]) -> None:
         of_kind = [weeks for weeks in sequences if weeks[0].kind == kind]
         weeks = [week for sequence in of_kind for week in sequence[1:]]
         share = sum(week.refused for week in weeks) / len(weeks)
-        farthest = max((_distance(week) for week in weeks if not week.refused), default=1.0)
-        is_met = share <= MAX_SOUND_REFUSED_SHARE if kind == SOUND else farthest < MAX_POISON
+        farthest = [max(map(_distance, sequence)) for sequence in of_kind]
+        is_stopped = max(farthest) < MAX_POISON
+        is_met = share <= MAX_SOUND_REFUSED_SHARE if kind == SOUND else is_stopped
         rows.append(
             [
                 kind,
@@ -110,17 +118,46 @@ def print_sequences(sequences: Sequence[Sequence[Judged]]) -> None:
                 number(share, ".1%"),
                 _first(of_kind, "warned"),
                 _first(of_kind, "refused"),
-                f"{farthest:.2f}",
+                f"{np.median(farthest):.2f}, at most {max(farthest):.2f}",
                 verdict(is_met),
             ]
         )
-    header = ["weeks", "number", "warned", "refused", "warned in", "refused in", "farthest", ""]
+    header = [
+        "sequence",
+        "weeks",
+        "warned",
+        "refused",
+        "warned in",
+        "refused in",
+        "stopped at factor of the truth",
+        "",
+    ]
     print_table("Weeks after weeks", header, rows)
 
 
+def _factor_of_truth(store: Path, slopes: Floats) -> float | None:
+    """Return how many times as high as the truth the estimates of the model in production are.
+
+    Of a refused week the truth moves on, and the model stays.
+
+    Args:
+        store: has the model.
+        slopes: the truth of this week, in hours per order, shape (5,).
+    """
+    champion = load_champion(open_store(str(store)))
+    if champion is None:
+        return None
+    placed = np.linspace(BUSIEST_DAY / 10, BUSIEST_DAY, 10)
+    grid = pd.DataFrame(
+        {PRODUCT: np.repeat(list(HOURS_PER_ORDER), len(placed)), ORDERS: np.tile(placed, 5)}
+    )
+    truth = np.repeat(slopes, len(placed)) * grid[ORDERS].to_numpy()
+    return float(np.median(champion.estimate(grid) / truth))
+
+
 def _distance(week: Judged) -> float:
-    """Return by which factor the estimates moved, up or down."""
-    return 1.0 if week.ratio is None else max(week.ratio, 1 / week.ratio)
+    """Return by which factor the estimates are off the truth, up or down."""
+    return 1.0 if week.factor is None else max(week.factor, 1 / week.factor)
 
 
 def _first(sequences: Sequence[Sequence[Judged]], what: str) -> str:
@@ -134,7 +171,14 @@ def _first(sequences: Sequence[Sequence[Judged]], what: str) -> str:
     return f"{np.median(first):g}, at most {max(first)}"
 
 
-def _judged(kind: str, seed: int, week: int, refused: bool, metadata: ModelMetadata) -> Judged:
+def _judged(
+    kind: str,
+    seed: int,
+    week: int,
+    refused: bool,
+    metadata: ModelMetadata,
+    factor: float | None,
+) -> Judged:
     trend = metadata.trend
     return Judged(
         kind,
@@ -142,6 +186,6 @@ def _judged(kind: str, seed: int, week: int, refused: bool, metadata: ModelMetad
         week,
         refused,
         warned=trend is not None and trend.breached,
-        ratio=None if trend is None else trend.ratio,
+        factor=factor,
         rules=tuple(failure.rule for failure in metadata.refused_because),
     )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks.gate.damages import ANY_SWAP, DAMAGES, WARNED_OF
-from benchmarks.gate.next_weeks import SOUND, Outcome
+from benchmarks.gate.next_weeks import Outcome
+from benchmarks.gate.sound_weeks import SOUND_KINDS
 from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict
 
 MAX_SOUND_REFUSED_SHARE = 0.01
@@ -20,7 +21,7 @@ class Tally(NamedTuple):
         kind: in words.
         weeks: how many there were.
         refused: how many were refused.
-        warned: in how many people were warned of the rows, refused or not.
+        warned: in how many people were told of the rows, by a warning or a refusal.
         crashed: in how many the stage failed without a reason.
         goal: in words; empty if there is none.
         met: whether the goal was met; None if there is none.
@@ -66,33 +67,31 @@ def print_rules(outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes
         for rule in sorted(set(map(rule_of, outcome.reasons)))
     )
-    order = [SOUND, *DAMAGES]
+    order = [*SOUND_KINDS, *DAMAGES]
     ranked = sorted(counts.items(), key=lambda entry: (order.index(entry[0][0]), -entry[1]))
     rows = [[f"{kind}: {rule}", str(count)] for (kind, rule), count in ranked]
     print_table("Rules that were broken", ["next week: rule", "weeks"], rows)
 
 
 def tally_kinds(outcomes: Sequence[Outcome]) -> list[Tally]:
-    """Count the weeks of each kind, without goals."""
+    """Count the weeks of each kind, beside its goal."""
     return [
-        _tally(kind, [outcome for outcome in outcomes if outcome.kind == kind])
-        for kind in (SOUND, *DAMAGES)
+        _tally(kind, [outcome for outcome in outcomes if outcome.kind == kind], kind)
+        for kind in (*SOUND_KINDS, *DAMAGES)
     ]
 
 
 def tally_goals(outcomes: Sequence[Outcome]) -> list[Tally]:
-    """Count what there are goals for: sound weeks, bad ones, and those to be warned of."""
-    sound = _tally("all sound weeks", [week for week in outcomes if week.kind == SOUND])
-    no_bad = (SOUND, ANY_SWAP, *WARNED_OF)
-    bad = _tally("all bad weeks", [week for week in outcomes if week.kind not in no_bad])
-    doubtful = _tally("all of too few rows", [week for week in outcomes if week.kind in WARNED_OF])
-    sound_met = None if sound.share is None else sound.share <= MAX_SOUND_REFUSED_SHARE
-    bad_met = None if bad.share is None else bad.share >= MIN_BAD_REFUSED_SHARE
-    doubtful_met = doubtful.warned >= MIN_BAD_REFUSED_SHARE * doubtful.weeks
+    """Count all sound weeks, all bad ones, and all to be warned of."""
+    bad_kinds = [kind for kind in DAMAGES if kind not in (ANY_SWAP, *WARNED_OF)]
+    parts = {
+        "all sound weeks": list(SOUND_KINDS),
+        "all bad weeks": bad_kinds,
+        "all of too few rows": list(WARNED_OF),
+    }
     return [
-        sound._replace(goal=f"<= {MAX_SOUND_REFUSED_SHARE:.0%}", met=sound_met),
-        bad._replace(goal=f">= {MIN_BAD_REFUSED_SHARE:.0%}", met=bad_met),
-        doubtful._replace(goal=f">= {MIN_BAD_REFUSED_SHARE:.0%} warned", met=doubtful_met),
+        _tally(name, [outcome for outcome in outcomes if outcome.kind in kinds], kinds[0])
+        for name, kinds in parts.items()
     ]
 
 
@@ -101,8 +100,20 @@ def rule_of(reason: str) -> str:
     return re.sub(r"-?\d[\d.,]*", "#", reason)[:80]
 
 
-def _tally(kind: str, outcomes: Sequence[Outcome]) -> Tally:
+def _tally(name: str, outcomes: Sequence[Outcome], kind: str) -> Tally:
+    """Count weeks, beside the goal of this kind."""
     refused = sum(outcome.refused for outcome in outcomes)
-    warned = sum(outcome.warned for outcome in outcomes)
+    # Who refuses a week tells people of it as well.
+    warned = sum(outcome.warned or outcome.refused for outcome in outcomes)
     crashed = sum(outcome.crashed for outcome in outcomes)
-    return Tally(kind, len(outcomes), refused, warned, crashed)
+    tally = Tally(name, len(outcomes), refused, warned, crashed)
+    if kind == ANY_SWAP or not outcomes:
+        return tally
+    if kind in SOUND_KINDS:
+        is_met = refused <= MAX_SOUND_REFUSED_SHARE * len(outcomes)
+        return tally._replace(goal=f"<= {MAX_SOUND_REFUSED_SHARE:.0%}", met=is_met)
+    if kind in WARNED_OF:
+        is_met = warned >= MIN_BAD_REFUSED_SHARE * len(outcomes)
+        return tally._replace(goal=f">= {MIN_BAD_REFUSED_SHARE:.0%} warned", met=is_met)
+    is_met = refused >= MIN_BAD_REFUSED_SHARE * len(outcomes)
+    return tally._replace(goal=f">= {MIN_BAD_REFUSED_SHARE:.0%}", met=is_met)
