@@ -127,12 +127,13 @@ def _columns(keys: Sequence[OrderKey]) -> dict[str, tuple[Any, ...]]:
 def _predict(model: DispatchModel, orders: dict[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
     """Return the fields of an `OrderEstimate` for each order, of products in the model."""
     predicted = model.predict(orders)
-    level = model.metadata.interval.level
+    level, share = model.metadata.interval.level, model.metadata.interval.share_within
     columns = [rounded(column) for column in predicted[:3]]
     return [
         {
             "est_hours_to_dispatch": hours,
             "interval": {"level": level, "lower_hours": lower, "upper_hours": upper},
+            "dispatched_within": None if extrapolated else {"share": share, "hours": upper},
             "extrapolated": extrapolated,
             "curve_from": model.curve_from(product_code),
             "trusted": not model.doubts(product_code),

@@ -38,6 +38,18 @@ class DispatchInterval(BaseModel):
     upper_hours: float = Field(description="upper bound in hours, to two decimals", examples=[9.61])
 
 
+class DispatchedWithin(BaseModel):
+    """What a customer can be told: the hours within which nearly all such orders are dispatched."""
+
+    share: float = Field(
+        description="share of such orders that are dispatched within the hours: (1 + level) / 2",
+        examples=[0.95],
+    )
+    hours: float = Field(
+        description="the upper bound of the interval in hours, to two decimals", examples=[9.61]
+    )
+
+
 class OrderEstimate(BaseModel):
     """The estimated hours to dispatch of an order, with a prediction interval."""
 
@@ -45,6 +57,10 @@ class OrderEstimate(BaseModel):
         description="estimated hours to dispatch, to two decimals", examples=[8.28]
     )
     interval: DispatchInterval
+    dispatched_within: DispatchedWithin | None = Field(
+        description="within how many hours nearly all such orders are dispatched; null where the "
+        "order is extrapolated, since nothing is known of how many are"
+    )
     extrapolated: bool = Field(
         description=f"whether {ORDERS} is outside the range that the model saw of this product",
         examples=[False],

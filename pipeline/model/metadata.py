@@ -11,6 +11,7 @@ from pipeline.model.arrays import Floats
 
 FORMAT_VERSION = 2
 """Version of the artifact's format; a reader knows this one and no other."""
+SHARE_DECIMALS = 6
 
 
 class MetadataModel(BaseModel):
@@ -156,6 +157,11 @@ class PredictionInterval(MetadataModel):
         description="by how many hours the noise grows with each hour of the estimate"
     )
     calibration_rows: int = Field(description="number of rows that the level was calibrated on")
+
+    @property
+    def share_within(self) -> float:
+        """Share of orders below the upper bound: those inside, and half of the others."""
+        return round((1 + self.level) / 2, SHARE_DECIMALS)
 
     def reach(self, estimates: Floats, relative_noise: Floats) -> Floats:
         """Return how far the interval reaches below and above, in hours, shape (2, n).

@@ -92,6 +92,7 @@ def test_v0_2_answers_with_exactly_these_keys(hand_made_client: TestClient) -> N
         {
             "est_hours_to_dispatch": 8.28,
             "interval": {"level": 0.9, "lower_hours": 0.0, "upper_hours": 18.92},
+            "dispatched_within": {"share": 0.95, "hours": 18.92},
             "extrapolated": False,
             "curve_from": "2026-11-20T23:00:00Z",
             "trusted": True,
@@ -104,11 +105,22 @@ def test_v0_2_answers_with_exactly_these_keys(hand_made_client: TestClient) -> N
     ("orders", "extrapolated"),
     [("0", True), ("9.99", True), ("10", False), ("200.5", False), ("200.51", True)],
 )
-def test_orders_outside_the_range_seen_for_the_product_are_extrapolated(
+def test_orders_outside_the_range_seen_are_extrapolated_and_nothing_is_promised_of_them(
     orders: str, extrapolated: bool, hand_made_client: TestClient
 ) -> None:
     _, answer = post(hand_made_client, request(orders), V0_2)
     assert answer["extrapolated"] is extrapolated
+    told = None if extrapolated else {"share": 0.95, "hours": answer["interval"]["upper_hours"]}
+    assert answer["dispatched_within"] == told
+
+
+@pytest.mark.parametrize(("level", "share"), [(0.8, 0.9), (0.9, 0.95), (0.999, 0.9995)])
+def test_the_share_dispatched_within_the_upper_bound_follows_from_the_level(
+    level: float, share: float
+) -> None:
+    served = hand_made_service(model=HandMadeModel(interval={"level": level}))
+    _, answer = post(TestClient(create_app(served)), request(), V0_2)
+    assert answer["dispatched_within"]["share"] == share
 
 
 @pytest.mark.parametrize("orders", ["0", "0.0909", "0.1", "1000000"])

@@ -114,7 +114,11 @@ def expect_answer(page: Page, answer: dict[str, Any]) -> None:
     """Wait until the page shows an answer of the API, in all places where it shows one."""
     interval = answer["interval"]
     hours = f"{answer['est_hours_to_dispatch']:,.2f} hours"
-    words = (
+    told = answer["dispatched_within"]
+    promise = told and (
+        f"{100 * told['share']:g} % of such orders are dispatched within {told['hours']:,.2f} hours."
+    )
+    words = (promise or "") + (
         f"{100 * interval['level']:g} % of such orders take "
         f"{interval['lower_hours']:,.2f} to {interval['upper_hours']:,.2f} hours."
     )
