@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 from pipeline.model.artifact import artifact_version
 from pipeline.model.decisions import retired_products, withdrawn_datasets
-from pipeline.model.metadata import DOUBTS, ModelMetadata
+from pipeline.model.metadata import DOUBTS, ChampionComparison, ModelMetadata, WeekAfter
 from pipeline.model.order import normalised_code
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.carrying import carry_products
 from pipeline.release.gate import Limits, judge
 from pipeline.release.history import load_history
+from pipeline.release.next_week import allow_for_movement, observe_week_after, weeks_after
 from pipeline.release.publishing import check_agreement, write_artifact
 from pipeline.report.log_summary import log_summary
 from pipeline.report.page import render_report
@@ -76,11 +77,15 @@ def judge_week(
         history = load_history(store, champion) if store and champion else ()
         verdict = judge(model, dataset, champion, _limits(settings), retired, history)
         facts = gather_metadata(trained_at, dataset, model)
+        week_after = _week_after(champion, dataset, verdict.comparison, settings.accept_shift)
+        weeks = weeks_after(history, champion, week_after) if champion else ()
         metadata = facts.model_copy(
             update={
                 "remarks": facts.remarks.model_copy(
                     update={doubt.remark: tuple(doubt.products) for doubt in verdict.doubts}
                 ),
+                "interval": allow_for_movement(facts.interval, weeks),
+                "week_after": week_after,
                 "comparison": verdict.comparison,
                 "catalogue_change": verdict.catalogue_change,
                 "drift": verdict.drift,
@@ -99,6 +104,21 @@ def judge_week(
         version = artifact_version(trained_at, artifact)
         page = render_report(version, metadata, dataset, model, champion)
     return JudgedWeek(version, metadata, artifact, page)
+
+
+def _week_after(
+    champion: DispatchModel | None,
+    dataset: WeeklyDataset,
+    comparison: ChampionComparison | None,
+    accept_shift: bool,
+) -> WeekAfter | None:
+    """Return what this week says of the champion's intervals.
+
+    A week that people accept although it is unlike the last is no movement that comes again.
+    """
+    if champion is None or comparison is None or accept_shift:
+        return None
+    return observe_week_after(champion, dataset, comparison)
 
 
 def _train(dataset: WeeklyDataset, interval_level: float) -> TrainedModel:

@@ -157,6 +157,16 @@ class PredictionInterval(MetadataModel):
         description="by how many hours the noise grows with each hour of the estimate"
     )
     calibration_rows: int = Field(description="number of rows that the level was calibrated on")
+    movement: float = Field(
+        default=0.0,
+        description="by which share of itself an estimate may be off in the week after, up or "
+        "down; the reach is the root of the sum of squares of this and what the noise asks for",
+    )
+    weeks_after: int = Field(
+        default=0,
+        description="number of weeks that the movement is from; 0: there was none yet, and the "
+        "level is that of the model's own week",
+    )
 
     @property
     def share_within(self) -> float:
@@ -166,13 +176,20 @@ class PredictionInterval(MetadataModel):
     def reach(self, estimates: Floats, relative_noise: Floats) -> Floats:
         """Return how far the interval reaches below and above, in hours, shape (2, n).
 
+        It is √(r² + (m · ŷ)²), for the reach r that the noise asks for, and the movement m.
+
         Args:
-            estimates: hours to dispatch, shape (n,).
+            estimates: hours to dispatch ŷ, shape (n,).
             relative_noise: of the product of each estimate, below and above, shape (2, n).
         """
         noise = (self.noise_base_hours + self.noise_growth * estimates) * relative_noise
-        reach: Floats = np.array([[self.lower_multiple], [self.upper_multiple]]) * noise
+        reach: Floats = np.hypot(self.multiples * noise, self.movement * estimates)
         return reach
+
+    @property
+    def multiples(self) -> Floats:
+        """How far it reaches below and above, in units of the noise, shape (2, 1)."""
+        return np.array([[self.lower_multiple], [self.upper_multiple]])
 
     @model_validator(mode="before")
     @classmethod
@@ -409,6 +426,21 @@ class CatalogueChange(MetadataModel):
     )
 
 
+class WeekAfter(MetadataModel):
+    """What a week says of the intervals of the model before it, to which it was new."""
+
+    level: float = Field(description="of these intervals")
+    rows: int = Field(description="rows of products and order counts that the model had seen")
+    products: float = Field(
+        description="number of equally large products that would say as much as these, "
+        "(Σ rows)² / Σ rows²"
+    )
+    movements: tuple[float, ...] = Field(
+        description="by which share of its estimate each row is beyond the reach that the noise "
+        "asks for: 200 quantiles, evenly spread; zero where it is within"
+    )
+
+
 class DriftMeasure(MetadataModel):
     """One number that tells how this week differs from the champion's."""
 
@@ -538,6 +570,11 @@ class ModelMetadata(MetadataModel):
     )
     drift: tuple[DriftMeasure, ...] = Field(
         default=(), description="how this week differs from the champion's; empty without champion"
+    )
+    week_after: WeekAfter | None = Field(
+        default=None,
+        description="what this week says of the champion's intervals; null if it cannot say "
+        "anything of them, and if --accept-shift was set",
     )
     share_above_largest: float | None = Field(
         default=None,

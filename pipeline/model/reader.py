@@ -134,6 +134,16 @@ class DispatchModel:
         """
         return self._bounds_at(self._positions(product_codes), estimates)
 
+    def reach_of_noise(self, product_codes: Sequence[str], estimates: Floats) -> Floats:
+        """Return how far the intervals would reach below and above without movement, shape (2, n).
+
+        Raises:
+            KeyError: a code is not among `products`.
+        """
+        at_zero, growth, _ = self._reach[..., self._positions(product_codes)]
+        reach: Floats = at_zero + growth * estimates
+        return reach
+
     def predict(self, orders: OrderColumns) -> Predictions:
         """Return all that the model says to orders.
 
@@ -153,21 +163,21 @@ class DispatchModel:
         return np.fromiter(positions, np.intp, len(product_codes))
 
     def _bounds_at(self, positions: npt.NDArray[np.intp], hours: Floats) -> tuple[Floats, Floats]:
-        at_zero, growth = self._reach[..., positions]
-        below, above = at_zero + growth * hours
+        at_zero, growth, movement = self._reach[..., positions]
+        below, above = np.hypot(at_zero + growth * hours, movement * hours)
         return np.maximum(hours - below, 0.0), hours + above
 
 
 def _reach(interval: PredictionInterval, relative_noise: Floats) -> Floats:
-    """Return how far the intervals of products reach below and above, shape (2, 2, n_products).
+    """Return what the reach of products below and above comes from, shape (3, 2, n_products).
 
-    Both are linear in the estimate: they begin with so many hours where the estimate is zero, and
-    grow by so many with each hour of the estimate.
+    These are what the noise asks for where the estimate is zero, by how much that grows with each
+    hour of the estimate, and by which share of itself the estimate moves; see
+    `PredictionInterval.reach`.
     """
-    n_products = relative_noise.shape[1]
-    at_zero = interval.reach(np.zeros(n_products), relative_noise)
-    at_one = interval.reach(np.ones(n_products), relative_noise)
-    return np.array([at_zero, at_one - at_zero])
+    multiples = interval.multiples * relative_noise
+    at_zero, growth = multiples * interval.noise_base_hours, multiples * interval.noise_growth
+    return np.array([at_zero, growth, np.full_like(multiples, interval.movement)])
 
 
 def _input(name: str, orders: OrderColumns, codes: Sequence[str]) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ from pipeline.model.metadata import (
     ChampionComparison,
     Metrics,
     ModelMetadata,
+    PredictionInterval,
     RepeatedRows,
     Skill,
 )
@@ -50,6 +51,7 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
         f"{interval.noise_base_hours:.2f} h + {interval.noise_growth:.1%} of the estimate. "
         f"Outliers: {metadata.outliers.rows:,} rows ({metadata.outliers.share:.1%})."
     )
+    yield _next_week_row(interval)
     if metadata.comparison is not None:
         yield _champion_row(metadata.comparison)
     for week in metadata.earlier_weeks:
@@ -58,6 +60,19 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
             f"curve from {week.delivered_at:%Y-%m-%d}, until {week.kept_until:%Y-%m-%d}: "
             f"{first_few(week.product_code)}."
         )
+
+
+def _next_week_row(interval: PredictionInterval) -> str:
+    """Say what the intervals promise for the week in which they are used."""
+    if not interval.weeks_after:
+        return (
+            "How far estimates move from one week to the next cannot be known yet: the intervals "
+            "hold in their own week."
+        )
+    return (
+        "For the next week the intervals allow for estimates that are off by "
+        f"{interval.movement:.1%}, as {count(interval.weeks_after, 'earlier week')} showed."
+    )
 
 
 def _errors(metrics: Metrics) -> Iterator[str]:

@@ -60,8 +60,21 @@ def test_the_table_of_a_first_model(caplog: pytest.LogCaptureFixture) -> None:
         "Intervals of 90%: 0.90 times the noise below the estimate and 1.60 times above it; the "
         "noise is 0.81 h + 0.1% of the estimate. "
         "Outliers: 12 rows (1.0%).",
+        "How far estimates move from one week to the next cannot be known yet: the intervals hold "
+        "in their own week.",
     ]
     assert logged(caplog, "WARNING") == []
+
+
+def test_what_is_allowed_for_in_the_next_week_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    log_summary(metadata(interval={"movement": 0.1, "weeks_after": 3}))
+
+    assert (
+        "For the next week the intervals allow for estimates that are off by 10.0%, as 3 earlier "
+        "weeks showed."
+    ) in logged(caplog, "INFO")
 
 
 def test_r_squared_that_is_not_defined_or_of_few_rows_is_called_so(
