@@ -1,6 +1,6 @@
 """How close the published models come to the best that is possible, in worlds with a known truth.
 
-`python -m benchmarks.quality [--seeds N] [--skip-tree | --tree-seeds N]`
+`python -m benchmarks.quality [--seeds N] [--skip-tree | --tree-seeds N] [--sequences N]`
 """
 
 import argparse
@@ -10,6 +10,13 @@ from collections.abc import Sequence
 from benchmarks.measuring.result_tables import write_results
 from benchmarks.measuring.worker_processes import map_over_processes
 from benchmarks.quality.seeds import run_seed, run_tree
+from benchmarks.quality.sequences import (
+    FLIGHTS,
+    SIMULATED,
+    NextWeek,
+    print_sequences,
+    run_sequence,
+)
 from benchmarks.quality.summary import (
     SeedResult,
     Summary,
@@ -26,6 +33,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser.add_argument("--seeds", type=int, default=20, help="of each world")
     parser.add_argument("--tree-seeds", type=int, default=20, help="for the decision tree")
     parser.add_argument("--skip-tree", action="store_true", help="leave the decision tree out")
+    parser.add_argument("--sequences", type=int, default=10, help="of weeks, of each kind")
     options = parser.parse_args(arguments)
     tree_seeds = 0 if options.skip_tree else min(options.tree_seeds, options.seeds)
     summaries, details = [], {}
@@ -36,8 +44,23 @@ def main(arguments: Sequence[str] = ()) -> int:
         summaries.append(summarise(world, results, trees))
         details[world] = _as_json(summaries[-1], results, trees)
     print_summaries(summaries)
-    write_results("quality", {"worlds": details})
+    sequences = _run_sequences(options.sequences)
+    print_sequences(sequences)
+    as_json = {
+        kind: [[week._asdict() for week in weeks] for weeks in of_kind]
+        for kind, of_kind in sequences.items()
+    }
+    write_results("quality", {"worlds": details, "sequences": as_json})
     return 0
+
+
+def _run_sequences(seeds: int) -> dict[str, list[list[NextWeek]]]:
+    cases = [(kind, seed) for kind in SIMULATED for seed in range(seeds)]
+    cases.append((FLIGHTS, 0))
+    sequences: dict[str, list[list[NextWeek]]] = {}
+    for (kind, _), weeks in zip(cases, map_over_processes(run_sequence, cases, "sequences")):
+        sequences.setdefault(kind, []).append(weeks)
+    return sequences
 
 
 def _as_json(
