@@ -73,3 +73,26 @@ def test_labels_that_grow_each_week_are_warned_of_refused_and_accepted_as_the_ne
     deliver(tmp_path, week(4, 1.22**3))
     assert main([str(tmp_path)]) == 0
     assert "really change" not in caplog.text
+
+
+def test_a_week_without_its_late_orders_is_refused_and_blocks_no_whole_week_if_accepted(
+    production: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    orders = simulate_orders(1_000, seed=3)
+    deliver(production, orders[orders[HOURS] <= 10])
+
+    assert main([str(production)]) == 3
+    (error,) = logged(caplog, "ERROR")
+    assert "share of rows that should have a label above the largest one is" in error
+    assert "late orders are missing" in error
+    assert main([str(production), "--accept-shift"]) == 0
+
+    deliver(production, simulate_orders(1_000, seed=4))
+    assert main([str(production)]) == 0
+
+
+def test_drift_that_is_not_far_outside_is_refused_if_people_want_that(production: Path) -> None:
+    deliver(production, simulate_orders(450, seed=3))
+
+    assert main([str(production), "--on-drift", "fail"]) == 3
+    assert main([str(production), "--on-drift", "fail", "--accept-shift"]) == 0
