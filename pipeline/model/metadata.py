@@ -270,7 +270,7 @@ class DroppedProducts(MetadataModel):
     product_code: tuple[str, ...] = Field(description="their codes")
 
 
-DOUBTS = ("unfit", "surprising", "swapped")
+DOUBTS = ("unfit", "unskilled", "biased", "surprising", "swapped")
 """The remarks after which the estimates of a product are not to be trusted."""
 
 
@@ -304,6 +304,16 @@ class ProductRemarks(MetadataModel):
         default=(),
         description="more of the orders are outliers than --max-outlier-share allows, so the "
         "estimates are far off for them",
+    )
+    unskilled: tuple[str, ...] = Field(
+        default=(),
+        description="on rows that the fits had not seen, the error is more than 1.25 times that of "
+        "the product's mean or median, by more than chance",
+    )
+    biased: tuple[str, ...] = Field(
+        default=(),
+        description="on rows that the fits had not seen, outliers apart, the hours are on average "
+        "farther from the estimates than their noise, by more than chance",
     )
     surprising: tuple[str, ...] = Field(
         default=(),

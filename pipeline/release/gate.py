@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.model.arrays import Floats
 from pipeline.model.metadata import (
     CatalogueChange,
     ChampionComparison,
@@ -27,9 +28,11 @@ from pipeline.release.labels import share_above_largest
 from pipeline.release.product_rules import (
     Doubt,
     doubt_as_before,
+    doubt_biased,
     doubt_surprising,
     doubt_swapped,
     doubt_unfit,
+    doubt_unskilled,
     untrusted_failures,
 )
 from pipeline.release.rules import (
@@ -122,7 +125,11 @@ def judge(
     """
     rows = dataset.orders[PRODUCT].value_counts()
     own_rows = {str(code): int(n) for code, n in rows.items()}
-    doubts = [doubt_unfit(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share)]
+    doubts = [
+        doubt_unfit(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share),
+        doubt_unskilled(model.unseen, model.guessed),
+        doubt_biased(model.unseen, _noise_of_unseen(model)),
+    ]
     failures = [
         *constant_failures(model.metrics),
         *skill_failures(model.skill, model.grid),
@@ -161,6 +168,12 @@ def judge(
         failures += drift_failures(drift, limits.on_drift)
     failures += untrusted_failures(doubts, own_rows, limits.max_unfit_share)
     return Verdict(tuple(failures), above_largest, tuple(doubts), comparison, change, drift, trend)
+
+
+def _noise_of_unseen(model: TrainedModel) -> Floats:
+    products = pd.Index(model.grid.products)
+    positions = products.get_indexer(pd.Index(model.unseen.rows[PRODUCT].astype(object)))
+    return model.noise.scale.of(positions, model.unseen.estimates)
 
 
 def _challenger(model: TrainedModel, rows: "pd.Series[int]") -> Challenger:

@@ -4,19 +4,32 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
 from pipeline.curves.noise import OUTLIER_DISTANCE
+from pipeline.model.arrays import Floats
 from pipeline.model.metadata import Failure, ProductRemarks
+from pipeline.model.order import HOURS, PRODUCT
 from pipeline.release.rules import far_outliers
 from pipeline.release.swaps import Swap
 from pipeline.stages.command_line import option_of
 from pipeline.stages.wording import first_few
 from pipeline.training.fitting import ModelNoise
+from pipeline.training.selection import OutOfSample
 
 FALSE_ALARM_RATE = 0.01
 """Of the products that are named for a reason, so many may be named by chance."""
+
+MAX_RATIO_TO_GUESS = 1.25
+"""Models of products with few rows lean on the others, and may lose a little by it."""
+MAX_BIAS_IN_NOISE = 1.0
+MIN_ERROR_HOURS = 0.01
+"""Errors below this harm nobody."""
+MIN_SPREAD = 1e-9
+MIN_ROWS = 10
+"""The mean of fewer rows has no normal distribution where hours are skewed."""
 
 
 class Doubt(NamedTuple):
@@ -85,6 +98,83 @@ def doubt_unfit(products: "pd.Series[str]", noise: ModelNoise, max_outlier_share
         "deviations from the model: part of their orders may be sent from stock, or their labels "
         "may be a default.",
     )
+
+
+def doubt_unskilled(unseen: OutOfSample, guessed: Mapping[str, Floats]) -> Doubt:
+    """Doubt products for which a guess of their own would have been far better.
+
+    Args:
+        unseen: rows of the week, each estimated by a fit that had not seen it.
+        guessed: what each guess says of them, in hours, shape (n_rows,).
+    """
+    hours = unseen.rows[HOURS].to_numpy()
+    own = np.abs(unseen.residuals)
+    guesses = np.abs(hours[:, np.newaxis] - np.column_stack(list(guessed.values())))
+    codes, product = np.unique(unseen.rows[PRODUCT].astype(str), return_inverse=True)
+    rows = np.bincount(product)
+    of_model = np.bincount(product, own) / rows
+    of_guesses = np.array([np.bincount(product, column) / rows for column in guesses.T])
+    best, of_best = of_guesses.argmin(axis=0), of_guesses.min(axis=0)
+    excess = own - guesses[np.arange(len(own)), best[product]]
+    is_far = of_model > MAX_RATIO_TO_GUESS * np.maximum(of_best, MIN_ERROR_HOURS)
+    names = list(guessed)
+    return Doubt(
+        "unskilled",
+        {
+            str(codes[i]): f"error {of_model[i]:.1f} h, that of the {names[best[i]]} "
+            f"{of_best[i]:.1f} h"
+            for i in np.flatnonzero(is_far & _is_certain(excess, product))
+        },
+        "On rows that it had not seen, the model is far worse than a guess for them: their hours "
+        "may depend on something else, or fall as orders rise.",
+    )
+
+
+def doubt_biased(unseen: OutOfSample, noise_hours: Floats) -> Doubt:
+    """Doubt products whose estimates are too low or too high on average.
+
+    Outliers are judged by their number. What is left of skewed hours is half of the noise away
+    from a typical one.
+
+    Args:
+        unseen: rows of the week, each estimated by a fit that had not seen it.
+        noise_hours: standard deviation of the noise of these rows, shape (n_rows,).
+    """
+    is_inlier = np.abs(unseen.residuals) <= OUTLIER_DISTANCE * noise_hours
+    residuals, noise = unseen.residuals[is_inlier], noise_hours[is_inlier]
+    codes, product = np.unique(unseen.rows[PRODUCT].astype(str)[is_inlier], return_inverse=True)
+    rows = np.bincount(product)
+    bias = np.bincount(product, residuals) / rows
+    limit = np.maximum(MAX_BIAS_IN_NOISE * np.bincount(product, noise) / rows, MIN_ERROR_HOURS)
+    is_certain = _is_certain(residuals, product) | _is_certain(-residuals, product)
+    return Doubt(
+        "biased",
+        {
+            str(codes[i]): f"hours {bias[i]:+.1f} h from the estimates on average"
+            for i in np.flatnonzero((np.abs(bias) > limit) & is_certain)
+        },
+        "On rows that it had not seen, the model is off to one side for them by more than their "
+        "noise.",
+    )
+
+
+def _is_certain(values: Floats, product: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Return of which products the mean is above zero by more than chance, by t tests.
+
+    The share of false alarms is bounded over all products (Benjamini and Hochberg 1995).
+
+    Args:
+        values: of rows, shape (n_rows,).
+        product: position of each row's product, shape (n_rows,).
+    """
+    facts = pd.Series(values).groupby(product).agg(["size", "mean", "std"])
+    rows, mean = facts["size"].to_numpy(), facts["mean"].to_numpy()
+    # Where all values agree there is next to no chance in them.
+    error = np.maximum(facts["std"].fillna(0.0).to_numpy(), MIN_SPREAD) / np.sqrt(rows)
+    chance = stats.t.sf(mean / error, np.maximum(rows - 1, 1))
+    chance = np.where(rows >= MIN_ROWS, chance, 1.0)
+    is_certain: npt.NDArray[np.bool_] = stats.false_discovery_control(chance) < FALSE_ALARM_RATE
+    return is_certain
 
 
 def doubt_surprising(surprises: pd.DataFrame) -> Doubt:

@@ -147,6 +147,8 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
         "too many outliers of their own, for which the estimates are far off": (
             metadata.remarks.unfit
         ),
+        "a larger error than their own mean or median has": metadata.remarks.unskilled,
+        "estimates that are too low or too high on average": metadata.remarks.biased,
         "an estimate of the model in production that was far off for most of the orders": (
             metadata.remarks.surprising
         ),

@@ -79,6 +79,7 @@ class TrainedModel:
         skill: of that regressor, beside guesses.
         unseen: rows of the week, at most some hundred thousand, each estimated by a fit that had
             not seen it.
+        guessed: what each guess says of them, in hours, shape (n_rows,).
     """
 
     regressor: DispatchCurve
@@ -92,6 +93,7 @@ class TrainedModel:
     repeated: RepeatedRows
     skill: Skill
     unseen: OutOfSample
+    guessed: Mapping[str, Floats]
 
     def largest_label(self, orders: pd.DataFrame) -> float:
         """Return the largest label of its week's rows that are no outliers, in hours."""
@@ -190,6 +192,10 @@ def _train(
             pd.concat([part.rows for part in unseen]),
             np.concatenate([part.estimates for part in unseen]),
         ),
+        guessed={
+            name: np.concatenate([part.estimates for part in parts])
+            for name, parts in guesses.items()
+        },
     )
 
 

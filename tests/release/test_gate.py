@@ -76,7 +76,7 @@ def test_a_week_of_other_products_is_refused_until_people_accept_it(
 def test_without_champion_there_is_nothing_to_compare() -> None:
     verdict = judge(trained_model(TRIPLED), dataset(TRIPLED), None, LIMITS)
 
-    assert [doubt.remark for doubt in verdict.doubts] == ["unfit"]
+    assert [doubt.remark for doubt in verdict.doubts] == ["unfit", "unskilled", "biased"]
     assert verdict == Verdict((), verdict.share_above_largest, verdict.doubts)
 
 
@@ -103,8 +103,8 @@ def test_a_product_that_the_model_does_not_fit_is_named_and_refused(
 
     verdict = judge(model, dataset(week), None, LIMITS._replace(max_unfit_share=max_unfit_share))
 
-    (doubt,) = verdict.doubts
-    assert list(doubt.products) == ["SKU003"]
+    found = {doubt.remark: list(doubt.products) for doubt in verdict.doubts}
+    assert found == {"unfit": ["SKU003"], "unskilled": [], "biased": []}
     assert [failure.rule for failure in verdict.failures] == refused * ["untrusted_products"]
 
 
@@ -145,6 +145,8 @@ def test_the_champion_s_own_week_is_doubted_as_before() -> None:
 
     assert {doubt.remark: list(doubt.products) for doubt in verdict.doubts} == {
         "unfit": [],
+        "unskilled": [],
+        "biased": [],
         "surprising": ["SKU001"],
         "swapped": ["SKU002", "SKU003"],
     }
@@ -171,10 +173,10 @@ def test_a_week_unlike_the_last_may_be_accepted(accept_shift: bool, failures: in
     assert verdict.comparison.shifted_share == 1.0
 
 
-@pytest.mark.parametrize(("tolerance", "refused"), [(0.5, True), (9.0, False)])
+@pytest.mark.parametrize(("tolerance", "refused"), [(0.1, True), (9.0, False)])
 def test_the_tolerance_is_that_of_the_limits(tolerance: float, refused: bool) -> None:
     champion = champion_of(THIS_WEEK)
-    worse = {code: (level + 2.0, slope) for code, (level, slope) in champion.lines.items()}
+    worse = {code: (level + 0.7, slope) for code, (level, slope) in champion.lines.items()}
     limits = LIMITS._replace(champion_tolerance=tolerance)
 
     failures = judge(trained_model(THIS_WEEK, worse), dataset(THIS_WEEK), champion, limits).failures

@@ -6,16 +6,20 @@ import pandas as pd
 import pytest
 
 from pipeline.curves.noise import NoiseScale
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.release.product_rules import (
     Doubt,
+    doubt_biased,
     doubt_surprising,
     doubt_swapped,
     doubt_unfit,
+    doubt_unskilled,
     untrusted_failures,
 )
 from pipeline.release.rules import far_outliers
 from pipeline.release.swaps import Swap
 from pipeline.training.fitting import ModelNoise
+from pipeline.training.selection import OutOfSample
 from tests.support.builders import own_noise_of
 
 MAX_OUTLIER_SHARE = 0.05
@@ -75,6 +79,65 @@ def test_products_at_the_limit_are_hardly_ever_called_unfit(seed: int) -> None:
     ]
 
     assert sum(bool(unfit_among(week).products) for week in weeks) <= 1
+
+
+def unseen_of(residuals: npt.ArrayLike, code: str = "A", hours: float = 9.0) -> OutOfSample:
+    """Return rows of one product that are so far from their estimates, beside exact ones of B."""
+    off = np.concatenate([np.asarray(residuals, dtype=float), np.zeros(50)])
+    codes = [code] * (len(off) - 50) + ["B"] * 50
+    rows = pd.DataFrame({PRODUCT: codes, ORDERS: 1.0, HOURS: hours})
+    return OutOfSample(rows, hours - off)
+
+
+@pytest.mark.parametrize(
+    ("error", "rows", "unskilled"),
+    [(1.26, 10, True), (1.24, 10, False), (1.26, 9, False)],
+)
+def test_a_product_is_unskilled_if_a_guess_is_a_quarter_better(
+    error: float, rows: int, unskilled: bool
+) -> None:
+    unseen = unseen_of(np.full(rows, error))
+    guessed = {"mean": np.full(rows + 50, 7.0), "median": np.full(rows + 50, 8.0)}
+
+    found = doubt_unskilled(unseen, guessed).products
+
+    assert found == ({"A": "error 1.3 h, that of the median 1.0 h"} if unskilled else {})
+
+
+@pytest.mark.parametrize(("last", "unskilled"), [(2.0, True), (20.0, False)])
+def test_a_guess_is_better_by_more_than_chance(last: float, unskilled: bool) -> None:
+    unseen = unseen_of([1.2] * 11 + [last])
+    guessed = {"mean": np.full(len(unseen.rows), 8.0)}
+
+    assert list(doubt_unskilled(unseen, guessed).products) == ["A"] * unskilled
+
+
+def test_errors_of_less_than_a_hundredth_of_an_hour_are_fine() -> None:
+    unseen = unseen_of(np.full(20, 0.012))
+
+    assert not doubt_unskilled(unseen, {"mean": np.full(70, 9.0)}).products
+    assert not doubt_biased(unseen_of(np.full(20, 0.009)), np.full(70, 0.002)).products
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("bias", "spread", "biased"),
+    [(0.51, 0.1, True), (0.49, 0.1, False), (0.6, 2.0, False)],
+)
+def test_a_product_is_biased_by_more_than_its_noise_and_chance(
+    sign: int, bias: float, spread: float, biased: bool
+) -> None:
+    unseen = unseen_of(sign * (bias + spread * np.tile([1.0, -1.0], 8)))
+
+    found = doubt_biased(unseen, np.full(len(unseen.rows), 0.5)).products
+
+    assert list(found) == ["A"] * biased
+
+
+def test_outliers_are_no_bias() -> None:
+    unseen = unseen_of([9.0] * 8 + [0.0] * 12)
+
+    assert not doubt_biased(unseen, np.full(len(unseen.rows), 0.5)).products
 
 
 ROWS = {"A": 1_800, "SMALL": 40, "STOCK": 160}

@@ -141,18 +141,23 @@ def test_what_deserves_a_look_is_a_warning_each(caplog: pytest.LogCaptureFixture
         "flat": ["SKU002", "SKU003"],
         "wide": ["SKU004"],
         "unfit": ["SKU005"],
+        "unskilled": ["SKU009"],
+        "biased": ["SKU010"],
         "surprising": ["SKU006"],
         "swapped": ["SKU007", "SKU008"],
     }
 
     log_summary(metadata(remarks=remarks, drift=[fine, breached]))
 
-    few_rows, falling, flat, wide, unfit, surprising, swapped, drift = logged(caplog, "WARNING")
+    few_rows, falling, flat, wide, unfit, *doubts, drift = logged(caplog, "WARNING")
+    unskilled, biased, surprising, swapped = doubts
     assert few_rows.startswith("Products with few rows") and few_rows.endswith(": 'SKU001'.")
     assert falling == "Products with a slope of zero, since hours fall as orders rise: 'SKU002'."
     assert flat.endswith("the same estimate for every number of orders: 'SKU002', 'SKU003'.")
     assert wide.endswith("since fewer orders than promised were inside: 'SKU004'.")
     assert unfit.endswith("for which the estimates are far off: 'SKU005'.")
+    assert unskilled.endswith("than their own mean or median has: 'SKU009'.")
+    assert biased.endswith("too low or too high on average: 'SKU010'.")
     assert surprising.endswith("that was far off for most of the orders: 'SKU006'.")
     assert swapped.endswith("as if their codes were swapped: 'SKU007', 'SKU008'.")
     assert drift.startswith("Share of rows of new products is 0.2, above 0.1")

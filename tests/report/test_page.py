@@ -484,14 +484,20 @@ def test_unfit_products_are_named_marked_and_have_a_next_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("remark", "mark"), [("surprising", "✘ far from the champion"), ("swapped", "✘ swapped?")]
+    ("remark", "mark", "verdict"),
+    [
+        ("unskilled", "✘ worse than a guess", "The estimates of 1 product are no good"),
+        ("biased", "✘ off to one side", "The estimates of 1 product are no good"),
+        ("surprising", "✘ far from the champion", "The champion says something else of 1 product"),
+        ("swapped", "✘ swapped?", "The champion says something else of 1 product"),
+    ],
 )
-def test_products_of_which_the_champion_says_something_else_are_named_and_marked(
-    remark: str, mark: str
+def test_products_that_cannot_be_trusted_are_named_and_marked(
+    remark: str, mark: str, verdict: str
 ) -> None:
     page = read(remarks={remark: ["SKU003"]})
 
-    assert "The champion says something else of 1 product: SKU003" in page.text["verdict"]
+    assert verdict in page.text["verdict"] and ": SKU003. See" in page.text["verdict"]
     assert f"SKU003 {mark}" in page.text["curves"]
     assert f"{remark.capitalize()} (1 product)" in page.text["remarks"]
 

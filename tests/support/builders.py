@@ -244,6 +244,7 @@ def trained_model(
     test = orders.iloc[::5]
     distances = (orders[HOURS].to_numpy() - estimate(lines, orders)) / NOISE_HOURS
     noise = NoiseScale(NOISE_HOURS, 0.0, np.ones(orders[PRODUCT].nunique()))
+    by_product = orders.groupby(PRODUCT, observed=True)[HOURS]
     plausible = TrainedModel(
         regressor=regressor,
         name="by hand",
@@ -256,6 +257,7 @@ def trained_model(
         repeated=find_repeats(orders),
         skill=Skill.model_validate(SKILL),
         unseen=OutOfSample(orders, estimate(lines, orders)),
+        guessed={"mean per product": by_product.transform("mean").to_numpy()},
     )
     return replace(plausible, **changes)
 
