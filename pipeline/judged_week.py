@@ -196,13 +196,18 @@ def doubts_of(metadata: ModelMetadata, links: Mapping[str, str]) -> Message | No
     if not doubted or (comparison is not None and comparison.same_dataset):
         return None
     return Message(
-        f"Published, with {len(doubted):,} of {len(metadata.own_rows):,} products that cannot be "
-        f"trusted: {first_few(doubted)}.",
+        f"Published, with {len(doubted):,} of {len(metadata.catalogue.rows):,} products that "
+        f"cannot be trusted: {first_few(doubted)}.",
         (
             *(
                 f"{remark.capitalize()}: {first_few(getattr(remarks, remark))}."
                 for remark in DOUBTS
                 if getattr(remarks, remark)
+            ),
+            *(
+                [f"These keep the curve of an earlier model: {first_few(remarks.held_back)}."]
+                if remarks.held_back
+                else []
             ),
             "v0.2 of the API answers for them with trusted: false.",
         ),

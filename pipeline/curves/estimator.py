@@ -87,8 +87,11 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return (CurveTable(self.products_, self.knots_, self.coefficients_), *self.carried_)
 
     def carry(self, tables: Sequence[CurveTable]) -> Self:
-        """Return a regressor that estimates the products of these tables too."""
+        """Return a regressor that takes the curves of these tables, too, before its own."""
         carrying = copy(self)
+        is_own = ~np.isin(self.products_, [code for table in tables for code in table.products])
+        carrying.products_ = self.products_[is_own]
+        carrying.coefficients_ = self.coefficients_[is_own]
         carrying.carried_ = tuple(tables)
         return carrying
 

@@ -325,6 +325,11 @@ class ProductRemarks(MetadataModel):
         description="the product is where another one was in the champion, and the other is where "
         "this one was",
     )
+    held_back: tuple[str, ...] = Field(
+        default=(),
+        description="surprising or swapped, so that the curve of the champion is kept, although "
+        "there were orders",
+    )
 
     @property
     def doubts(self) -> Mapping[str, tuple[str, ...]]:

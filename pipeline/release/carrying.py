@@ -1,5 +1,7 @@
 """Products without orders this week: they keep the champion's curve for a while, or are dropped.
 
+Products whose orders contradict the champion keep its curve, too.
+
 All this happens after the new model was judged, which is only about products with orders.
 """
 
@@ -58,6 +60,7 @@ def carry_products(
 ) -> FinalModel:
     """Let a new model keep the champion's curves of products that had no orders this week.
 
+    So does a product whose orders contradict the champion, if the model is published.
     A curve is kept for a number of weeks after the one that it was fitted to, unless people retired
     the product. Its prediction intervals stay as wide as they were.
 
@@ -77,19 +80,21 @@ def carry_products(
     metadata = metadata.model_copy(update={"remarks": remarks})
     if store is None or champion is None:
         return FinalModel(model.regressor, metadata, model.points())
+    held = _held_back(champion, metadata, keep_weeks)
     own = set(metadata.catalogue.product_code)
     absent = {code for code in champion.products if normalised_code(code) not in own}
     gone = (code for code in absent if normalised_code(code) in retired)
     reasons = _aged(champion, absent, metadata, keep_weeks)
     reasons |= dict.fromkeys(gone, "retired by ttd-models")
     wanted = absent - reasons.keys()
-    regressor, kept = _carry(store, champion, model.regressor, wanted)
+    regressor, kept = _carry(store, champion, model.regressor, wanted | held)
     reasons |= dict.fromkeys(
         wanted - kept,
         f"whose curves a {metadata.regressor} cannot take over from {champion.version}",
     )
+    doubts = _kept_doubts(champion, remarks, kept)
     facts = {
-        "remarks": remarks.model_copy(update=_kept_doubts(champion, remarks, kept)),
+        "remarks": remarks.model_copy(update={**doubts, "held_back": tuple(sorted(held & kept))}),
         "catalogue": _joined(metadata.catalogue, champion.metadata.catalogue, kept),
         "earlier_weeks": tuple(_earlier_weeks(champion.metadata, metadata, kept, keep_weeks)),
         "dropped": tuple(_dropped(reasons)),
@@ -98,13 +103,30 @@ def carry_products(
     return FinalModel(regressor, metadata.model_copy(update=facts), points)
 
 
+def _held_back(champion: DispatchModel, metadata: ModelMetadata, keep_weeks: int) -> set[str]:
+    """Return the products whose orders of this week are rather wrong than the champion's curve.
+
+    Their curve is kept for as many weeks as one without orders. A model that is refused is shown as
+    it was fitted.
+    """
+    if metadata.refused_because:
+        return set()
+    remarks = metadata.remarks
+    doubted = champion.products & {*remarks.surprising, *remarks.swapped}
+    return doubted - _aged(champion, doubted, metadata, keep_weeks).keys()
+
+
 def _kept_doubts(
     champion: DispatchModel, remarks: ProductRemarks, kept: Set[str]
 ) -> dict[str, tuple[str, ...]]:
     """Return the remarks that say whom not to trust, with the champion's on what is kept."""
     own = champion.metadata.remarks
     return {
-        remark: (*getattr(remarks, remark), *(c for c in getattr(own, remark) if c in kept))
+        remark: tuple(
+            dict.fromkeys(
+                [*getattr(remarks, remark), *(c for c in getattr(own, remark) if c in kept)]
+            )
+        )
         for remark in DOUBTS
     }
 
@@ -168,7 +190,8 @@ def _joined(
     own: ProductCatalogue, champion: ProductCatalogue, kept: Collection[str]
 ) -> ProductCatalogue:
     """Return a catalogue with the champion's facts about the products that are kept."""
-    rows = [*_rows(own), *(row for row in _rows(champion) if row[0] in kept)]
+    rows = [row for row in _rows(own) if row[0] not in kept]
+    rows += [row for row in _rows(champion) if row[0] in kept]
     columns = zip(*sorted(rows))
     return ProductCatalogue(**dict(zip(ProductCatalogue.model_fields, columns)))
 

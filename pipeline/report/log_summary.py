@@ -54,9 +54,13 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
     yield _next_week_row(interval)
     if metadata.comparison is not None:
         yield _champion_row(metadata.comparison)
+    held = metadata.remarks.held_back
     for week in metadata.earlier_weeks:
+        why = (
+            "their orders contradict it or there were none" if held else "without orders this week"
+        )
         yield (
-            f"Kept, without orders this week: {count(len(week.product_code), 'product')} with the "
+            f"Kept, {why}: {count(len(week.product_code), 'product')} with the "
             f"curve from {week.delivered_at:%Y-%m-%d}, until {week.kept_until:%Y-%m-%d}: "
             f"{first_few(week.product_code)}."
         )
@@ -159,6 +163,11 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
     for remark, products in remarks.items():
         if products:
             yield f"Products with {remark}: {first_few(products)}."
+    if metadata.remarks.held_back:
+        yield (
+            "Held back, with the curve of the model in production: "
+            f"{first_few(metadata.remarks.held_back)}."
+        )
     for dropped in metadata.dropped:
         yield (
             f"Dropped, with no estimates any more: {count(len(dropped.product_code), 'product')} "

@@ -145,13 +145,14 @@ def _shown_products(
 ) -> tuple[list[str], list[str]]:
     """Return the codes of the largest products, and of the worst among the others."""
     rows = pd.Series(metadata.own_rows)
-    if len(rows) <= MAX_DRAWN_PRODUCTS:
-        return list(rows.index), []
+    held = list(metadata.remarks.held_back)
+    if len(rows) + len(held) <= MAX_DRAWN_PRODUCTS:
+        return sorted([*rows.index, *held]), []
     half = MAX_DRAWN_PRODUCTS // 2
     largest = list(rows.sort_values(ascending=False, kind="stable").index[:half])
-    unfit = [code for code in metadata.remarks.unfit if code not in largest]
-    others = errors.drop([*largest, *unfit], errors="ignore")
-    worst = [*unfit, *others.sort_values(ascending=False, kind="stable").index]
+    unfit = [code for code in metadata.remarks.unfit if code not in [*largest, *held]]
+    others = errors.drop([*largest, *held, *unfit], errors="ignore")
+    worst = [*held, *unfit, *others.sort_values(ascending=False, kind="stable").index]
     return largest, worst[:half]
 
 

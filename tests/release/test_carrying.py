@@ -3,6 +3,7 @@
 from collections.abc import Set
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -190,6 +191,39 @@ def test_a_curve_that_does_not_give_the_champion_s_estimates_is_not_taken_over(
     (Path(store.url) / key).write_bytes(write_artifact(fit(other), facts))
 
     assert carry(store, champion).metadata.dropped[0].product_code == ("SKU003",)
+
+
+REFUSED = [{"rule": "skill", "summary": "no better"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "keep_weeks", "held"),
+    [
+        ({"remarks": {"surprising": ["SKU001"]}}, 8, ("SKU001",)),
+        ({"remarks": {"swapped": ["SKU001", "SKU002"]}}, 8, ("SKU001", "SKU002")),
+        ({"remarks": {"unfit": ["SKU001"]}}, 8, ()),
+        ({"remarks": {"surprising": ["SKU001"]}}, 0, ()),
+        ({"remarks": {"surprising": ["SKU001"]}, "refused_because": REFUSED}, 8, ()),
+    ],
+)
+def test_a_product_whose_orders_contradict_the_champion_keeps_its_curve(
+    changes: dict[str, Any], keep_weeks: int, held: tuple[str, ...], store: DirectoryStore
+) -> None:
+    champion = publish(store, fit(WEEK), metadata_of(WEEK))
+    tripled = WEEK[WEEK[PRODUCT] != "SKU003"]
+    regressor = fit(tripled.assign(hours_to_dispatch=3 * tripled[HOURS]))
+
+    final = carry(store, champion, keep_weeks, regressor, **changes)
+
+    assert final.metadata.remarks.held_back == held
+    assert set(held) <= set(final.metadata.kept_products)
+    content = write_artifact(final.regressor, final.metadata)
+    check_agreement(final.regressor, final.metadata, content, final.points)
+    for code in ("SKU001", "SKU002", "SKU004"):
+        before, after = (
+            model.predict(points_of([code])).mean() for model in (fit(WEEK), final.regressor)
+        )
+        assert after / before == pytest.approx(1.0 if code in held else 3.0, rel=0.05)
 
 
 def test_a_curve_that_is_kept_is_doubted_as_before(store: DirectoryStore) -> None:

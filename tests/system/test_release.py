@@ -394,8 +394,8 @@ def test_a_refused_model_is_kept_reported_and_told_to_people(
     assert f"{production}/{REFUSED}/{refused.version}.onnx" in error
 
 
-def test_products_that_cannot_be_trusted_are_told_to_people_once_and_published(
-    production: Path, webhook: Webhook, caplog: pytest.LogCaptureFixture
+def test_products_that_contradict_the_champion_are_held_back_and_told_to_people_once(
+    production: Path, champion: DispatchModel, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_one = ORDINARY[PRODUCT] == "SKU003"
     hours = ORDINARY[HOURS].mask(is_one, 1.9 * ORDINARY[HOURS])
@@ -409,6 +409,11 @@ def test_products_that_cannot_be_trusted_are_told_to_people_once_and_published(
     (alert,) = webhook.texts
     assert model.doubts("SKU003") == ("surprising",) and not model.doubts("SKU001")
     assert "Published, with 1 of 5 products that cannot be trusted: 'SKU003'." in alert
+    assert "These keep the curve of an earlier model: 'SKU003'." in alert
+    order = {PRODUCT: ["SKU003"], ORDERS: [200.0]}
+    assert model.estimate(order) == pytest.approx(champion.estimate(order))
+    assert "Held back" in (production / REPORTS / f"{model.version}.html").read_text()
+    assert "Held back" in caplog.text
     assert "Surprising: 'SKU003'." in alert and "/reports/" in alert
     assert "cannot be trusted" in "\n".join(logged(caplog, "WARNING"))
 
