@@ -196,6 +196,7 @@ DAMAGES: Mapping[str, Damage] = {
     "one product in minutes": changed_hours_of_one_product(
         lambda hours, random: hours * MINUTES_PER_HOUR
     ),
+    "one product x 1.9": changed_hours_of_one_product(lambda hours, random: hours * 1.9),
     "one label for one product": changed_hours_of_one_product(
         lambda hours, random: hours * 0 + hours.median()
     ),
