@@ -1,4 +1,4 @@
-"""Weeks after weeks: how many orders of the next week, in which a model is used, its intervals hold.
+"""Weeks after weeks: how many orders of the next week a model's intervals hold when it is used.
 
 What is refused is not published: the model before it then answers for one week more. A step is what
 people accept.
