@@ -2,16 +2,18 @@
 
 In a world, a product takes `intercept + slope · x / (1 - x / capacity)` hours for x orders placed,
 plus normal noise; the sum is floored at zero. Without a capacity that is a straight line.
+Some orders of the first product may be of another kind, and hours may be rounded to steps.
 Everything follows from the world's seed.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from benchmarks.worlds.products import (
     MANY_PRODUCTS_PRIOR,
@@ -35,6 +37,18 @@ MIN_PRODUCT_ROWS, MANY_PRODUCT_ROWS = 2, 8
 """Of the many small products, half have rows from the first up to, but without, the second."""
 
 
+class OtherKind(NamedTuple):
+    """Orders of the first product that are not like its others.
+
+    Attributes:
+        share: of the orders of this product, the fresh ones too.
+        late_hours: by how much they take longer; None if they are dispatched at once.
+    """
+
+    share: float
+    late_hours: float | None = None
+
+
 @dataclass(frozen=True)
 class World:
     """Products and noise.
@@ -49,6 +63,8 @@ class World:
         prior: what intercepts and slopes were drawn from, if nobody can know them better.
         fresh_is_even: whether the week to judge on has all products equally often, instead of as
             often as the training week, so that small products weigh more.
+        other_kind: orders of the first product that are not like its others, if there are any.
+        step_hours: the hours are rounded to whole numbers of these; 0 if they are exact.
     """
 
     products: Products
@@ -59,6 +75,8 @@ class World:
     mis_keyed_share: float = 0.0
     prior: LinePrior | None = None
     fresh_is_even: bool = False
+    other_kind: OtherKind | None = None
+    step_hours: float = 0.0
 
     def training_week(self) -> pd.DataFrame:
         """Draw the valid rows of the week to train on."""
@@ -83,11 +101,21 @@ class World:
         product = random.choice(len(weights), size=rows, p=weights / weights.sum())
         return self._week(product, random)
 
-    def mean_hours(self, week: pd.DataFrame) -> Floats:
-        """Return the hours that are expected given product and orders, shape (n_rows,)."""
+    def best_hours(self, week: pd.DataFrame) -> Floats:
+        """Return the best estimates given product and orders, shape (n_rows,).
+
+        They are the true means, which are the medians but for the floor. Where these differ, it is
+        the median, which has the least absolute error: of the first product with orders of another
+        kind, and of rounded hours, where it is the rounded median.
+        """
         product = pd.Index(self.products.codes).get_indexer(pd.Index(week[PRODUCT]))
         level = self._level(product, week[ORDERS].to_numpy())
-        return floored_mean(level, self._noise(level))
+        noise = self._noise(level)
+        best = floored_mean(level, noise)
+        if self.other_kind is not None:
+            mixed = product == 0
+            best[mixed] = _median_of_mixture(level[mixed], noise[mixed], self.other_kind)
+        return self._rounded(best)
 
     def random(self, stream: int) -> np.random.Generator:
         """Return the random numbers of one of this world's draws."""
@@ -97,7 +125,17 @@ class World:
         orders = random.integers(BUSIEST_DAY + 1, size=len(product))
         level = self._level(product, orders)
         hours = np.maximum(random.normal(level, self._noise(level)), 0.0)
+        if self.other_kind is not None:
+            is_other = (product == 0) & (random.random(len(product)) < self.other_kind.share)
+            late = self.other_kind.late_hours
+            hours[is_other] = 0.0 if late is None else hours[is_other] + late
+        hours = self._rounded(hours)
         return pd.DataFrame({PRODUCT: self.products.codes[product], ORDERS: orders, HOURS: hours})
+
+    def _rounded(self, hours: Floats) -> Floats:
+        """Return the nearest hours that are written down."""
+        step = self.step_hours
+        return step * np.rint(hours / step) if step else hours
 
     def _level(self, product: Integers, orders: Integers) -> Floats:
         """Return the mean hours before the floor at zero."""
@@ -108,6 +146,24 @@ class World:
 
     def _noise(self, level: Floats) -> Floats:
         return self.noise_base_hours + self.noise_growth * level
+
+
+def _median_of_mixture(level: Floats, noise: Floats, other_kind: OtherKind) -> Floats:
+    """Return the medians of floored normal variables, some of which are of another kind.
+
+    Args:
+        level: means of the ordinary ones without the floor.
+        noise: their standard deviations, small beside the hours by which others are late.
+        other_kind: what the others are like.
+    """
+    share = other_kind.share
+    # Others are all below the median, or all above it, and ordinary ones make up one half:
+    # share + (1 - share) · Φ(z) = 1/2, or (1 - share) · Φ(z) = 1/2
+    below = 0.5 - share if other_kind.late_hours is None else 0.5
+    if below <= 0:
+        return np.zeros_like(level)
+    median: Floats = np.maximum(level + noise * ndtri(below / (1 - share)), 0.0)
+    return median
 
 
 def floored_mean(level: Floats, noise: Floats | float) -> Floats:
@@ -181,6 +237,17 @@ def many_small_products(seed: int, fresh_is_even: bool = False) -> World:
     return World(products, seed, prior=MANY_PRODUCTS_PRIOR, fresh_is_even=fresh_is_even)
 
 
+def bimodal(seed: int, other_kind: OtherKind) -> World:
+    """Return a world of 25 products with 100 rows each, of which one has orders of two kinds."""
+    products = drawn_products(np.full(25, 100), _product_random(seed))
+    return World(products, seed, other_kind=other_kind)
+
+
+def rounded(seed: int) -> World:
+    """Return the world of the sample data where hours are written down in shifts of eight."""
+    return World(sample_products(1_000, _product_random(seed)), seed, step_hours=8.0)
+
+
 WORLDS: Mapping[str, Callable[[int], World]] = {
     "straight": straight,
     "congestion": congestion,
@@ -188,6 +255,9 @@ WORLDS: Mapping[str, Callable[[int], World]] = {
     "mis-keyed": mis_keyed,
     "many small products": many_small_products,
     "the same, judged evenly": partial(many_small_products, fresh_is_even=True),
+    "bimodal, 60 % at once": partial(bimodal, other_kind=OtherKind(0.6)),
+    "bimodal, 30 % a day late": partial(bimodal, other_kind=OtherKind(0.3, late_hours=24.0)),
+    "rounded": rounded,
 }
 """How to make each world from a seed."""
 

@@ -24,11 +24,11 @@ TREE_SETTINGS = {
 def best_possible_hours(world: World, training: pd.DataFrame, fresh: pd.DataFrame) -> Floats:
     """Return the estimates of somebody who knows the world, for fresh rows.
 
-    That is the true mean; in a world with a prior it is the posterior mean of each product's
-    line, given the prior, the noise and the training rows.
+    That is the best estimate given the truth; in a world with a prior it is the posterior mean of
+    each product's line, given the prior, the noise and the training rows.
     """
     if world.prior is None:
-        return world.mean_hours(fresh)
+        return world.best_hours(fresh)
     lines = _posterior_lines(training, world.prior, world.noise_base_hours)
     return floored_mean(_on_lines(lines, fresh), world.noise_base_hours)
 
