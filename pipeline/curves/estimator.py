@@ -10,9 +10,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from pipeline.curves.robust_fit import LabelledRows, fit_robustly
+from pipeline.curves.robust_fit import fit_robustly
 from pipeline.curves.segments import place_knots
 from pipeline.curves.tables import CurveTable
+from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES, ORDERS, PRODUCT
 from pipeline.stages.wording import first_few

@@ -8,91 +8,34 @@ rows, all this happens on a sample of them, and one more step on all of them is 
 (one-step M-estimates: Bickel 1975).
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
 import numpy as np
 
-from pipeline.curves.noise import (
-    MEDIAN_ABSOLUTE_NORMAL,
-    MIN_NOISE_SHARE_OF_HOURS,
-    NoiseScale,
-    refine_noise,
-)
-from pipeline.curves.prior import Prior, compute_posterior, estimate_prior, make_monotone
+from pipeline.curves.kinds import examine_ties
+from pipeline.curves.noise import NoiseScale, refine_noise
+from pipeline.curves.prior import compute_posterior, estimate_prior, make_monotone
 from pipeline.curves.segments import (
-    LocatedRows,
     NormalEquations,
-    Positions,
     evaluate,
     locate,
     normal_equations,
     sum_by_segment,
 )
-from pipeline.curves.weights import bisquare_weights, huber_weights
+from pipeline.curves.steps import steps_of_products, with_steps
+from pipeline.curves.weighted_fit import (
+    MAX_IRLS_STEPS,
+    LabelledRows,
+    PlacedRows,
+    WeightedFit,
+    fit_huber,
+    fit_weighted,
+)
+from pipeline.curves.weights import bisquare_weights
 from pipeline.model.arrays import Floats
 from pipeline.orders.splits import systematic_sample
 
-MAX_IRLS_STEPS = 20
-HUBER_TOLERANCE, BISQUARE_TOLERANCE = 0.03, 1e-3
+BISQUARE_TOLERANCE = 1e-3
 """IRLS has converged when the estimates move less than this on average, in units of the noise."""
 MAX_IRLS_ROWS = 500_000
-MAX_CHUNK_ROWS = 250_000
-"""So many rows stay in the processor's cache while they are summed."""
-MIN_LEVEL_HOURS = 1e-9
-MIN_RESIDUAL_FREEDOM = 0.05
-"""Smallest residual degrees of freedom by row: a curve that follows its rows nearly all the way
-has residuals that say nothing."""
-
-
-class LabelledRows(NamedTuple):
-    """Rows to fit; all of shape (n_rows,).
-
-    Attributes:
-        product: position of each row's product.
-        orders: orders placed.
-        hours: labels.
-    """
-
-    product: Positions
-    orders: Floats
-    hours: Floats
-
-    def sample(self, where: slice) -> "LabelledRows":
-        """Return some of the rows."""
-        return LabelledRows(self.product[where], self.orders[where], self.hours[where])
-
-    def chunks(self) -> Iterator["LabelledRows"]:
-        """Yield all rows, a few at a time."""
-        for start in range(0, len(self.hours), MAX_CHUNK_ROWS):
-            yield self.sample(slice(start, start + MAX_CHUNK_ROWS))
-
-
-class _Rows(NamedTuple):
-    """Rows, and where they lie on the curves."""
-
-    product: Positions
-    hours: Floats
-    located: LocatedRows
-
-
-class _WeightedFit(NamedTuple):
-    """One step of IRLS.
-
-    Attributes:
-        coefficients: of the curves in hours, shape (n_products, D).
-        equations: of the rows that they were fitted on.
-        prior: of the coefficients.
-        estimates: for the rows in hours, shape (n_rows,).
-        residuals: label minus estimate in hours, shape (n_rows,), made larger where a curve
-            follows its own few rows, so that they are as large as the noise.
-    """
-
-    coefficients: Floats
-    equations: NormalEquations
-    prior: Prior
-    estimates: Floats
-    residuals: Floats
 
 
 def fit_robustly(rows: LabelledRows, knots: Floats, n_products: int) -> Floats:
@@ -104,8 +47,10 @@ def fit_robustly(rows: LabelledRows, knots: Floats, n_products: int) -> Floats:
         n_products: number of products.
     """
     sample = rows.sample(systematic_sample(len(rows.hours), MAX_IRLS_ROWS))
-    located = locate(knots, sample.product, sample.orders, n_products)
-    fit, noise = _fit_bisquare(_Rows(sample.product, sample.hours, located), len(knots))
+    steps = steps_of_products(sample.product, sample.hours, n_products)
+    ties = examine_ties(sample, steps).of_another_kind()
+    rows, sample = ties.majority_of(rows), ties.majority_of(sample)
+    fit, noise = _fit_bisquare(PlacedRows.of(sample, knots, steps), len(knots))
     equations, prior, coefficients = fit.equations, fit.prior, fit.coefficients
     if len(sample.hours) < len(rows.hours):
         equations = _bisquare_equations(rows, knots, coefficients, noise)
@@ -114,59 +59,20 @@ def fit_robustly(rows: LabelledRows, knots: Floats, n_products: int) -> Floats:
     return make_monotone(coefficients, equations, prior)
 
 
-def _fit_bisquare(rows: _Rows, n_coefficients: int) -> tuple[_WeightedFit, NoiseScale]:
+def _fit_bisquare(rows: PlacedRows, n_coefficients: int) -> tuple[WeightedFit, NoiseScale]:
     """Fit with bisquare weights, from Huber's fit on, until convergence."""
-    fit = _fit_huber(rows, n_coefficients)
+    fit = fit_huber(rows, n_coefficients)
     noise = NoiseScale.unit(rows.located.n_products)
     for _ in range(MAX_IRLS_STEPS):
-        noise = refine_noise(rows.product, fit.estimates, fit.residuals, noise)
+        sizes = with_steps(fit.residuals, rows.steps)
+        noise = refine_noise(rows.product, fit.estimates, sizes, noise)
         noise_hours = noise.of(rows.product, fit.estimates)
         weights = bisquare_weights(rows.hours - fit.estimates, noise_hours)
         previous = fit.estimates
-        fit = _fit_weighted(rows, weights, fit.prior)
+        fit = fit_weighted(rows, weights, fit.prior)
         if np.mean(np.abs(fit.estimates - previous) / noise_hours) < BISQUARE_TOLERANCE:
             break
     return fit, noise
-
-
-def _fit_huber(rows: _Rows, n_coefficients: int) -> _WeightedFit:
-    """Fit with Huber's weights, from level curves and a flat prior on, until convergence."""
-    level = np.sqrt(np.mean(rows.hours**2)) + MIN_LEVEL_HOURS
-    flat = Prior(np.zeros(n_coefficients), level**2 * np.eye(n_coefficients))
-    estimates = np.full(len(rows.hours), np.median(rows.hours))
-    residuals = rows.hours - estimates
-    for _ in range(MAX_IRLS_STEPS):
-        # σ = median |r| / median |Z|, the normalised median absolute deviation
-        noise = np.median(np.abs(residuals)) / MEDIAN_ABSOLUTE_NORMAL
-        noise += MIN_NOISE_SHARE_OF_HOURS * level
-        weights = huber_weights(rows.hours - estimates, noise)
-        fit = _fit_weighted(rows, weights, flat)
-        change = np.mean(np.abs(fit.estimates - estimates)) / noise
-        estimates, residuals = fit.estimates, fit.residuals
-        if change < HUBER_TOLERANCE:
-            break
-    return fit
-
-
-def _fit_weighted(rows: _Rows, weights: Floats, start: Prior) -> _WeightedFit:
-    """Fit the curves to weighted rows, and see where the rows lie around them.
-
-    Args:
-        rows: to fit.
-        weights: of the rows in 1/hours², shape (n_rows,); one over the variance of the noise
-            where nothing is wrong.
-        start: where the estimation of the prior begins.
-    """
-    by_segment = sum_by_segment(rows.located, rows.hours, weights)
-    equations = normal_equations(by_segment, rows.located.rows_of_product, len(start.mean))
-    prior = estimate_prior(equations, start)
-    posterior = compute_posterior(equations, prior)
-    estimates = np.maximum(evaluate(posterior.means, rows.located), 0.0)
-    # E r² = σ² · (1 - df / n), where df are the effective degrees of freedom of n rows
-    residual_freedom = 1 - posterior.degrees_of_freedom / np.maximum(equations.rows, 1)
-    reduction = np.sqrt(np.maximum(residual_freedom, MIN_RESIDUAL_FREEDOM))
-    residuals = (rows.hours - estimates) / reduction[rows.product]
-    return _WeightedFit(posterior.means, equations, prior, estimates, residuals)
 
 
 def _bisquare_equations(

@@ -9,12 +9,12 @@ HUBER_THRESHOLD = 0.5
 """Distance, in units of the noise, from which Huber's weights fall: nearly least absolute error."""
 
 
-def huber_weights(residuals: Floats, noise_hours: float) -> Floats:
+def huber_weights(residuals: Floats, noise_hours: Floats) -> Floats:
     """Return Huber's weights (1964) divided by the variance of the noise.
 
     Args:
         residuals: label minus estimate in hours, shape (n_rows,).
-        noise_hours: standard deviation of the noise of all rows.
+        noise_hours: standard deviation of the noise of each row, shape (n_rows,).
 
     Returns:
         Weights in 1/hours², shape (n_rows,).

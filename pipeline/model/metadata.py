@@ -270,6 +270,39 @@ class DroppedProducts(MetadataModel):
     product_code: tuple[str, ...] = Field(description="their codes")
 
 
+class MixedProduct(MetadataModel):
+    """A product with orders of two kinds, which no curve of orders placed fits both."""
+
+    product_code: str = Field(description="its code")
+    rows: int = Field(description="its rows")
+    share: float = Field(description="share of these that are at the label, or at the distance")
+    label_hours: float | None = Field(
+        default=None, description="label that they have in common, far from the others; or null"
+    )
+    distance_hours: float | None = Field(
+        default=None,
+        description="how far they are from the estimates, in the median, negative below; null if "
+        "they have a label in common",
+    )
+
+    @property
+    def in_words(self) -> str:
+        """Which part of its orders is of another kind, as the end of a sentence about it."""
+        part = f"{self.share:.0%} of its {self.rows:,} rows"
+        if self.label_hours is not None:
+            return f"{part} are at {self.label_hours:g} h"
+        distance = self.distance_hours or 0.0
+        side = "above" if distance > 0 else "below"
+        return f"{part} are about {abs(distance):.3g} h {side} the estimates"
+
+
+class ProductInSteps(MetadataModel):
+    """A product whose hours come in steps of its own."""
+
+    product_code: str = Field(description="its code")
+    step_hours: float = Field(description="the step, in hours")
+
+
 DOUBTS = ("unfit", "unskilled", "biased", "surprising", "swapped")
 """The remarks after which the estimates of a product are not to be trusted."""
 
@@ -329,6 +362,15 @@ class ProductRemarks(MetadataModel):
         default=(),
         description="surprising or swapped, so that the curve of the champion is kept, although "
         "there were orders",
+    )
+    mixed: tuple[MixedProduct, ...] = Field(
+        default=(),
+        description="part of the orders is of another kind than the others; the estimate is for "
+        "the kind of which there are more",
+    )
+    in_steps: tuple[ProductInSteps, ...] = Field(
+        default=(),
+        description="the hours come in steps that those of all products do not come in",
     )
 
     @property

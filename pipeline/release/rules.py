@@ -20,7 +20,8 @@ def constant_failures(metrics: Metrics) -> list[Failure]:
     """Return that all orders took equally long, so that there is nothing to learn or to judge."""
     if metrics.r_squared is not None:
         return []
-    agree = f"the hours of all test rows ({metrics.test_rows:,}) agree"
+    apart = "" if metrics.r_squared_with_outliers is None else ", outliers apart"
+    agree = f"the hours of all test rows ({metrics.test_rows:,}) agree{apart}"
     return [Failure(rule="constant_hours", summary=f"R² is not defined: {agree}")]
 
 

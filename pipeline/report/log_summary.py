@@ -1,6 +1,6 @@
 """What the log says of a trained model: a short table, and warnings of what deserves a look."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.model.metadata import (
     CandidateScore,
@@ -8,6 +8,7 @@ from pipeline.model.metadata import (
     Metrics,
     ModelMetadata,
     PredictionInterval,
+    ProductInSteps,
     RepeatedRows,
     Skill,
 )
@@ -40,6 +41,7 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
     )
     if metadata.dataset.step_hours is not None:
         yield f"The hours come in steps of {metadata.dataset.step_hours:g}."
+    yield from _own_steps(metadata.remarks.in_steps)
     for score in metadata.candidates:
         yield _candidate_row(score)
     yield from _errors(metrics)
@@ -77,6 +79,14 @@ def _next_week_row(interval: PredictionInterval) -> str:
         "For the next week the intervals allow for estimates that are off by "
         f"{interval.movement:.1%}, as {count(interval.weeks_after, 'earlier week')} showed."
     )
+
+
+def _own_steps(products: Sequence[ProductInSteps]) -> Iterator[str]:
+    by_step: dict[float, list[str]] = {}
+    for product in products:
+        by_step.setdefault(product.step_hours, []).append(product.product_code)
+    for step, codes in by_step.items():
+        yield f"The hours of {first_few(codes)} come in steps of {step:g}."
 
 
 def _errors(metrics: Metrics) -> Iterator[str]:
@@ -167,6 +177,14 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
         yield (
             "Held back, with the curve of the model in production: "
             f"{first_few(metadata.remarks.held_back)}."
+        )
+    if metadata.remarks.mixed:
+        described = [
+            f"{mixed.product_code!r} ({mixed.in_words})" for mixed in metadata.remarks.mixed
+        ]
+        yield (
+            "Products with orders of two kinds, of which the estimates fit the one with more: "
+            f"{first_few(described, str)}."
         )
     for dropped in metadata.dropped:
         yield (

@@ -17,6 +17,7 @@ from pipeline.model.metadata import (
     Outlier,
     Outliers,
     ProductCatalogue,
+    ProductInSteps,
     ProductRemarks,
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
@@ -134,6 +135,22 @@ def _remarks(
         flat=flat,
         wide=tuple(map(str, model.grid.products[model.noise.for_intervals.falls_short])),
         noisy=tuple(map(str, model.grid.products[_is_noisy(model.noise.scale.relative)])),
+        mixed=model.mixed,
+        in_steps=_in_steps(orders, model),
+    )
+
+
+def _in_steps(orders: pd.DataFrame, model: TrainedModel) -> tuple[ProductInSteps, ...]:
+    """Return the products whose hours come in steps that are not those of all products."""
+    typical = model.grid.hours.mean(axis=1)
+    noise = model.noise.scale.of(np.arange(len(typical)), typical)
+    is_coarse = model.steps > MIN_STEP_SHARE_OF_NOISE * noise
+    is_own = model.steps != step_of(orders[HOURS].to_numpy())
+    return tuple(
+        ProductInSteps(product_code=str(code), step_hours=step)
+        for code, step in zip(
+            model.grid.products[is_coarse & is_own], model.steps[is_coarse & is_own].tolist()
+        )
     )
 
 

@@ -2,29 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from pipeline.curves.estimator import DispatchCurve
+from pipeline.curves.kinds import Ties, examine_ties
 from pipeline.curves.noise import OUTLIER_DISTANCE, NoiseScale, estimate_noise
-from pipeline.curves.steps import step_of, with_steps
+from pipeline.curves.segments import Positions
+from pipeline.curves.steps import steps_of_products, with_steps
+from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import (
     CandidateScore,
     Metrics,
+    MixedProduct,
     PredictionInterval,
     RepeatedRows,
     Skill,
 )
-from pipeline.model.order import HOURS, PRODUCT
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.orders.features import features_of
 from pipeline.orders.splits import Split, split_orders, systematic_sample
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
 from pipeline.training.intervals import ProductNoise, calibrate_interval, calibrate_products
+from pipeline.training.kinds import find_mixed
 from pipeline.training.selection import (
     CANDIDATES,
     Candidate,
@@ -62,6 +67,37 @@ class ModelNoise(NamedTuple):
         return np.abs(self.distances) > OUTLIER_DISTANCE
 
 
+class LabelFacts(NamedTuple):
+    """What the labels of a week are like, before any model.
+
+    Attributes:
+        products: sorted product codes, shape (n_products,).
+        product: position of each row's product, shape (n_rows,).
+        steps: in which the labels of each product come, in hours; zero for none, shape
+            (n_products,).
+        sample: the rows that ties were looked for among.
+        ties: labels that many rows of a product have.
+    """
+
+    products: pd.Index
+    product: Positions
+    steps: Floats
+    sample: LabelledRows
+    ties: Ties
+
+    @classmethod
+    def of(cls, orders: pd.DataFrame) -> Self:
+        """Look at the labels of a week."""
+        product, products = pd.factorize(orders[PRODUCT], sort=True)
+        hours = orders[HOURS].to_numpy()
+        some = systematic_sample(len(hours), MAX_NOISE_ROWS)
+        placed = orders[ORDERS].iloc[some].to_numpy(dtype=float)
+        sample = LabelledRows(product[some], placed, hours[some])
+        steps = steps_of_products(product, hours, len(products))
+        ties = examine_ties(sample, steps)
+        return cls(pd.Index(products), product, steps, sample, ties)
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """A model fitted on all rows of a week, and how a fit on some of them does on the others.
@@ -80,6 +116,8 @@ class TrainedModel:
         unseen: rows of the week, at most some hundred thousand, each estimated by a fit that had
             not seen it.
         guessed: what each guess says of them, in hours, shape (n_rows,).
+        steps: in which the labels of each product come, in hours, as in `LabelFacts`.
+        mixed: products with orders of two kinds.
     """
 
     regressor: DispatchCurve
@@ -94,6 +132,8 @@ class TrainedModel:
     skill: Skill
     unseen: OutOfSample
     guessed: Mapping[str, Floats]
+    steps: Floats
+    mixed: tuple[MixedProduct, ...]
 
     def largest_label(self, orders: pd.DataFrame) -> float:
         """Return the largest label of its week's rows that are no outliers, in hours."""
@@ -132,9 +172,10 @@ def train_on(
         guess.candidate.name: (guess.out_of_fold, _test(guess.candidate, split).where(sample))
         for guess in choice.guesses
     }
+    labels = LabelFacts.of(orders)
     chosen: TrainedModel | None = None
     for contender in choice.ranked:
-        model = _train(contender, guesses, orders, split, interval_level)
+        model = _train(contender, guesses, orders, labels, split, interval_level)
         chosen = chosen or model
         broken = _broken_rules(model, orders)
         if not broken:
@@ -164,6 +205,7 @@ def _train(
     contender: CrossValidated,
     guesses: Mapping[str, Sequence[OutOfSample]],
     orders: pd.DataFrame,
+    labels: LabelFacts,
     split: Split,
     interval_level: float,
 ) -> TrainedModel:
@@ -172,7 +214,7 @@ def _train(
     test = _test(candidate, split)
     regressor = candidate.fit(orders)
     unseen = [contender.out_of_fold, test.where(systematic_sample(len(test.rows), MAX_NOISE_ROWS))]
-    noise, interval = _measure_noise(regressor, orders, unseen, interval_level)
+    noise, interval = _measure_noise(regressor, orders, labels, unseen, interval_level)
     is_inlier = ~noise.is_outlier[split.is_test]
     if not is_inlier.any():  # the share of outliers refuses the model, and the report needs rows
         is_inlier = np.ones_like(is_inlier)
@@ -187,6 +229,8 @@ def _train(
         test=test.where(is_inlier),
         metrics=compute_metrics(test, is_inlier, test_noise, len(split.train)),
         skill=measure_skill(unseen, guesses),
+        steps=labels.steps,
+        mixed=_find_mixed(noise, labels),
         repeated=split.repeats,
         unseen=OutOfSample(
             pd.concat([part.rows for part in unseen]),
@@ -209,20 +253,41 @@ def _broken_rules(model: TrainedModel, orders: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _measure_noise(
-    regressor: DispatchCurve, orders: pd.DataFrame, parts: list[OutOfSample], level: float
+    regressor: DispatchCurve,
+    orders: pd.DataFrame,
+    labels: LabelFacts,
+    parts: list[OutOfSample],
+    level: float,
 ) -> tuple[ModelNoise, PredictionInterval]:
-    """Estimate the noise and calibrate the interval on rows that the fits had not seen."""
-    product, products = pd.factorize(orders[PRODUCT], sort=True)
+    """Estimate the noise and calibrate the interval on rows that the fits had not seen.
+
+    Rows of another kind than most of their product have no part in the noise, but in the interval.
+    """
     codes = pd.concat([part.rows[PRODUCT] for part in parts])
-    product_out_of_sample = pd.Index(products).get_indexer(pd.Index(codes))
+    product = labels.products.get_indexer(pd.Index(codes))
     estimates = np.concatenate([part.estimates for part in parts])
     residuals = np.concatenate([part.residuals for part in parts])
-    distances = with_steps(residuals, step_of(orders[HOURS].to_numpy()))
-    scale = estimate_noise(product_out_of_sample, estimates, distances, len(products))
-    rows = (product_out_of_sample, estimates, residuals, scale)
+    hours = np.concatenate([part.rows[HOURS].to_numpy() for part in parts])
+    sizes = with_steps(residuals, labels.steps[product])
+    kept = ~labels.ties.of_another_kind().is_minority(product, hours)
+    scale = estimate_noise(product[kept], estimates[kept], sizes[kept], len(labels.products))
+    rows = (product, estimates, residuals, scale)
     interval = calibrate_interval(*rows, level)
     for_intervals = calibrate_products(*rows, interval)
     in_sample = regressor.predict(features_of(orders))
-    hours = scale.of(product, in_sample)
-    distances = (orders[HOURS].to_numpy() - in_sample) / hours
-    return ModelNoise(scale, for_intervals, hours, distances), interval
+    noise_hours = scale.of(labels.product, in_sample)
+    distances = (orders[HOURS].to_numpy() - in_sample) / noise_hours
+    return ModelNoise(scale, for_intervals, noise_hours, distances), interval
+
+
+def _find_mixed(noise: ModelNoise, labels: LabelFacts) -> tuple[MixedProduct, ...]:
+    """Return the products with orders of two kinds, by the sample that ties were looked for in."""
+    some = systematic_sample(len(noise.distances), MAX_NOISE_ROWS)
+    distances = noise.distances[some]
+    return find_mixed(
+        labels.sample.product,
+        labels.ties,
+        distances,
+        distances * noise.hours[some],
+        [str(code) for code in labels.products],
+    )

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, clone
 
 from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, estimate_noise
-from pipeline.curves.steps import step_of, with_steps
+from pipeline.curves.steps import steps_of_products, with_steps
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CandidateScore
 from pipeline.model.order import HOURS, PRODUCT
@@ -156,9 +156,9 @@ def _errors_without_outliers(rows: pd.DataFrame, estimates: Floats) -> Floats:
     hours = rows[HOURS].to_numpy()
     errors = np.abs(hours - estimates)
     product, codes = pd.factorize(rows[PRODUCT])
-    step = step_of(hours)
+    steps = steps_of_products(product, hours, len(codes))[product]
     noise = [
-        estimate_noise(product, own, with_steps(hours - own, step), len(codes)).of(product, own)
+        estimate_noise(product, own, with_steps(hours - own, steps), len(codes)).of(product, own)
         for own in estimates
     ]
     is_outlier = (errors > OUTLIER_DISTANCE * np.array(noise)).all(axis=0)

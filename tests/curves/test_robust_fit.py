@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.curves.robust_fit import LabelledRows, fit_robustly
+from pipeline.curves.robust_fit import fit_robustly
+from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
 
 pytestmark = pytest.mark.slow

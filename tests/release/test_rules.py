@@ -74,6 +74,19 @@ def test_hours_that_all_agree_are_a_failure(r_squared: float | None, rules: list
 
 
 @pytest.mark.parametrize(
+    ("with_outliers", "words"), [(0.1, "agree, outliers apart"), (None, "agree")]
+)
+def test_hours_that_agree_but_for_outliers_are_said_to(
+    with_outliers: float | None, words: str
+) -> None:
+    facts = {"r_squared": None, "r_squared_with_outliers": with_outliers}
+
+    (failure,) = constant_failures(metadata(metrics=facts).metrics)
+
+    assert failure.summary.endswith(words)
+
+
+@pytest.mark.parametrize(
     ("curves", "champion", "rules"),
     [
         ([[1.0, 1.0], [2.0, 2.0]], [[1.0, 1.1], [2.0, 2.0]], ["flat_estimates"]),

@@ -96,6 +96,38 @@ def test_the_step_of_the_hours_is_told(caplog: pytest.LogCaptureFixture) -> None
     assert "The hours come in steps of 12." in logged(caplog, "INFO")
 
 
+def test_products_with_steps_of_their_own_are_told_by_step(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    steps = {"SKU001": 12.0, "SKU002": 24.0, "SKU003": 12.0}
+    in_steps = [{"product_code": code, "step_hours": step} for code, step in steps.items()]
+
+    log_summary(metadata(remarks={"in_steps": in_steps}))
+
+    assert "The hours of 'SKU001', 'SKU003' come in steps of 12." in logged(caplog, "INFO")
+    assert "The hours of 'SKU002' come in steps of 24." in logged(caplog, "INFO")
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"label_hours": 4.0}, "'SKU001' (31% of its 2,000 rows are at 4 h)"),
+        ({"distance_hours": 24.04}, "'SKU001' (31% of its 2,000 rows are about 24 h above the est"),
+        ({"distance_hours": -9.0}, "'SKU001' (31% of its 2,000 rows are about 9 h below the est"),
+    ],
+)
+def test_products_with_orders_of_two_kinds_are_warned_of(
+    facts: dict[str, float], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    mixed = {"product_code": "SKU001", "rows": 2000, "share": 0.31, **facts}
+
+    log_summary(metadata(remarks={"mixed": [mixed]}))
+
+    (warning,) = logged(caplog, "WARNING")
+    assert words in warning
+
+
 @pytest.mark.parametrize(
     ("facts", "line"),
     [

@@ -50,6 +50,8 @@ COMPARISON = comparison(
     ],
 )
 ROWS_OUTSIDE = {"name": "rows", "value": 120.0, "least": 500.0, "most": None, "breached": True}
+MIXED = {"product_code": "SKU001", "rows": 200, "share": 0.58, "label_hours": 0.0}
+IN_STEPS = {"product_code": "SKU001", "step_hours": 12.0}
 OUTLIER = dict(zip(Outlier.model_fields, ("SKU001", 5, 900.0, 0.37, 88.0)))
 
 
@@ -286,6 +288,9 @@ def test_rows_that_are_there_several_times_are_shown_and_have_a_next_step() -> N
         ({"git_commit": None}, "lineage", "not recorded"),
         ({"dataset": {"rejected_rows": 3}}, "numbers", "0.299 % of"),
         ({"dataset": {"step_hours": 12.0}}, "numbers", "The hours come in steps of 12"),
+        ({"remarks": {"mixed": [MIXED]}}, "remarks", "58% of its 200 rows are at 0 h"),
+        ({"remarks": {"mixed": [MIXED]}}, "verdict", "1 product has orders of two kinds: SKU001."),
+        ({"remarks": {"in_steps": [IN_STEPS]}}, "remarks", "In steps of 12 h (1 product)"),
         ({"catalogue": {"relative_noise": [2.0] * 5}}, "numbers", "−0.80 h to +2.72 h"),
         ({"metrics": {"r_squared": None}}, "numbers", "not defined"),
         ({"drift": [ROWS_OUTSIDE | {"breached": False}]}, "drift", "All measures are as they"),

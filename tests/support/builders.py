@@ -258,6 +258,8 @@ def trained_model(
         skill=Skill.model_validate(SKILL),
         unseen=OutOfSample(orders, estimate(lines, orders)),
         guessed={"mean per product": by_product.transform("mean").to_numpy()},
+        steps=np.zeros(len(lines)),
+        mixed=(),
     )
     return replace(plausible, **changes)
 

@@ -161,3 +161,18 @@ def test_the_commit_comes_from_the_environment(
     assert gather(odd_products(), odd_model).git_commit is None
     monkeypatch.setenv("GIT_COMMIT_HASH", "5210017")
     assert gather(odd_products(), odd_model).git_commit == "5210017"
+
+
+@pytest.mark.parametrize(("step", "told"), [(12.0, ["SKU003"]), (0.05, [])])
+def test_a_product_in_steps_of_its_own_is_named_if_they_are_coarse(
+    step: float, told: list[str]
+) -> None:
+    orders = simulate_orders(800, seed=1)
+    hours = orders["hours_to_dispatch"]
+    chosen = orders["product_code"] == "SKU003"
+    in_steps = orders.assign(hours_to_dispatch=hours.mask(chosen, step * (hours / step).round()))
+
+    named = gather(in_steps, train_on(in_steps, 0.9)).remarks.in_steps
+
+    assert [product.product_code for product in named] == told
+    assert [product.step_hours for product in named] == pytest.approx([step] * len(told))
