@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 
 from pipeline.model.artifact import artifact_version
 from pipeline.model.decisions import retired_products, withdrawn_datasets
-from pipeline.model.metadata import DOUBTS, ChampionComparison, ModelMetadata, WeekAfter
+from pipeline.model.metadata import (
+    DOUBTS,
+    ChampionComparison,
+    Estimate,
+    ModelMetadata,
+    WeekAfter,
+)
 from pipeline.model.order import normalised_code
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.weekly_dataset import WeeklyDataset
@@ -21,7 +27,9 @@ from pipeline.release.next_week import allow_for_movement, observe_week_after, w
 from pipeline.release.publishing import check_agreement, write_artifact
 from pipeline.report.log_summary import log_summary
 from pipeline.report.page import render_report
+from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import DatasetError, ModelRefused
+from pipeline.stages.logs import LOG
 from pipeline.stages.messages import Message
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import LimitSettings
@@ -72,10 +80,11 @@ def judge_week(
         StoreError: the store cannot be listed or read.
     """
     with progress("Fitting and judging the model"):
-        model = _train(dataset, settings.interval_level)
+        model = _train(dataset, settings, settings.estimate)
+        alike = _like_champion(dataset, settings, champion)
         retired = set(map(normalised_code, retired_products(store) if store else ()))
         history = load_history(store, champion) if store and champion else ()
-        verdict = judge(model, dataset, champion, _limits(settings), retired, history)
+        verdict = judge(model, dataset, champion, _limits(settings), retired, history, alike)
         facts = gather_metadata(trained_at, dataset, model)
         week_after = _week_after(champion, dataset, verdict.comparison, settings.accept_shift)
         weeks = weeks_after(history, champion, week_after) if champion else ()
@@ -121,10 +130,29 @@ def _week_after(
     return observe_week_after(champion, dataset, comparison)
 
 
-def _train(dataset: WeeklyDataset, interval_level: float) -> TrainedModel:
+def _like_champion(
+    dataset: WeeklyDataset, settings: LimitSettings, champion: DispatchModel | None
+) -> TrainedModel | None:
+    """Return a model of the week that estimates what the champion does, if ours does not.
+
+    Where orders are skewed, typical and mean hours differ although the week is like the last, and
+    a week that is not could hide behind that.
+    """
+    if champion is None or champion.metadata.estimate == settings.estimate:
+        return None
+    theirs = champion.metadata.estimate
+    LOG.warning(
+        f"From now on {settings.estimate} hours are estimated, as {option_of('estimate')} says, "
+        f"and {theirs} hours until now. A model of {theirs} hours of this week is compared with "
+        "the model in production in place of the new one."
+    )
+    return _train(dataset, settings, theirs)
+
+
+def _train(dataset: WeeklyDataset, settings: LimitSettings, estimate: Estimate) -> TrainedModel:
     """Train a model on a week; an error says which week it is."""
     try:
-        return train_on(dataset.orders, interval_level)
+        return train_on(dataset.orders, settings.interval_level, estimate=estimate)
     except DatasetError as error:
         raise DatasetError(
             error.message.headline,

@@ -129,6 +129,7 @@ def _would_be(model: DispatchModel, dataset: WeeklyDataset, settings: TrainSetti
     return (
         made.dataset.sha256 == dataset.sha256
         and made.interval.level == settings.interval_level
+        and made.estimate == settings.estimate
         and made.library_versions == library_versions()
         and len(known_commits) <= 1
     )

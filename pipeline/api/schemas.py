@@ -54,7 +54,10 @@ class OrderEstimate(BaseModel):
     """The estimated hours to dispatch of an order, with a prediction interval."""
 
     est_hours_to_dispatch: float = Field(
-        description="estimated hours to dispatch, to two decimals", examples=[8.28]
+        description="estimated hours to dispatch, to two decimals: typical hours, so that half of "
+        "such orders take less, or what they take on average, if `estimate` in the model's "
+        "metadata is mean",
+        examples=[8.28],
     )
     interval: DispatchInterval
     dispatched_within: DispatchedWithin | None = Field(

@@ -10,8 +10,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from pipeline.curves.expected import expected_coefficients
 from pipeline.curves.robust_fit import fit_robustly
-from pipeline.curves.segments import place_knots
+from pipeline.curves.segments import evaluate, locate, place_knots
 from pipeline.curves.tables import CurveTable
 from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
@@ -42,6 +43,7 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         segments: most segments of the curve: 0 for the mean, 1 for a straight line.
+        estimate: `typical` for the robust curve, `mean` for expected hours (see `expected`).
 
     Attributes:
         products_: sorted product codes, shape (n_products,).
@@ -57,9 +59,10 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     coefficients_: Floats
     carried_: tuple[CurveTable, ...]
 
-    def __init__(self, segments: int = 1) -> None:
+    def __init__(self, segments: int = 1, estimate: str = "typical") -> None:
         """Store the parameters."""
         self.segments = segments
+        self.estimate = estimate
 
     def fit(self, X: pd.DataFrame, y: npt.ArrayLike) -> Self:
         """Fit one curve per product.
@@ -76,6 +79,10 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.knots_ = place_knots(product, orders, hours, self.segments)
         rows = LabelledRows(product, orders, hours)
         coefficients = fit_robustly(rows, self.knots_, len(codes))
+        if self.estimate == "mean":
+            located = locate(self.knots_, product, orders, len(codes))
+            estimates = np.maximum(evaluate(coefficients, located), 0.0)
+            coefficients = expected_coefficients(coefficients, product, hours, estimates)
         self.coefficients_ = coefficients.astype(np.float32).astype(float)
         self.carried_ = ()
         self.feature_names_in_ = np.asarray(FEATURES, dtype=object)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,6 +12,8 @@ from pipeline.model.arrays import Floats
 FORMAT_VERSION = 2
 """Version of the artifact's format; a reader knows this one and no other."""
 SHARE_DECIMALS = 6
+Estimate = Literal["typical", "mean"]
+"""What a model estimates: hours that half of the orders take less than, or their mean."""
 
 
 class MetadataModel(BaseModel):
@@ -120,7 +122,8 @@ class Skill(MetadataModel):
         description="the guess with the smallest error: mean or median, of each product or of all"
     )
     baseline_error_hours: float = Field(
-        description="its mean absolute error on all test rows, in hours"
+        description="its mean absolute error on all test rows, in hours; where the model estimates "
+        "the mean, the root mean square of the errors on all but mis-keyed rows"
     )
     error_hours: float = Field(description="that of the model on the same rows, in hours")
     least_gain_hours: float = Field(
@@ -595,6 +598,11 @@ class ModelMetadata(MetadataModel):
         description="versions of the libraries that made the model"
     )
     regressor: str = Field(description="name of the chosen candidate")
+    estimate: Estimate = Field(
+        default="typical",
+        description="what is estimated: typical, the centre of the orders, which half of them take "
+        "less than, or mean, what they take on average; typical in older artifacts",
+    )
     candidates: tuple[CandidateScore, ...] = Field(
         description="how each candidate did, from the simplest to the most flexible"
     )

@@ -112,6 +112,7 @@ def judge(
     limits: Limits,
     retired: Set[str] = frozenset(),
     history: Sequence[DispatchModel] = (),
+    alike: TrainedModel | None = None,
 ) -> Verdict:
     """Ask every rule whether a model may be released.
 
@@ -122,6 +123,8 @@ def judge(
         limits: of the rules.
         retired: normalised codes of products that people retired.
         history: the last models, the champion among them, the newest last.
+        alike: of the same week, but of typical or mean hours as the champion is: what is compared
+            with it, if the new model is not of the same kind.
     """
     rows = dataset.orders[PRODUCT].value_counts()
     own_rows = {str(code): int(n) for code, n in rows.items()}
@@ -144,7 +147,7 @@ def judge(
     if champion is None:
         failures += untrusted_failures(doubts, own_rows, limits.max_unfit_share)
         return Verdict(tuple(failures), above_largest, tuple(doubts))
-    challenger = _challenger(model, rows)
+    challenger = _challenger(alike or model, rows)
     comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
     earlier = references(history, champion)
     trend = measure_trend(earlier, challenger, limits.max_trend)

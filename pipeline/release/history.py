@@ -45,10 +45,14 @@ def references(
     """Return the models that a trend is measured from, the newest last.
 
     They begin with the last one that people took for right whatever came before, and end with the
-    champion: newer ones are there only if people went back to it.
+    champion: newer ones are there only if people went back to it. Models of typical and of mean
+    hours are not compared with each other.
     """
     until = [
-        model for model in history if model.metadata.trained_at <= champion.metadata.trained_at
+        model
+        for model in history
+        if model.metadata.trained_at <= champion.metadata.trained_at
+        and model.metadata.estimate == champion.metadata.estimate
     ]
     starts = [position for position, model in enumerate(until) if _is_start(model)]
     return tuple(until[max(starts, default=0) :])

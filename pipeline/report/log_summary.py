@@ -36,8 +36,8 @@ def log_summary(metadata: ModelMetadata) -> None:
 def _table(metadata: ModelMetadata) -> Iterator[str]:
     metrics, interval = metadata.metrics, metadata.interval
     yield (
-        f"Trained a {metadata.regressor} on {metadata.dataset.rows:,} rows of "
-        f"{len(metadata.own_rows):,} products."
+        f"Trained a {metadata.regressor} of {metadata.estimate} hours on "
+        f"{metadata.dataset.rows:,} rows of {len(metadata.own_rows):,} products."
     )
     if metadata.dataset.step_hours is not None:
         yield f"The hours come in steps of {metadata.dataset.step_hours:g}."

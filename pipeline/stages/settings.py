@@ -165,6 +165,11 @@ class LimitSettings(StageSettings):
     interval_level: float = Field(
         default=0.9, gt=0, lt=1, description="share of orders inside their prediction interval"
     )
+    estimate: Literal["typical", "mean"] = Field(
+        default="typical",
+        description="what is estimated: hours that half of the orders take less than (typical), or "
+        "those that they take on average (mean)",
+    )
     champion_tolerance: float = Field(
         default=0.05,
         ge=0,

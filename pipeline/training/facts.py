@@ -48,6 +48,7 @@ def gather_metadata(
         git_commit=git_commit(),
         library_versions=library_versions(),
         regressor=model.name,
+        estimate=model.estimate,
         candidates=model.candidates,
         dataset=DatasetLineage(
             key=dataset.key,

@@ -17,6 +17,7 @@ from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import (
     CandidateScore,
+    Estimate,
     Metrics,
     MixedProduct,
     PredictionInterval,
@@ -118,6 +119,7 @@ class TrainedModel:
         guessed: what each guess says of them, in hours, shape (n_rows,).
         steps: in which the labels of each product come, in hours, as in `LabelFacts`.
         mixed: products with orders of two kinds.
+        estimate: whether typical or mean hours are estimated.
     """
 
     regressor: DispatchCurve
@@ -134,6 +136,7 @@ class TrainedModel:
     guessed: Mapping[str, Floats]
     steps: Floats
     mixed: tuple[MixedProduct, ...]
+    estimate: Estimate = "typical"
 
     def largest_label(self, orders: pd.DataFrame) -> float:
         """Return the largest label of its week's rows that are no outliers, in hours."""
@@ -149,7 +152,10 @@ class TrainedModel:
 
 
 def train_on(
-    orders: pd.DataFrame, interval_level: float, candidates: tuple[Candidate, ...] = CANDIDATES
+    orders: pd.DataFrame,
+    interval_level: float,
+    candidates: tuple[Candidate, ...] = CANDIDATES,
+    estimate: Estimate = "typical",
 ) -> TrainedModel:
     """Choose a candidate, test it on rows that it has not seen, and fit it on all rows.
 
@@ -160,12 +166,13 @@ def train_on(
         orders: the valid rows of a week.
         interval_level: share of orders that the prediction intervals should hold.
         candidates: the kinds of model to choose from, from the simplest to the most flexible.
+        estimate: whether typical or mean hours are estimated.
 
     Raises:
         DatasetError: no product has enough rows to test on.
     """
     split = split_orders(orders)
-    choice = choose_candidate(split.train, candidates)
+    choice = choose_candidate(split.train, tuple(each.estimating(estimate) for each in candidates))
     passed_over: dict[str, tuple[str, ...]] = {}
     sample = systematic_sample(len(split.test), MAX_NOISE_ROWS)
     guesses = {
@@ -175,7 +182,7 @@ def train_on(
     labels = LabelFacts.of(orders)
     chosen: TrainedModel | None = None
     for contender in choice.ranked:
-        model = _train(contender, guesses, orders, labels, split, interval_level)
+        model = _train(contender, guesses, orders, labels, split, interval_level, estimate)
         chosen = chosen or model
         broken = _broken_rules(model, orders)
         if not broken:
@@ -208,6 +215,7 @@ def _train(
     labels: LabelFacts,
     split: Split,
     interval_level: float,
+    estimate: Estimate,
 ) -> TrainedModel:
     """Fit a candidate on the training rows to test it, and on all rows to publish it."""
     candidate = contender.candidate
@@ -228,7 +236,7 @@ def _train(
         grid=estimate_on_grid(regressor, orders),
         test=test.where(is_inlier),
         metrics=compute_metrics(test, is_inlier, test_noise, len(split.train)),
-        skill=measure_skill(unseen, guesses),
+        skill=measure_skill(unseen, guesses, estimate),
         steps=labels.steps,
         mixed=_find_mixed(noise, labels),
         repeated=split.repeats,
@@ -240,6 +248,7 @@ def _train(
             name: np.concatenate([part.estimates for part in parts])
             for name, parts in guesses.items()
         },
+        estimate=estimate,
     )
 
 

@@ -11,7 +11,7 @@ from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, estimate_noise
 from pipeline.curves.steps import steps_of_products, with_steps
 from pipeline.model.arrays import Floats
-from pipeline.model.metadata import CandidateScore
+from pipeline.model.metadata import CandidateScore, Estimate
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.orders.features import features_of
 from pipeline.orders.repeats import find_repeats
@@ -34,6 +34,12 @@ class Candidate(NamedTuple):
 
     name: str
     regressor: BaseEstimator
+
+    def estimating(self, estimate: Estimate) -> Self:
+        """Return the candidate for typical or mean hours; one that knows no such choice stays."""
+        if "estimate" not in self.regressor.get_params():
+            return self
+        return self._replace(regressor=clone(self.regressor).set_params(estimate=estimate))
 
     def fit(self, orders: pd.DataFrame) -> DispatchCurve:
         """Return a regressor of this kind, fitted on these rows."""

@@ -149,6 +149,12 @@ def test_models_newer_than_the_one_in_production_are_no_references() -> None:
 # Words
 
 
+def test_models_of_mean_hours_are_no_references_for_typical_ones() -> None:
+    history = [earlier(3), earlier(2, estimate="mean"), earlier(1)]
+
+    assert references(history, history[2]) == (history[0], history[2])
+
+
 def test_a_refusal_and_a_warning_name_the_model_and_the_way_out() -> None:
     found = trend_of([earlier(3)], [8.0] * 5)
 

@@ -47,7 +47,7 @@ def test_the_table_of_a_first_model(caplog: pytest.LogCaptureFixture) -> None:
     log_summary(metadata(**FACTS))
 
     assert logged(caplog, "INFO") == [
-        "Trained a line per product on 1,234 rows of 3 products.",
+        "Trained a line per product of typical hours on 1,234 rows of 3 products.",
         "  mean per product     cross-validated error   4.912 h (+4.258 h ± 0.127 h)",
         "  line per product     cross-validated error   0.657 h (+0.003 h ± 0.006 h, chosen)",
         "  curve per product    cross-validated error   0.654 h (best, passed over for skill and "

@@ -56,6 +56,7 @@ def test_without_arguments_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) ->
         "max_rejected_share": 0.01,
         "max_outlier_share": 0.05,
         "interval_level": 0.9,
+        "estimate": "typical",
         "champion_tolerance": 0.05,
         "max_shift": 2,
         "max_trend": 1.5,

@@ -349,6 +349,46 @@ def test_the_same_dataset_is_published_again_with_a_warning_if_people_want_it(
     assert comparison.champion_recorded_error_hours == recorded
 
 
+def skewed_week(seed: int, factor: float = 1.0) -> pd.DataFrame:
+    """Return a week of which one order in 25 is a day late, so that the mean is not typical."""
+    orders = simulate_orders(2_000, seed)
+    hours = orders[HOURS].mask(orders.index % 25 == 0, orders[HOURS] + 24)
+    return orders.assign(hours_to_dispatch=factor * hours)
+
+
+@pytest.fixture
+def typical_of_skewed(tmp_path: Path) -> Path:
+    """Return a store with a model of the typical hours of a skewed week."""
+    deliver(tmp_path, skewed_week(1))
+    assert main([str(tmp_path)]) == 0
+    return tmp_path
+
+
+def test_mean_hours_after_typical_ones_are_published_though_they_are_higher(
+    typical_of_skewed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = newest_model(typical_of_skewed)
+    assert main([str(typical_of_skewed), "--estimate", "mean"]) == 0  # the same week is trained on
+    deliver(typical_of_skewed, skewed_week(2))
+    assert main([str(typical_of_skewed), "--estimate", "mean", "--max-trend", "1.05"]) == 0
+
+    after = newest_model(typical_of_skewed)
+    assert (before.metadata.estimate, after.metadata.estimate) == ("typical", "mean")
+    order = {PRODUCT: ["SKU001"], ORDERS: [100.0]}
+    assert after.estimate(order) > 1.05 * before.estimate(order)
+    changes = [line for line in logged(caplog, "WARNING") if line.startswith("From now on mean")]
+    assert len(changes) == 1
+
+
+def test_a_change_of_the_estimate_hides_no_change_of_the_week(typical_of_skewed: Path) -> None:
+    deliver(typical_of_skewed, skewed_week(2, factor=1 / 2.5))
+
+    assert main([str(typical_of_skewed), "--estimate", "mean"]) == 3
+
+    refused = refused_model(typical_of_skewed).metadata.refused_because
+    assert "shifted_share" in [failure.rule for failure in refused]
+
+
 def test_a_week_in_s3_is_compared_with_the_champion_in_s3(
     s3_store_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -122,7 +122,9 @@ def expect_answer(page: Page, answer: dict[str, Any]) -> None:
         f"{100 * interval['level']:g} % of such orders take "
         f"{interval['lower_hours']:,.2f} to {interval['upper_hours']:,.2f} hours."
     )
-    expected = re.escape(hours + words) + ("Extrapolated: .*" if answer["extrapolated"] else "")
+    expected = re.escape(f"{hours}, typically{words}") + (
+        "Extrapolated: .*" if answer["extrapolated"] else ""
+    )
     expect(estimate(page)).to_have_text(re.compile(f"^{expected}$".replace(r"\ ", r"\s")))
     expect(chart(page)).to_have_accessible_description(re.compile(f"{re.escape(hours)}, and "))
     expect(page.locator("#chart .value")).to_have_text(hours.replace("hours", "h"))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.model.metadata import Estimate
 from pipeline.training.guesses import Guess
 from pipeline.training.selection import OutOfSample
 from pipeline.training.skill import measure_skill
@@ -55,3 +56,23 @@ def test_a_gain_that_may_be_chance_is_none() -> None:
     skill = measure_skill([OutOfSample(rows, errors[0])], {"guess": [OutOfSample(rows, errors[1])]})
 
     assert skill.least_gain_hours < 0
+
+
+@pytest.mark.parametrize(("estimate", "is_better"), [("typical", False), ("mean", True)])
+def test_mean_hours_are_judged_by_squared_errors(estimate: Estimate, is_better: bool) -> None:
+    labels = 5 + np.random.default_rng(1).exponential(10, 2000)
+    rows = pd.concat([WEEK] * 500).assign(hours_to_dispatch=labels)
+    median, mean = (OutOfSample(rows, np.full(2000, each)) for each in (np.median(labels), 15.0))
+
+    skill = measure_skill([mean], {"median": [median]}, estimate)
+
+    assert (skill.least_gain_hours > 0) is is_better
+    assert (skill.error_hours < skill.baseline_error_hours) is is_better
+
+
+@pytest.mark.parametrize(("label", "rows"), [(9.9, 41), (10.1, 40)])
+def test_labels_far_above_all_guesses_do_not_count_for_mean_hours(label: float, rows: int) -> None:
+    week = pd.concat([WEEK] * 11).iloc[:41].assign(hours_to_dispatch=[1.0] * 40 + [label])
+    guesses = {"low": [OutOfSample(week, np.ones(41))], "high": [OutOfSample(week, np.full(41, 2))]}
+
+    assert measure_skill(guesses["low"], guesses, "mean").rows == rows
