@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     if champions_refused:
         print(f"\n{champions_refused} champions were refused themselves; they have no next weeks.")
     sequences = _run_sequences(options.sequences)
-    print_sequences(sequences)
+    if sequences:
+        print_sequences(sequences)
     results = {
         "champions": len(champions),
         "champions_refused": champions_refused,

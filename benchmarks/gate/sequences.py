@@ -107,7 +107,10 @@ def print_sequences(sequences: Sequence[Sequence[Judged]]) -> None:
         of_kind = [weeks for weeks in sequences if weeks[0].kind == kind]
         weeks = [week for sequence in of_kind for week in sequence[1:]]
         share = sum(week.refused for week in weeks) / len(weeks)
-        farthest = [max(map(_distance, sequence)) for sequence in of_kind]
+        farthest = [
+            max((_distance(week) for week in sequence if not week.refused), default=1.0)
+            for sequence in of_kind
+        ]
         is_stopped = max(farthest) < MAX_POISON
         is_met = share <= MAX_SOUND_REFUSED_SHARE if kind == SOUND else is_stopped
         rows.append(
@@ -137,8 +140,6 @@ def print_sequences(sequences: Sequence[Sequence[Judged]]) -> None:
 
 def _factor_of_truth(store: Path, slopes: Floats) -> float | None:
     """Return how many times as high as the truth the estimates of the model in production are.
-
-    Of a refused week the truth moves on, and the model stays.
 
     Args:
         store: has the model.

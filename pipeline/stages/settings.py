@@ -184,7 +184,7 @@ class LimitSettings(StageSettings):
         "factor",
     )
     max_trend: float = Field(
-        default=1.5,
+        default=1.4,
         gt=1,
         allow_inf_nan=False,
         description="refuse a week in which the estimates of the typical product have moved by a "

@@ -59,7 +59,7 @@ def test_without_arguments_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) ->
         "estimate": "typical",
         "champion_tolerance": 0.05,
         "max_shift": 2,
-        "max_trend": 1.5,
+        "max_trend": 1.4,
         "max_unfit_share": 0.05,
         "max_vanished_share": 0.1,
         "max_new_share": 0.3,

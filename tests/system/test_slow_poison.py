@@ -58,7 +58,7 @@ def test_labels_that_grow_each_week_are_warned_of_refused_and_accepted_as_the_ne
     exit_codes, warned = [], []
     for number in range(4):
         caplog.clear()
-        deliver(tmp_path, week(number, 1.22**number))
+        deliver(tmp_path, week(number, 1.17**number))
         exit_codes.append(main([str(tmp_path)]))
         warned.append("Make sure that the hours really change" in caplog.text)
 
@@ -70,7 +70,7 @@ def test_labels_that_grow_each_week_are_warned_of_refused_and_accepted_as_the_ne
 
     assert main([str(tmp_path), "--accept-shift"]) == 0
     caplog.clear()
-    deliver(tmp_path, week(4, 1.22**3))
+    deliver(tmp_path, week(4, 1.17**3))
     assert main([str(tmp_path)]) == 0
     assert "really change" not in caplog.text
 
