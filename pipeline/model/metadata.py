@@ -306,7 +306,7 @@ class ProductInSteps(MetadataModel):
     step_hours: float = Field(description="the step, in hours")
 
 
-DOUBTS = ("unfit", "unskilled", "biased", "surprising", "swapped")
+DOUBTS = ("unfit", "mixed", "unskilled", "biased", "surprising", "swapped")
 """The remarks after which the estimates of a product are not to be trusted."""
 
 
@@ -366,10 +366,13 @@ class ProductRemarks(MetadataModel):
         description="surprising or swapped, so that the curve of the champion is kept, although "
         "there were orders",
     )
-    mixed: tuple[MixedProduct, ...] = Field(
+    mixed: tuple[str, ...] = Field(
         default=(),
         description="part of the orders is of another kind than the others; the estimate is for "
         "the kind of which there are more",
+    )
+    kinds: tuple[MixedProduct, ...] = Field(
+        default=(), description="which part that is, of those with orders this week"
     )
     in_steps: tuple[ProductInSteps, ...] = Field(
         default=(),

@@ -29,6 +29,7 @@ from pipeline.release.product_rules import (
     Doubt,
     doubt_as_before,
     doubt_biased,
+    doubt_mixed,
     doubt_surprising,
     doubt_swapped,
     doubt_unfit,
@@ -130,6 +131,7 @@ def judge(
     own_rows = {str(code): int(n) for code, n in rows.items()}
     doubts = [
         doubt_unfit(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share),
+        doubt_mixed(model.mixed),
         doubt_unskilled(model.unseen, model.guessed),
         doubt_biased(model.unseen, _noise_of_unseen(model)),
     ]

@@ -10,7 +10,7 @@ from scipy import stats
 
 from pipeline.curves.noise import OUTLIER_DISTANCE
 from pipeline.model.arrays import Floats
-from pipeline.model.metadata import Failure, ProductRemarks
+from pipeline.model.metadata import Failure, MixedProduct, ProductRemarks
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.release.rules import far_outliers
 from pipeline.release.swaps import Swap
@@ -97,6 +97,17 @@ def doubt_unfit(products: "pd.Series[str]", noise: ModelNoise, max_outlier_share
         f"Too many of their rows are outliers, farther than {OUTLIER_DISTANCE:g} robust standard "
         "deviations from the model: part of their orders may be sent from stock, or their labels "
         "may be a default.",
+    )
+
+
+def doubt_mixed(mixed: Sequence[MixedProduct]) -> Doubt:
+    """Doubt products with orders of two kinds, of which the estimates are for one."""
+    return Doubt(
+        "mixed",
+        {product.product_code: product.in_words for product in mixed},
+        "Part of their orders is of another kind than the others, and the estimates are for the "
+        "larger part: some may be sent from stock, or a day late, or a default may stand for "
+        "hours.",
     )
 
 

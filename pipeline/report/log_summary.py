@@ -178,9 +178,9 @@ def _warnings(metadata: ModelMetadata) -> Iterator[str]:
             "Held back, with the curve of the model in production: "
             f"{first_few(metadata.remarks.held_back)}."
         )
-    if metadata.remarks.mixed:
+    if metadata.remarks.kinds:
         described = [
-            f"{mixed.product_code!r} ({mixed.in_words})" for mixed in metadata.remarks.mixed
+            f"{mixed.product_code!r} ({mixed.in_words})" for mixed in metadata.remarks.kinds
         ]
         yield (
             "Products with orders of two kinds, of which the estimates fit the one with more: "

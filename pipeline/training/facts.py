@@ -136,7 +136,7 @@ def _remarks(
         flat=flat,
         wide=tuple(map(str, model.grid.products[model.noise.for_intervals.falls_short])),
         noisy=tuple(map(str, model.grid.products[_is_noisy(model.noise.scale.relative)])),
-        mixed=model.mixed,
+        kinds=model.mixed,
         in_steps=_in_steps(orders, model),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipeline.model.metadata import MixedProduct
 from pipeline.model.order import HOURS
 from pipeline.orders.simulator import simulate_orders
 from pipeline.release.gate import Limits, Verdict, judge
@@ -76,7 +77,7 @@ def test_a_week_of_other_products_is_refused_until_people_accept_it(
 def test_without_champion_there_is_nothing_to_compare() -> None:
     verdict = judge(trained_model(TRIPLED), dataset(TRIPLED), None, LIMITS)
 
-    assert [doubt.remark for doubt in verdict.doubts] == ["unfit", "unskilled", "biased"]
+    assert [doubt.remark for doubt in verdict.doubts] == ["unfit", "mixed", "unskilled", "biased"]
     assert verdict == Verdict((), verdict.share_above_largest, verdict.doubts)
 
 
@@ -104,8 +105,18 @@ def test_a_product_that_the_model_does_not_fit_is_named_and_refused(
     verdict = judge(model, dataset(week), None, LIMITS._replace(max_unfit_share=max_unfit_share))
 
     found = {doubt.remark: list(doubt.products) for doubt in verdict.doubts}
-    assert found == {"unfit": ["SKU003"], "unskilled": [], "biased": []}
+    assert found == {"unfit": ["SKU003"], "mixed": [], "unskilled": [], "biased": []}
     assert [failure.rule for failure in verdict.failures] == refused * ["untrusted_products"]
+
+
+def test_a_product_with_orders_of_two_kinds_is_named_and_refused() -> None:
+    at_once = MixedProduct(product_code="SKU002", rows=60, share=0.6, label_hours=0.0)
+    model = trained_model(THIS_WEEK, mixed=(at_once,))
+
+    (failure,) = judge(model, dataset(THIS_WEEK), None, LIMITS).failures
+
+    assert failure.rule == "untrusted_products"
+    assert "60% of its 60 rows are at 0 h" in failure.details[0]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +156,7 @@ def test_the_champion_s_own_week_is_doubted_as_before() -> None:
 
     assert {doubt.remark: list(doubt.products) for doubt in verdict.doubts} == {
         "unfit": [],
+        "mixed": [],
         "unskilled": [],
         "biased": [],
         "surprising": ["SKU001"],

@@ -122,7 +122,7 @@ def test_products_with_orders_of_two_kinds_are_warned_of(
 ) -> None:
     mixed = {"product_code": "SKU001", "rows": 2000, "share": 0.31, **facts}
 
-    log_summary(metadata(remarks={"mixed": [mixed]}))
+    log_summary(metadata(remarks={"kinds": [mixed]}))
 
     (warning,) = logged(caplog, "WARNING")
     assert words in warning

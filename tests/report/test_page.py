@@ -288,8 +288,16 @@ def test_rows_that_are_there_several_times_are_shown_and_have_a_next_step() -> N
         ({"git_commit": None}, "lineage", "not recorded"),
         ({"dataset": {"rejected_rows": 3}}, "numbers", "0.299 % of"),
         ({"dataset": {"step_hours": 12.0}}, "numbers", "The hours come in steps of 12"),
-        ({"remarks": {"mixed": [MIXED]}}, "remarks", "58% of its 200 rows are at 0 h"),
-        ({"remarks": {"mixed": [MIXED]}}, "verdict", "1 product has orders of two kinds: SKU001."),
+        (
+            {"remarks": {"mixed": ["SKU001"], "kinds": [MIXED]}},
+            "remarks",
+            "58% of its 200 rows are at 0 h",
+        ),
+        (
+            {"remarks": {"mixed": ["SKU001"], "kinds": [MIXED]}},
+            "verdict",
+            "1 product has orders of two kinds: SKU001.",
+        ),
         ({"remarks": {"in_steps": [IN_STEPS]}}, "remarks", "In steps of 12 h (1 product)"),
         ({"catalogue": {"relative_noise": [2.0] * 5}}, "numbers", "−0.80 h to +2.72 h"),
         ({"metrics": {"r_squared": None}}, "numbers", "not defined"),
