@@ -9,6 +9,7 @@ that a few mis-keyed labels do not change it:
 from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import theilslopes
 
 from pipeline.curves.segments import Positions
@@ -39,6 +40,8 @@ MIN_NOISE_SHARE_OF_HOURS = 1e-5
 """Rows that lie on their curves to the last digit still get noise: this share of the hours."""
 MIN_ESTIMATE_HOURS, MIN_SPREAD_OF_ESTIMATES = 1e-5, 1e-5
 """Smaller estimates, or a smaller spread as a share of the largest one, have no slope."""
+
+Counts = npt.NDArray[np.intp]
 
 
 class NoiseScale(NamedTuple):
@@ -135,6 +138,25 @@ def _theil_sen_slope(x: Floats, y: Floats) -> float:
         return float(theilslopes(y, x).slope)
 
 
+def _squared_variation(rows: Counts, means: Floats, distances: Floats) -> float:
+    """Return the squared coefficient of variation of distances within products.
+
+    Where tails are long it is larger than that of normal noise, and the noise of a product is known
+    less well from the same number of rows. It is at least that of normal noise.
+
+    Args:
+        rows: of each product, shape (n_products,).
+        means: of the distances of each product, shape (n_products,).
+        distances: shape (n_rows,).
+    """
+    between = float((rows * means**2).sum())
+    freedom = len(distances) - np.count_nonzero(rows)
+    if between == 0 or freedom == 0:
+        return SQUARED_VARIATION_OF_NORMAL
+    within = (float((distances**2).sum()) - between) / freedom
+    return max(within / (between / len(distances)), SQUARED_VARIATION_OF_NORMAL)
+
+
 def _shrink_relative_noise(relative: Floats, product: Positions, distances: Floats) -> Floats:
     """Return the relative noise of products, shrunk to one where they have few rows.
 
@@ -145,9 +167,9 @@ def _shrink_relative_noise(relative: Floats, product: Positions, distances: Floa
     """
     rows = np.bincount(product, minlength=len(relative))
     totals = np.bincount(product, distances, minlength=len(relative))
-    mean_distances = totals / np.maximum(rows, 1) / MEAN_ABSOLUTE_NORMAL
-    measured = np.where(rows > 0, relative * mean_distances, 1.0)
-    sampling_variance = SQUARED_VARIATION_OF_NORMAL / np.maximum(rows, 1)
+    means = totals / np.maximum(rows, 1)
+    measured = np.where(rows > 0, relative * means / MEAN_ABSOLUTE_NORMAL, 1.0)
+    sampling_variance = _squared_variation(rows, means, distances) / np.maximum(rows, 1)
     # τ² = Σ n · ((m - 1)² - v) / Σ n, by the method of moments (DerSimonian and Laird 1986)
     excess = (measured - 1) ** 2 - sampling_variance
     true_variance = max(float(np.average(excess, weights=rows)), 0.0)

@@ -14,6 +14,7 @@ from pipeline.model.arrays import Floats
 from pipeline.model.metadata import PredictionInterval
 from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import DatasetError
+from pipeline.training.product_quantiles import product_factors
 
 MAX_ROUNDING_ERROR = 1e-9
 MIN_MULTIPLE = 0.01
@@ -23,10 +24,6 @@ MAX_TAIL_SHORTFALL = 0.05
 """So many more orders of a product than of all may be below the interval, or above it, and at most
 twice as many: the noise of a product is never known exactly."""
 FALSE_ALARM_RATE = 0.01
-FALSE_DIFFERENCE_RATE = 0.05
-"""A product that is taken for different by chance has a right interval, if a less steady one."""
-MIN_ROWS_OF_OWN_INTERVAL = 100
-"""With so many rows the coverage of a product's own interval has a standard deviation of 3 %."""
 
 Counts = npt.NDArray[np.intp]
 
@@ -93,12 +90,14 @@ def calibrate_products(
 ) -> ProductNoise:
     """Return the noise that gives products intervals which hold for each of them.
 
-    A product that has rows enough, and of which more or fewer orders than promised are outside
-    the interval of all, is calibrated on its own rows, and all other products together on theirs
-    (groups as in Mondrian conformal prediction: Vovk, Gammerman and Shafer 2005, section 4.5). A
-    product with fewer rows gets a wider interval if that of the others holds far too few of them:
-    half of its orders may leave from stock, and then its typical noise is small, and most of the
-    other half is outside.
+    The reach of each product is its own as far as its rows can tell, and that of all otherwise
+    (see `product_quantiles`). All are then stretched alike, so that a share `level` of all rows is
+    inside again, half of the others below and half above: the quantile of that stretch is the
+    conformal one of `calibrate_interval`, with scores in units of the reach of the row's product.
+
+    A product gets a wider interval if that of all holds far too few of its orders: half of its
+    orders may leave from stock, and then its typical noise is small, and most of the other half is
+    outside.
 
     Args:
         product: position of each row's product, shape (n_rows,).
@@ -111,15 +110,15 @@ def calibrate_products(
     of_all = np.array([interval.lower_multiple, interval.upper_multiple])
     rows, outside = _count_outside(product, scores, interval, len(noise.relative))
     falls_short = _falls_short(rows, outside, interval.level)
-    enough = max(MIN_ROWS_OF_OWN_INTERVAL, _rows_needed(interval.level))
-    is_own = (rows >= enough) & _differs(rows, outside, interval.level)
-    reach = np.ones((2, len(rows)))
-    rest = scores[~is_own[product]]
-    if len(rest) >= enough:
-        reach[:, ~is_own] = (_multiples(rest, interval.level) / of_all)[:, np.newaxis]
-    for position, own in _by_product(product, scores, is_own | falls_short):
-        least = 0.0 if is_own[position] else reach[:, position]
-        reach[:, position] = np.maximum(_multiples(own, interval.level) / of_all, least)
+    tail, least_rows = (1 - interval.level) / 2, _rows_needed(interval.level)
+    needed = np.zeros((2, len(rows)))
+    for position, own in _by_product(product, scores, falls_short):
+        needed[:, position] = _multiples(own, interval.level) / of_all
+    own_reach = product_factors(product, scores, of_all, tail, least_rows, len(rows))
+    reach = np.maximum(own_reach, needed)
+    stretched = scores / np.where(scores < 0, *reach[:, product])
+    reach *= (_multiples(stretched, interval.level) / of_all)[:, np.newaxis]
+    reach = np.maximum(reach, needed)
     return ProductNoise(reach * noise.relative, falls_short)
 
 
@@ -148,14 +147,6 @@ def _falls_short(rows: Counts, outside: Counts, level: float) -> npt.NDArray[np.
     tolerated = promised + min(MAX_TAIL_SHORTFALL, promised)
     # P(X >= outside), X ~ Binomial(rows, tolerated)
     return _in_either_tail(stats.binom.sf(outside - 1, rows, tolerated), FALSE_ALARM_RATE)
-
-
-def _differs(rows: Counts, outside: Counts, level: float) -> npt.NDArray[np.bool_]:
-    """Return of which products more or fewer orders than promised are below or above."""
-    promised = (1 - level) / 2
-    fewer = stats.binom.cdf(outside, rows, promised)
-    more = stats.binom.sf(outside - 1, rows, promised)
-    return _in_either_tail(np.minimum(2 * np.minimum(fewer, more), 1.0), FALSE_DIFFERENCE_RATE)
 
 
 def _in_either_tail(chances: Floats, false_share: float) -> npt.NDArray[np.bool_]:

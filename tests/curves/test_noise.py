@@ -65,6 +65,16 @@ def test_the_noise_of_a_product_with_few_rows_is_shrunk_to_that_of_all() -> None
     assert noise.relative[none] == pytest.approx(1.0)
 
 
+def test_products_with_the_same_long_tail_get_next_to_the_same_noise() -> None:
+    spreads = []
+    for seed in range(8):
+        product, estimates, normal = rows(PRODUCTS * 60, seed)
+        hours = np.random.default_rng(seed).exponential(size=len(product)) * np.sign(normal)
+        spreads.append(estimate_noise(product, estimates, hours, PRODUCTS).relative.std())
+
+    assert np.mean(spreads) < 0.02
+
+
 @pytest.mark.parametrize("growth", [0.0, 0.1])
 def test_three_percent_of_labels_times_ten_hardly_change_the_noise(growth: float) -> None:
     product, estimates, normal = rows(5000, seed=7)

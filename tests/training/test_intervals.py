@@ -1,6 +1,7 @@
 """Prediction intervals: by hand, against another implementation, and by counting fresh rows."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipeline.orders.simulator import simulate_orders
 from pipeline.stages.errors import DatasetError
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.intervals import calibrate_interval, calibrate_products
+from pipeline.training.product_quantiles import product_factors
 
 pytestmark = pytest.mark.slow
 
@@ -95,32 +97,41 @@ def reach_of_products(*residuals: Floats) -> tuple[Floats, list[bool]]:
     return interval.reach(np.ones(n_products), found.relative), found.falls_short.tolist()
 
 
-def quantiles(residuals: Floats) -> Any:
-    """Return the distances below and above that a twentieth of new rows are beyond."""
-    rank = round(0.95 * (len(residuals) + 1) + 0.49)
-    ordered = np.sort(residuals)
-    return pytest.approx([max(-ordered[-rank], 0.01), ordered[rank - 1]])
-
-
 EVEN = np.linspace(-1, 1, 400)
+MANY = np.repeat(EVEN, 50) + np.tile(np.linspace(0, 0.005, 50), 400)
+"""Rows enough for the interval of a product to be its own."""
 
 
-@pytest.mark.parametrize("own", [EVEN[::4] * 0.1, EVEN[::4] * 7, np.exp(3 * EVEN[::4])])
-def test_a_product_with_enough_rows_has_an_interval_of_its_own(own: Floats) -> None:
-    reach, _ = reach_of_products(EVEN, own)
+@pytest.mark.parametrize("own", [MANY * 0.5, MANY * 2, np.exp(MANY) - 1])
+def test_a_product_of_many_rows_has_the_interval_that_they_need(own: Floats) -> None:
+    reach, _ = reach_of_products(MANY, own)
 
-    assert reach[:, 0] == quantiles(EVEN)
-    assert reach[:, 1] == quantiles(own)
+    for place, residuals in enumerate((MANY, own)):
+        expected = pytest.approx(np.abs(np.quantile(residuals, [0.05, 0.95])), rel=0.05)
+        assert reach[:, place] == expected
 
 
-def test_products_with_fewer_rows_share_one_interval() -> None:
-    few = EVEN[::5] * 3
+def test_products_that_differ_by_chance_have_the_same_interval() -> None:
+    random = np.random.default_rng(4)
+    rows = [random.normal(size=100) for _ in range(50)]
+    own = np.log([np.quantile(of_product, 0.95) for of_product in rows])
 
-    reach, falls_short = reach_of_products(EVEN, few, few)
+    reach, _ = reach_of_products(*rows)
 
-    assert reach[:, 1].tolist() == reach[:, 2].tolist()
-    assert reach[:, 1] == quantiles(np.repeat(few, 2))
-    assert not falls_short[0]
+    assert np.std(own) > 0.1
+    assert np.std(np.log(reach), axis=1) == pytest.approx([0, 0], abs=0.03)
+
+
+@pytest.mark.parametrize(("rows", "has_own"), [(18, False), (19, True)])
+def test_a_product_with_too_few_rows_has_the_mean_interval(rows: int, has_own: bool) -> None:
+    # The wide ones differ so much from the others that each has next to its own interval.
+    few = np.linspace(-3, 3, rows)
+
+    reach, _ = reach_of_products(*[EVEN, EVEN * 3] * 5, few)
+
+    mean = np.sqrt(reach[1, 0] * reach[1, 1])
+    assert (reach[1, -1] > 1.4 * mean) == has_own
+    assert reach[1, 1] == pytest.approx(3 * reach[1, 0], rel=0.05)
 
 
 def test_a_product_with_few_rows_that_falls_short_gets_the_interval_that_they_need() -> None:
@@ -131,7 +142,34 @@ def test_a_product_with_few_rows_that_falls_short_gets_the_interval_that_they_ne
     assert falls_short == [False] * 9 + [True]
     assert reach[1, 9] == pytest.approx(20.0)
     assert reach[:, 0].tolist() == reach[:, 8].tolist() and reach[1, 0] < 2
-    assert reach[0, 9] == reach[0, 0]
+
+
+@pytest.mark.parametrize(("ties", "beyond"), [(7, 0.02), (5, 0.07)])
+def test_equal_scores_are_inside_if_that_is_nearer_to_the_promise(ties: int, beyond: float) -> None:
+    # Of 100 rows, 2 are below -3, and 7 or 5 at -2: 2 % or 7 % below are nearest to 5 %.
+    scores = np.concatenate([[-9.0, -8], np.full(ties, -2.0), np.linspace(-1, 1, 98 - ties)])
+
+    factors = product_factors(np.zeros(100, dtype=np.intp), scores, np.ones(2), 0.05, 19, 1)
+
+    assert np.mean(scores < -factors[0, 0]) == beyond
+
+
+def test_the_level_holds_for_products_of_different_shapes() -> None:
+    random = np.random.default_rng(5)
+    shapes: list[Callable[[int], Floats]] = [
+        lambda n: random.normal(size=n),
+        lambda n: random.gamma(1, size=n) - 0.7,
+        lambda n: 0.7 - random.gamma(1, size=n),
+        lambda n: random.uniform(-2, 2, n),
+    ]
+    inside = []
+    for _ in range(20):
+        reach, _ = reach_of_products(*[shape(150) for shape in shapes])
+        fresh = [shape(4000) for shape in shapes]
+        pairs = zip(fresh, *reach)
+        inside.append([np.mean((-low <= y) & (y <= high)) for y, low, high in pairs])
+
+    assert np.mean(inside, axis=0) == pytest.approx(np.full(4, 0.9), abs=0.03)
 
 
 # Against MAPIE
