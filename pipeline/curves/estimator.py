@@ -64,25 +64,33 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.segments = segments
         self.estimate = estimate
 
-    def fit(self, X: pd.DataFrame, y: npt.ArrayLike) -> Self:
+    def fit(
+        self, X: pd.DataFrame, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> Self:
         """Fit one curve per product.
 
         Args:
             X: the columns `FEATURES` of orders, shape (n_rows, n_features).
             y: hours to dispatch, shape (n_rows,).
+            sample_weight: how much each row counts, above zero, shape (n_rows,): a row of weight
+                one half is half a row. By default all count alike.
         """
         hours = np.asarray(y, dtype=float)
-        check_consistent_length(X, hours)
+        weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+        check_consistent_length(X, hours, weights)
         product, codes = pd.factorize(X[PRODUCT], sort=True)
         orders = X[ORDERS].to_numpy(dtype=float)
         self.products_ = np.asarray(codes, dtype=object)
         self.knots_ = place_knots(product, orders, hours, self.segments)
-        rows = LabelledRows(product, orders, hours)
+        rows = LabelledRows(product, orders, hours, weights)
         coefficients = fit_robustly(rows, self.knots_, len(codes))
         if self.estimate == "mean":
-            located = locate(self.knots_, product, orders, len(codes))
+            located = locate(self.knots_, product, orders, len(codes), weights)
             estimates = np.maximum(evaluate(coefficients, located), 0.0)
-            coefficients = expected_coefficients(coefficients, product, hours, estimates)
+            some = located.representatives
+            coefficients = expected_coefficients(
+                coefficients, product[some], hours[some], estimates[some]
+            )
         self.coefficients_ = coefficients.astype(np.float32).astype(float)
         self.carried_ = ()
         self.feature_names_in_ = np.asarray(FEATURES, dtype=object)

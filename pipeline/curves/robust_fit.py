@@ -63,9 +63,10 @@ def _fit_bisquare(rows: PlacedRows, n_coefficients: int) -> tuple[WeightedFit, N
     """Fit with bisquare weights, from Huber's fit on, until convergence."""
     fit = fit_huber(rows, n_coefficients)
     noise = NoiseScale.unit(rows.located.n_products)
+    some = rows.located.representatives
     for _ in range(MAX_IRLS_STEPS):
         sizes = with_steps(fit.residuals, rows.steps)
-        noise = refine_noise(rows.product, fit.estimates, sizes, noise)
+        noise = refine_noise(rows.product[some], fit.estimates[some], sizes[some], noise)
         noise_hours = noise.of(rows.product, fit.estimates)
         weights = bisquare_weights(rows.hours - fit.estimates, noise_hours)
         previous = fit.estimates
@@ -82,10 +83,10 @@ def _bisquare_equations(
     n_products, n_coefficients = coefficients.shape
     by_segment = np.zeros((5, n_products, max(n_coefficients - 1, 1)))
     for chunk in rows.chunks():
-        located = locate(knots, chunk.product, chunk.orders, n_products)
+        located = locate(knots, chunk.product, chunk.orders, n_products, chunk.sample_weight)
         estimates = np.maximum(evaluate(coefficients, located), 0.0)
         noise_hours = noise.of(chunk.product, estimates)
         weights = bisquare_weights(chunk.hours - estimates, noise_hours)
         by_segment += sum_by_segment(located, chunk.hours, weights)
-    rows_of_product = np.bincount(rows.product, minlength=n_products)
+    rows_of_product = np.bincount(rows.product, rows.sample_weight, minlength=n_products)
     return normal_equations(by_segment, rows_of_product, n_coefficients)

@@ -26,12 +26,13 @@ class NormalEquations(NamedTuple):
     """Weighted least squares of each product: XᵀWX · β = XᵀWy, with weights in 1/hours².
 
     Attributes:
-        rows: number of rows, whatever their weight, shape (n_products,).
+        rows: number of rows, whatever their noise, shape (n_products,); rows that count less are
+            fractions.
         matrices: XᵀWX in 1/hours², shape (n_products, D, D).
         right_sides: XᵀWy in 1/hours, shape (n_products, D).
     """
 
-    rows: Positions
+    rows: Positions | Floats
     matrices: Floats
     right_sides: Floats
 
@@ -96,30 +97,52 @@ class LocatedRows(NamedTuple):
         cell: number of the row's product and segment, product · segments + segment, shape
             (n_rows,).
         position: how far into its segment the row lies, 0 to 1 within the knots, shape (n_rows,).
-        rows_of_product: number of rows of each product, shape (n_products,).
+        rows_of_product: number of rows of each product, shape (n_products,); rows that count less
+            are fractions.
         n_segments: number of segments, at least one: a level alone has one without rise.
+        sample_weight: how much each row counts, shape (n_rows,); None if all count alike.
     """
 
     cell: Positions
     position: Floats
-    rows_of_product: Positions
+    rows_of_product: Positions | Floats
     n_segments: int
+    sample_weight: Floats | None = None
 
     @property
     def n_products(self) -> int:
         """Number of products."""
         return len(self.rows_of_product)
 
+    @property
+    def representatives(self) -> npt.NDArray[np.bool_] | slice:
+        """Which rows stand for all, where rows count one by one: of those of weight w a share w.
 
-def locate(knots: Floats, product: Positions, orders: Floats, n_products: int) -> LocatedRows:
-    """Return where rows lie on the curves with these knots."""
-    rows = np.bincount(product, minlength=n_products)
+        They are a systematic sample with these probabilities (Madow 1949).
+        """
+        if self.sample_weight is None:
+            return slice(None)
+        passed = np.floor(np.cumsum(self.sample_weight / self.sample_weight.max()))
+        chosen: npt.NDArray[np.bool_] = np.diff(passed, prepend=0.0) > 0
+        return chosen
+
+
+def locate(
+    knots: Floats,
+    product: Positions,
+    orders: Floats,
+    n_products: int,
+    sample_weight: Floats | None = None,
+) -> LocatedRows:
+    """Return where rows lie on the curves with these knots, and how much they count."""
+    rows = np.bincount(product, sample_weight, minlength=n_products)
     if len(knots) == 1:
-        return LocatedRows(product, np.zeros(len(orders)), rows, n_segments=1)
+        return LocatedRows(product, np.zeros(len(orders)), rows, 1, sample_weight)
     widths = np.diff(knots)
     segment = np.searchsorted(knots[1:-1], orders, side="right")
     position = (orders - knots[segment]) / widths[segment]
-    return LocatedRows(product * len(widths) + segment, position, rows, len(widths))
+    cell = product * len(widths) + segment
+    return LocatedRows(cell, position, rows, len(widths), sample_weight)
 
 
 def evaluate(coefficients: Floats, rows: LocatedRows) -> Floats:
@@ -146,8 +169,10 @@ def sum_by_segment(rows: LocatedRows, hours: Floats, weights: Floats) -> Floats:
     Args:
         rows: where the rows lie.
         hours: hours to dispatch, shape (n_rows,).
-        weights: of the rows, shape (n_rows,).
+        weights: of the rows, shape (n_rows,), beside how much they count.
     """
+    if rows.sample_weight is not None:
+        weights = weights * rows.sample_weight
     shape = (rows.n_products, rows.n_segments)
     weighted_position = weights * rows.position
     terms = (
@@ -162,7 +187,7 @@ def sum_by_segment(rows: LocatedRows, hours: Floats, weights: Floats) -> Floats:
 
 
 def normal_equations(
-    by_segment: Floats, rows_of_product: Positions, n_coefficients: int
+    by_segment: Floats, rows_of_product: Positions | Floats, n_coefficients: int
 ) -> NormalEquations:
     """Return the normal equations of the coefficients, from the sums by segment.
 

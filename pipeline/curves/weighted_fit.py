@@ -44,15 +44,18 @@ class LabelledRows(NamedTuple):
         product: position of each row's product.
         orders: orders placed.
         hours: labels.
+        sample_weight: how much each row counts; None if all count alike.
     """
 
     product: Positions
     orders: Floats
     hours: Floats
+    sample_weight: Floats | None = None
 
     def sample(self, where: slice | npt.NDArray[np.bool_]) -> "LabelledRows":
         """Return some of the rows."""
-        return LabelledRows(self.product[where], self.orders[where], self.hours[where])
+        weights = None if self.sample_weight is None else self.sample_weight[where]
+        return LabelledRows(self.product[where], self.orders[where], self.hours[where], weights)
 
     def chunks(self) -> Iterator["LabelledRows"]:
         """Yield all rows, a few at a time."""
@@ -78,7 +81,7 @@ class PlacedRows(NamedTuple):
     @classmethod
     def of(cls, rows: LabelledRows, knots: Floats, steps: Floats) -> Self:
         """Place rows on the curves with these knots, of products with these steps."""
-        located = locate(knots, rows.product, rows.orders, len(steps))
+        located = locate(knots, rows.product, rows.orders, len(steps), rows.sample_weight)
         return cls(rows.product, rows.hours, steps[rows.product], located)
 
 
@@ -111,9 +114,10 @@ def fit_huber(rows: PlacedRows, n_coefficients: int) -> WeightedFit:
     flat = Prior(np.zeros(n_coefficients), level**2 * np.eye(n_coefficients))
     estimates = np.full(len(rows.hours), np.median(rows.hours))
     residuals = rows.hours - estimates
+    some = rows.located.representatives
     for _ in range(MAX_IRLS_STEPS):
         # σ = median |r| / median |Z|, the normalised median absolute deviation
-        noise = np.median(np.abs(residuals)) / MEDIAN_ABSOLUTE_NORMAL
+        noise = np.median(np.abs(residuals[some])) / MEDIAN_ABSOLUTE_NORMAL
         noise += MIN_NOISE_SHARE_OF_HOURS * level
         noise_hours = np.maximum(noise, smallest_noise(rows.steps))
         weights = huber_weights(rows.hours - estimates, noise_hours)

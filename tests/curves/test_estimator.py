@@ -145,6 +145,18 @@ def test_few_rows_are_shrunk_to_the_other_products_and_many_are_not() -> None:
     assert slope(curve, "STEEP") == pytest.approx(0.5, abs=0.005)
 
 
+def test_rows_that_count_for_next_to_nothing_change_neither_curves_nor_noise() -> None:
+    orders = similar_products(rows_per_product=30, seed=3)
+    other = orders.assign(hours_to_dispatch=5 + 3 * orders["hours_to_dispatch"])
+    both = pd.concat([orders, other, other])
+    weights = np.repeat([1.0, 1e-6, 1e-6], len(orders))
+
+    curve = PerProductCurve(1).fit(both, both["hours_to_dispatch"], weights)
+
+    np.testing.assert_allclose(curve.predict(orders), fit(orders).predict(orders), atol=0.01)
+    assert np.abs(fit(both).predict(orders) - fit(orders).predict(orders)).min() > 1
+
+
 @pytest.mark.parametrize(("orders_placed", "segments"), [(200.0, 1), (0.0, 8), (0.1, 8)])
 def test_a_product_with_one_order_count_goes_through_its_mean_like_the_others(
     orders_placed: float, segments: int

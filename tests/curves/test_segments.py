@@ -114,3 +114,34 @@ def test_estimates_and_normal_equations_are_those_of_the_design_matrix(knots: li
         weighted = (X * weights[:, None])[own]
         np.testing.assert_allclose(equations.matrices[i], weighted.T @ X[own], atol=1e-9)
         np.testing.assert_allclose(equations.right_sides[i], weighted.T @ hours[own], atol=1e-9)
+
+
+@pytest.mark.parametrize("knots", [[3.0], [0.0, 10.0]])
+def test_a_row_that_counts_twice_is_two_rows(knots: list[float]) -> None:
+    random = np.random.default_rng(3)
+    product: Positions = random.integers(0, 3, 50)
+    orders, hours, weights = random.uniform(0, 20, (3, 50))
+    times = random.integers(1, 4, 50)
+
+    counted = locate(np.array(knots), product, orders, 3, times.astype(float))
+    repeated = locate(
+        np.array(knots), np.repeat(product, times), np.repeat(orders, times), n_products=3
+    )
+
+    np.testing.assert_allclose(counted.rows_of_product, repeated.rows_of_product)
+    np.testing.assert_allclose(
+        sum_by_segment(counted, hours, weights),
+        sum_by_segment(repeated, np.repeat(hours, times), np.repeat(weights, times)),
+    )
+
+
+def test_of_rows_that_count_less_a_share_stands_for_all() -> None:
+    weights = np.repeat([1.0, 0.3], [10, 100])
+
+    rows = locate(np.zeros(1), np.zeros(110, dtype=np.intp), np.zeros(110), 1, weights)
+
+    chosen = rows.representatives
+    assert isinstance(chosen, np.ndarray)
+    assert chosen[:10].all()
+    assert chosen[10:].sum() == pytest.approx(30, abs=1)
+    assert not (chosen[10:-1] & chosen[11:]).any()
