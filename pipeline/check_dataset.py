@@ -24,6 +24,7 @@ from pipeline.orders.deliveries import (
     given_delivery,
     is_dataset,
 )
+from pipeline.orders.past_weeks import PastWeeks, load_past_weeks
 from pipeline.orders.weekly_dataset import WeeklyDataset, judge_rows, parse_dataset
 from pipeline.release.champion import load_champion
 from pipeline.stages.errors import StoreError
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] = ()) -> None:
         dataset = _dataset(settings, now)
     store = open_store(settings.store) if settings.store else None
     champion = _champion(store, dataset)
-    week = judge_week(dataset, store, champion, settings, now)
+    past = _past(store, dataset, settings)
+    week = judge_week(dataset, store, champion, settings, now, past)
     if settings.report:
         _write(settings.report, week.page)
     if week.metadata.refused_because:
@@ -87,6 +89,17 @@ def _champion(store: ObjectStore | None, dataset: WeeklyDataset) -> DispatchMode
     refuse_withdrawn(store, dataset)
     _warn_of_newer(store, dataset)
     return load_champion(store)
+
+
+def _past(
+    store: ObjectStore | None, dataset: WeeklyDataset, settings: CheckSettings
+) -> PastWeeks | None:
+    """Return the earlier weeks of the store, if a store is given and they are asked for."""
+    if store is not None:
+        return load_past_weeks(store, dataset, settings.weeks, settings.max_rejected_share)
+    if settings.weeks > 1:
+        LOG.warning("Trained on the file alone: --weeks finds earlier weeks only in a --store.")
+    return None
 
 
 def _warn_of_newer(store: ObjectStore, dataset: WeeklyDataset) -> None:

@@ -19,6 +19,7 @@ from pipeline.model.metadata import (
 )
 from pipeline.model.order import normalised_code
 from pipeline.model.reader import DispatchModel
+from pipeline.orders.past_weeks import PastWeeks
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.release.carrying import carry_products
 from pipeline.release.gate import Limits, judge
@@ -63,6 +64,7 @@ def judge_week(
     champion: DispatchModel | None,
     settings: LimitSettings,
     trained_at: datetime,
+    past: PastWeeks | None = None,
 ) -> JudgedWeek:
     """Train a model on a week, judge it, log how good it is, and write its report.
 
@@ -72,6 +74,7 @@ def judge_week(
         champion: the model in production, or None if there is none to compare with.
         settings: the limits.
         trained_at: now.
+        past: earlier weeks that the model may learn from, or None.
 
     Raises:
         ArtifactError: the model cannot be written as an artifact that agrees with it, or a decision
@@ -80,20 +83,22 @@ def judge_week(
         StoreError: the store cannot be listed or read.
     """
     with progress("Fitting and judging the model"):
-        model = _train(dataset, settings, settings.estimate)
-        alike = _like_champion(dataset, settings, champion)
+        model = _train(dataset, settings, settings.estimate, past)
+        alike = _like_champion(dataset, settings, champion, past)
         retired = set(map(normalised_code, retired_products(store) if store else ()))
         history = load_history(store, champion) if store and champion else ()
         verdict = judge(model, dataset, champion, _limits(settings), retired, history, alike)
         facts = gather_metadata(trained_at, dataset, model)
         week_after = _week_after(champion, dataset, verdict.comparison, settings.accept_shift)
         weeks = weeks_after(history, champion, week_after) if champion else ()
+        interval = allow_for_movement(facts.interval, weeks)
         metadata = facts.model_copy(
             update={
                 "remarks": facts.remarks.model_copy(
                     update={doubt.remark: tuple(doubt.products) for doubt in verdict.doubts}
                 ),
-                "interval": allow_for_movement(facts.interval, weeks),
+                "interval": interval,
+                "several_weeks": model.several_weeks(interval),
                 "week_after": week_after,
                 "comparison": verdict.comparison,
                 "catalogue_change": verdict.catalogue_change,
@@ -131,7 +136,10 @@ def _week_after(
 
 
 def _like_champion(
-    dataset: WeeklyDataset, settings: LimitSettings, champion: DispatchModel | None
+    dataset: WeeklyDataset,
+    settings: LimitSettings,
+    champion: DispatchModel | None,
+    past: PastWeeks | None,
 ) -> TrainedModel | None:
     """Return a model of the week that estimates what the champion does, if ours does not.
 
@@ -146,13 +154,15 @@ def _like_champion(
         f"and {theirs} hours until now. A model of {theirs} hours of this week is compared with "
         "the model in production in place of the new one."
     )
-    return _train(dataset, settings, theirs)
+    return _train(dataset, settings, theirs, past)
 
 
-def _train(dataset: WeeklyDataset, settings: LimitSettings, estimate: Estimate) -> TrainedModel:
+def _train(
+    dataset: WeeklyDataset, settings: LimitSettings, estimate: Estimate, past: PastWeeks | None
+) -> TrainedModel:
     """Train a model on a week; an error says which week it is."""
     try:
-        return train_on(dataset.orders, settings.interval_level, estimate=estimate)
+        return train_on(dataset.orders, settings.interval_level, estimate=estimate, past=past)
     except DatasetError as error:
         raise DatasetError(
             error.message.headline,

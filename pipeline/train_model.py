@@ -15,6 +15,7 @@ from pipeline.model.decisions import has_decided_on_products
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.deliveries import Delivery, given_delivery, newest_delivery
+from pipeline.orders.past_weeks import PastWeeks, load_past_weeks
 from pipeline.orders.weekly_dataset import WeeklyDataset, load_dataset
 from pipeline.release.champion import load_champion, newest_beside
 from pipeline.release.publishing import store_artifact
@@ -76,13 +77,14 @@ def _train_and_release(
         _tell_of_overlooked(delivery, settings)
         dataset = load_dataset(store, delivery, settings.max_rejected_share)
         refuse_withdrawn(store, dataset)
+        past = load_past_weeks(store, dataset, settings.weeks, settings.max_rejected_share)
     if champion is not None and not settings.retrain:
         newest = newest_beside(store, champion)
-        made = next((m for m in (champion, newest) if _would_be(m, dataset, settings)), None)
+        made = next((m for m in (champion, newest) if _would_be(m, dataset, past, settings)), None)
         if made and not has_decided_on_products(store, since=made.metadata.trained_at):
             _say_unchanged(made, dataset)
             return
-    week = judge_week(dataset, store, champion, settings, trained_at)
+    week = judge_week(dataset, store, champion, settings, trained_at, past)
     report = f"{REPORTS}/{week.version}.html"
     store.write_new(report, week.page.encode())
     LOG.info(f"Reported in {store.url}/{report}.")
@@ -119,8 +121,13 @@ def _tell_of_doubts(metadata: ModelMetadata, settings: TrainSettings, report: st
             post_alert(settings.webhook_url, warning)
 
 
-def _would_be(model: DispatchModel, dataset: WeeklyDataset, settings: TrainSettings) -> bool:
-    """Tell whether a published model was made of this dataset by this code, as far as known.
+def _would_be(
+    model: DispatchModel,
+    dataset: WeeklyDataset,
+    past: PastWeeks | None,
+    settings: TrainSettings,
+) -> bool:
+    """Tell whether a published model was made of these datasets by this code, as far as known.
 
     A commit that either run did not know may be the same.
     """
@@ -128,6 +135,7 @@ def _would_be(model: DispatchModel, dataset: WeeklyDataset, settings: TrainSetti
     known_commits = {made.git_commit, git_commit()} - {None}
     return (
         made.dataset.sha256 == dataset.sha256
+        and (made.several_weeks and made.several_weeks.sources) == (past and past.sources)
         and made.interval.level == settings.interval_level
         and made.estimate == settings.estimate
         and made.library_versions == library_versions()

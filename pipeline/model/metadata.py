@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -62,6 +62,101 @@ class DatasetLineage(MetadataModel):
         default=None,
         description="rows that repeat others; null in models of before it was measured",
     )
+
+
+class PastSources(NamedTuple):
+    """Which earlier weeks a model may have learnt from.
+
+    Attributes:
+        asked: how many weeks were asked for.
+        hashes: of the datasets, by how many datasets ago they were delivered.
+    """
+
+    asked: int
+    hashes: Mapping[int, str]
+
+
+class PastDataset(MetadataModel):
+    """The dataset of an earlier week, which the model may have learnt from."""
+
+    key: str = Field(description="where it is in the store")
+    sha256: str = Field(description="hash of the file, in hex digits")
+    delivered_at: datetime = Field(description="the time in its name, taken as UTC")
+    rows: int = Field(description="valid rows")
+    age: int = Field(description="how many datasets before the model's own it was delivered")
+    weight: float = Field(
+        description="how much each of its rows counts beside one of the model's own dataset; 0 if "
+        "it only showed how well later weeks would have been known"
+    )
+
+
+class DecayScore(MetadataModel):
+    """How well the following week was known from weeks with some weights."""
+
+    decay: float = Field(
+        description="how much each week counts beside the next; 0 stands for one week alone"
+    )
+    mean_absolute_error_hours: float = Field(
+        description="mean absolute error in the following week, in hours"
+    )
+    excess_hours: float = Field(
+        description="by how many hours that is more than the error of the best decay"
+    )
+    standard_error_hours: float = Field(
+        description="standard error of the excess, in hours; rows of one product in one week count "
+        "together"
+    )
+    chosen: bool = Field(
+        description="whether it is the best, or one week that is as good within a standard error"
+    )
+
+
+class ForwardWeek(MetadataModel):
+    """How well a week was known beforehand: its orders, estimated from the weeks before it."""
+
+    delivered_at: datetime = Field(description="the time in the name of its dataset")
+    rows: int = Field(description="rows of products that the week before had, too")
+    error_hours: float = Field(
+        description="mean absolute error of what is learnt from earlier weeks as the model does"
+    )
+    one_week_error_hours: float = Field(
+        description="the same, of what is learnt from the week before alone"
+    )
+    coverage: float = Field(
+        description="share of the rows that were as near to these estimates as the intervals of "
+        "the model reach"
+    )
+
+
+class SeveralWeeks(MetadataModel):
+    """What a model learnt from earlier weeks, and why."""
+
+    asked: int = Field(description="how many weeks it was allowed, its own among them (--weeks)")
+    decay: float = Field(
+        description="how much each week counts beside the next; 0 if it learnt from its own alone"
+    )
+    datasets: tuple[PastDataset, ...] = Field(description="the earlier ones, the newest first")
+    scores: tuple[DecayScore, ...] = Field(
+        description="validation forward in time; empty if there were too few weeks for that"
+    )
+    hurts_this_week: bool = Field(
+        description="whether earlier weeks would have helped before, but made the error in the "
+        "model's own week larger by more than a standard error, so that they were left out"
+    )
+    by_week: tuple[ForwardWeek, ...] = Field(
+        description="how well each week was known beforehand, the oldest first"
+    )
+
+    @property
+    def sources(self) -> PastSources:
+        """What it depended on."""
+        hashes = {dataset.age: dataset.sha256 for dataset in self.datasets}
+        return PastSources(self.asked, hashes)
+
+    @property
+    def trained_on(self) -> int:
+        """How many weeks the model learnt from."""
+        return 1 + sum(dataset.weight > 0 for dataset in self.datasets)
 
 
 class CandidateScore(MetadataModel):
@@ -610,6 +705,10 @@ class ModelMetadata(MetadataModel):
         description="how each candidate did, from the simplest to the most flexible"
     )
     dataset: DatasetLineage = Field(description="what it was trained on")
+    several_weeks: SeveralWeeks | None = Field(
+        default=None,
+        description="what it learnt from earlier weeks; null if only its own was asked for",
+    )
     metrics: Metrics = Field(description="how good it is")
     skill: Skill | None = Field(
         default=None,

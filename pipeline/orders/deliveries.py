@@ -1,5 +1,6 @@
 """Which file under `datasets/` is this week's: the one with the newest time in its name."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -109,6 +110,27 @@ def datasets_as_new_as(store: ObjectStore, delivery: Delivery) -> list[str]:
     """
     dated, _ = split_by_name(sorted(store.list_keys(DATASETS)), SUFFIXES)
     return [key for time, key in dated if time >= delivery.delivered_at and key != delivery.key]
+
+
+def deliveries_before(
+    store: ObjectStore, delivery: Delivery, most: int
+) -> tuple[tuple[Delivery, ...], ...]:
+    """Return the last files that are older than one, the newest first; those of a time together.
+
+    Args:
+        store: holds `datasets/`.
+        delivery: what they are older than.
+        most: files of so many times at most.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    dated, _ = split_by_name(sorted(store.list_keys(DATASETS)), SUFFIXES)
+    older = defaultdict(list)
+    for moment, key in dated:
+        if moment < delivery.delivered_at:
+            older[moment].append(Delivery(key, moment))
+    return tuple(tuple(older[moment]) for moment in sorted(older, reverse=True)[:most])
 
 
 def is_dataset(key: str) -> bool:

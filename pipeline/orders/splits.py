@@ -86,22 +86,39 @@ def systematic_sample(n_rows: int, max_rows: int) -> slice:
     return slice(None, None, max(1, -(-n_rows // max_rows)))
 
 
-def subsample(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> pd.DataFrame:
-    """Return at most about `most_rows` rows that show how a model does on all of them.
+class Thinning(NamedTuple):
+    """Which rows of a week show how a model does on all of them.
+
+    Attributes:
+        steps: one of so many rows is taken of each product, by code, and none of other products;
+            None if all rows are.
+    """
+
+    steps: "pd.Series[int] | None"
+
+    def of(self, orders: pd.DataFrame) -> pd.DataFrame:
+        """Return these rows, of this week or of another one."""
+        if self.steps is None:
+            return orders
+        some = orders[orders[PRODUCT].isin(self.steps.index)]
+        steps = some[PRODUCT].map(self.steps).to_numpy(dtype=int)
+        places = some.groupby(PRODUCT, observed=True).cumcount().to_numpy()
+        thinned: pd.DataFrame = some[places % steps == 0]
+        return thinned
+
+
+def plan_thinning(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -> Thinning:
+    """Choose at most about `most_rows` rows that show how a model does on all of them.
 
     How much a model can learn depends on the rows of each product. So products are left out rather
     than rows of each, and a product loses rows only beyond `rows_per_product`, or beyond its equal
     share if that is more.
     """
     if len(orders) <= most_rows:
-        return orders
+        return Thinning(None)
     rows = orders[PRODUCT].value_counts()
     rows = rows[rows > 0]
     most_of_product = max(rows_per_product, most_rows // len(rows))
     shuffled = rows.clip(upper=most_of_product).sample(frac=1, random_state=SEED)
     kept = shuffled.index[: max(1, int((shuffled.cumsum() <= most_rows).sum()))]
-    some = orders[orders[PRODUCT].isin(kept)]
-    steps = some[PRODUCT].map(-(-rows // most_of_product)).to_numpy(dtype=int)
-    places = some.groupby(PRODUCT, observed=True).cumcount().to_numpy()
-    thinned: pd.DataFrame = some[places % steps == 0]
-    return thinned
+    return Thinning(-(-rows[kept] // most_of_product))

@@ -41,6 +41,11 @@ class WeeklyDataset:
     orders: pd.DataFrame
     rejected: pd.DataFrame
 
+    @property
+    def rejected_share(self) -> float:
+        """Share of the rows of the file that are bad."""
+        return len(self.rejected) / max(len(self.orders) + len(self.rejected), 1)
+
     @cached_property
     def rows_sha256(self) -> str:
         """Hash of the valid rows in any order, in hex digits."""
@@ -113,7 +118,7 @@ def judge_rows(
     if not len(dataset.rejected):
         return
     total = len(dataset.orders) + len(dataset.rejected)
-    share = len(dataset.rejected) / total
+    share = dataset.rejected_share
     counts = Counter(fault for reason in dataset.rejected[REASON] for fault in reason.split("; "))
     faults = ", ".join(f"{fault} ({count:,})" for fault, count in counts.most_common())
     bad_rows = (

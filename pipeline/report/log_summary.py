@@ -18,6 +18,7 @@ from pipeline.release.drift_rules import drift_warnings
 from pipeline.release.labels import first_week_warnings
 from pipeline.release.trend import trend_warnings
 from pipeline.report.formatting import count
+from pipeline.report.several_weeks import several_weeks_in_words
 from pipeline.stages.logs import LOG
 from pipeline.stages.wording import first_few
 
@@ -39,6 +40,8 @@ def _table(metadata: ModelMetadata) -> Iterator[str]:
         f"Trained a {metadata.regressor} of {metadata.estimate} hours on "
         f"{metadata.dataset.rows:,} rows of {len(metadata.own_rows):,} products."
     )
+    if metadata.several_weeks is not None:
+        yield several_weeks_in_words(metadata.several_weeks)
     if metadata.dataset.step_hours is not None:
         yield f"The hours come in steps of {metadata.dataset.step_hours:g}."
     yield from _own_steps(metadata.remarks.in_steps)

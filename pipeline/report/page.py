@@ -33,12 +33,13 @@ from pipeline.report.panels import (
     product_panels,
     typical_reach,
 )
+from pipeline.report.several_weeks import several_weeks_in_words
 from pipeline.training.fitting import TrainedModel
 
 TEMPLATE = "template.html.j2"
 MAX_TABLE_ROWS = 20
 MAX_REJECTED_COLUMNS = 8
-WORDS = (change, count, fine_hours, hours, listed, number, percent, short)
+WORDS = (change, count, fine_hours, hours, listed, number, percent, several_weeks_in_words, short)
 
 
 def render_report(

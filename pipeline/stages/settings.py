@@ -170,6 +170,12 @@ class LimitSettings(StageSettings):
         description="what is estimated: hours that half of the orders take less than (typical), or "
         "those that they take on average (mean)",
     )
+    weeks: int = Field(
+        default=1,
+        ge=1,
+        description="learn from the last so many weeks, if that makes the error in the following "
+        "week smaller",
+    )
     champion_tolerance: float = Field(
         default=0.05,
         ge=0,

@@ -22,10 +22,12 @@ from pipeline.model.metadata import (
     MixedProduct,
     PredictionInterval,
     RepeatedRows,
+    SeveralWeeks,
     Skill,
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.orders.features import features_of
+from pipeline.orders.past_weeks import PastWeeks
 from pipeline.orders.splits import Split, split_orders, systematic_sample
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
@@ -34,10 +36,12 @@ from pipeline.training.kinds import find_mixed
 from pipeline.training.selection import (
     CANDIDATES,
     Candidate,
+    Choice,
     CrossValidated,
     OutOfSample,
     choose_candidate,
 )
+from pipeline.training.several_weeks import WeighedWeeks, is_worse, weigh_weeks
 from pipeline.training.skill import measure_skill
 
 MAX_NOISE_ROWS = 500_000
@@ -120,6 +124,7 @@ class TrainedModel:
         steps: in which the labels of each product come, in hours, as in `LabelFacts`.
         mixed: products with orders of two kinds.
         estimate: whether typical or mean hours are estimated.
+        weighed: what earlier weeks are worth; None if only this one was asked for.
     """
 
     regressor: DispatchCurve
@@ -137,12 +142,24 @@ class TrainedModel:
     steps: Floats
     mixed: tuple[MixedProduct, ...]
     estimate: Estimate = "typical"
+    weighed: WeighedWeeks | None = None
 
     def largest_label(self, orders: pd.DataFrame) -> float:
         """Return the largest label of its week's rows that are no outliers, in hours."""
         labels = orders[HOURS].to_numpy()
         inliers = labels[~self.noise.is_outlier]
         return float(inliers.max() if len(inliers) else labels.max())
+
+    def several_weeks(self, interval: PredictionInterval) -> SeveralWeeks | None:
+        """Return what it learnt from earlier weeks; None if only this one was asked for.
+
+        Args:
+            interval: for its estimates.
+        """
+        if self.weighed is None:
+            return None
+        products = [str(code) for code in self.grid.products]
+        return self.weighed.facts(interval, products, self.noise.for_intervals.relative)
 
     def points(self) -> pd.DataFrame:
         """Return products and order counts of test rows (at most 100,000) and of the grid."""
@@ -156,23 +173,32 @@ def train_on(
     interval_level: float,
     candidates: tuple[Candidate, ...] = CANDIDATES,
     estimate: Estimate = "typical",
+    past: PastWeeks | None = None,
 ) -> TrainedModel:
     """Choose a candidate, test it on rows that it has not seen, and fit it on all rows.
 
     If the one that cross-validation chose breaks a rule of behaviour, or is no better than a guess,
-    the next one that does not is taken.
+    the next one that does not is taken. Earlier weeks only add rows to the fits: all that is
+    measured is measured on this week's rows.
 
     Args:
         orders: the valid rows of a week.
         interval_level: share of orders that the prediction intervals should hold.
         candidates: the kinds of model to choose from, from the simplest to the most flexible.
         estimate: whether typical or mean hours are estimated.
+        past: earlier weeks that may help; None to learn from this one alone.
 
     Raises:
         DatasetError: no product has enough rows to test on.
     """
     split = split_orders(orders)
-    choice = choose_candidate(split.train, tuple(each.estimating(estimate) for each in candidates))
+    candidates = tuple(candidate.estimating(estimate) for candidate in candidates)
+    choice = choose_candidate(split.train, candidates)
+    weighed = None
+    if past is not None:
+        weighed = weigh_weeks(choice.ranked[0].candidate, orders, past)
+        choice, weighed = _choose_with_past(choice, weighed, split, candidates)
+    past_rows = weighed.rows() if weighed else None
     passed_over: dict[str, tuple[str, ...]] = {}
     sample = systematic_sample(len(split.test), MAX_NOISE_ROWS)
     guesses = {
@@ -182,7 +208,9 @@ def train_on(
     labels = LabelFacts.of(orders)
     chosen: TrainedModel | None = None
     for contender in choice.ranked:
-        model = _train(contender, guesses, orders, labels, split, interval_level, estimate)
+        model = _train(
+            contender, guesses, orders, past_rows, labels, split, interval_level, estimate
+        )
         chosen = chosen or model
         broken = _broken_rules(model, orders)
         if not broken:
@@ -200,18 +228,37 @@ def train_on(
         )
         for score in choice.scores
     )
-    return replace(model, candidates=scores)
+    return replace(model, candidates=scores, weighed=weighed)
 
 
-def _test(candidate: Candidate, split: Split) -> OutOfSample:
+def _choose_with_past(
+    alone: Choice, weighed: WeighedWeeks, split: Split, candidates: tuple[Candidate, ...]
+) -> tuple[Choice, WeighedWeeks]:
+    """Choose a candidate again, with earlier weeks if they are worth it.
+
+    What held so far may have ended with this week: if its own held-out rows are known less well
+    with the earlier weeks than without, those are left out.
+    """
+    past_rows = weighed.rows()
+    if past_rows is None:
+        return alone, weighed
+    together = choose_candidate(split.train, candidates, past_rows)
+    if is_worse(together.ranked[0].out_of_fold, beside=alone.ranked[0].out_of_fold):
+        return alone, weighed.without_past()
+    return together, weighed
+
+
+def _test(candidate: Candidate, split: Split, past: pd.DataFrame | None = None) -> OutOfSample:
     """Fit a candidate on the training rows, and return what it says of the test rows."""
-    return OutOfSample(split.test, candidate.fit(split.train).predict(features_of(split.test)))
+    fitted = candidate.fit(split.train, past)
+    return OutOfSample(split.test, fitted.predict(features_of(split.test)))
 
 
 def _train(
     contender: CrossValidated,
     guesses: Mapping[str, Sequence[OutOfSample]],
     orders: pd.DataFrame,
+    past: pd.DataFrame | None,
     labels: LabelFacts,
     split: Split,
     interval_level: float,
@@ -219,8 +266,8 @@ def _train(
 ) -> TrainedModel:
     """Fit a candidate on the training rows to test it, and on all rows to publish it."""
     candidate = contender.candidate
-    test = _test(candidate, split)
-    regressor = candidate.fit(orders)
+    test = _test(candidate, split, past)
+    regressor = candidate.fit(orders, past)
     unseen = [contender.out_of_fold, test.where(systematic_sample(len(test.rows), MAX_NOISE_ROWS))]
     noise, interval = _measure_noise(regressor, orders, labels, unseen, interval_level)
     is_inlier = ~noise.is_outlier[split.is_test]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import has_fit_parameter
 
 from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.curves.noise import OUTLIER_DISTANCE, estimate_noise
@@ -15,9 +16,11 @@ from pipeline.model.metadata import CandidateScore, Estimate
 from pipeline.model.order import HOURS, PRODUCT
 from pipeline.orders.features import features_of
 from pipeline.orders.repeats import find_repeats
-from pipeline.orders.splits import FOLDS, assign_folds, subsample
+from pipeline.orders.splits import FOLDS, assign_folds, plan_thinning
 from pipeline.training.guesses import Guess
 
+WEIGHT = "sample_weight"
+"""Column of the rows of earlier weeks: how much each counts beside a row of this week."""
 MAX_SELECTION_ROWS = 50_000
 MAX_SELECTION_ROWS_OF_PRODUCT = 500
 MAX_NEGLIGIBLE_EXCESS_HOURS = 1e-4
@@ -41,9 +44,23 @@ class Candidate(NamedTuple):
             return self
         return self._replace(regressor=clone(self.regressor).set_params(estimate=estimate))
 
-    def fit(self, orders: pd.DataFrame) -> DispatchCurve:
-        """Return a regressor of this kind, fitted on these rows."""
-        fitted: DispatchCurve = clone(self.regressor).fit(features_of(orders), orders[HOURS])
+    def fit(self, orders: pd.DataFrame, past: pd.DataFrame | None = None) -> DispatchCurve:
+        """Return a regressor of this kind, fitted on these rows.
+
+        Args:
+            orders: rows of this week, all of which count alike.
+            past: rows of earlier weeks, with a column `WEIGHT`. Those of products that have none in
+                `orders` are left out, and so are all if the regressor's `fit` takes no weights.
+        """
+        regressor = clone(self.regressor)
+        fitted: DispatchCurve
+        if past is None or not has_fit_parameter(regressor, WEIGHT):
+            fitted = regressor.fit(features_of(orders), orders[HOURS])
+            return fitted
+        known = past[past[PRODUCT].isin(orders[PRODUCT].unique())]
+        known = known.astype({PRODUCT: orders[PRODUCT].dtype})
+        rows = pd.concat([orders.assign(**{WEIGHT: 1.0}), known], ignore_index=True)
+        fitted = regressor.fit(features_of(rows), rows[HOURS], sample_weight=rows[WEIGHT])
         return fitted
 
 
@@ -107,7 +124,9 @@ class Choice(NamedTuple):
     guesses: tuple[CrossValidated, ...]
 
 
-def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) -> Choice:
+def choose_candidate(
+    orders: pd.DataFrame, candidates: tuple[Candidate, ...], past: pd.DataFrame | None = None
+) -> Choice:
     """Choose the simplest candidate whose error is within one standard error of the best.
 
     The standard error is that of the difference between the two errors over the same rows
@@ -117,9 +136,11 @@ def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) ->
     Args:
         orders: rows to cross-validate on.
         candidates: from the simplest to the most flexible.
+        past: rows of earlier weeks that each fit gets as well, see `Candidate.fit`.
     """
-    sample = subsample(orders, MAX_SELECTION_ROWS, MAX_SELECTION_ROWS_OF_PRODUCT)
-    rows, estimates = _cross_validate(sample, (*candidates, *GUESSES))
+    thinning = plan_thinning(orders, MAX_SELECTION_ROWS, MAX_SELECTION_ROWS_OF_PRODUCT)
+    some_past = None if past is None else thinning.of(past)
+    rows, estimates = _cross_validate(thinning.of(orders), (*candidates, *GUESSES), some_past)
     guesses = [
         CrossValidated(guess, OutOfSample(rows, estimates_of_guess))
         for guess, estimates_of_guess in zip(GUESSES, estimates[len(candidates) :])
@@ -132,7 +153,7 @@ def choose_candidate(orders: pd.DataFrame, candidates: tuple[Candidate, ...]) ->
 
 
 def _cross_validate(
-    orders: pd.DataFrame, candidates: tuple[Candidate, ...]
+    orders: pd.DataFrame, candidates: tuple[Candidate, ...], past: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, Floats]:
     """Return rows, and their out-of-fold predictions in hours, shape (n_candidates, n_rows).
 
@@ -147,7 +168,7 @@ def _cross_validate(
         if held_out.empty:
             continue
         rows.append(held_out)
-        fits = [candidate.fit(train) for candidate in candidates]
+        fits = [candidate.fit(train, past) for candidate in candidates]
         estimates.append(np.array([fit.predict(features_of(held_out)) for fit in fits]))
     return pd.concat(rows), np.concatenate(estimates, axis=1)
 

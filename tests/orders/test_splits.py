@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.orders.repeats import find_repeats
 from pipeline.orders.simulator import simulate_orders
-from pipeline.orders.splits import assign_folds, split_orders, subsample
+from pipeline.orders.splits import assign_folds, plan_thinning, split_orders
 from pipeline.stages.errors import DatasetError
 
 
@@ -114,23 +114,24 @@ def test_a_product_with_too_few_different_rows_cannot_be_tested() -> None:
 def test_a_week_that_is_small_enough_stays_whole() -> None:
     orders = simulate_orders(500, seed=2)
 
-    assert subsample(orders, most_rows=500, rows_per_product=10).equals(orders)
+    assert plan_thinning(orders, most_rows=500, rows_per_product=10).of(orders).equals(orders)
 
 
 def test_of_many_products_some_keep_all_their_rows() -> None:
     orders = orders_of({f"SKU{i:03}": 20 for i in range(200)})
 
-    thinned = subsample(orders, most_rows=1000, rows_per_product=500)
+    thinned = plan_thinning(orders, most_rows=1000, rows_per_product=500).of(orders)
 
     assert set(counts(thinned).values()) == {20}
     assert len(thinned) == 1000
-    assert thinned.equals(subsample(orders.copy(), most_rows=1000, rows_per_product=500))
+    again = plan_thinning(orders.copy(), most_rows=1000, rows_per_product=500)
+    assert thinned.equals(again.of(orders))
 
 
 def test_of_products_with_many_rows_each_keeps_enough() -> None:
     orders = orders_of({"A": 5000, "B": 5000})
 
-    thinned = subsample(orders, most_rows=2000, rows_per_product=500)
+    thinned = plan_thinning(orders, most_rows=2000, rows_per_product=500).of(orders)
 
     assert counts(thinned) == {"A": 1000, "B": 1000}
     assert np.ptp(thinned["orders_placed"]) > 9000
@@ -139,7 +140,8 @@ def test_of_products_with_many_rows_each_keeps_enough() -> None:
 @pytest.mark.parametrize("small_products", [1, 2, 10, 39])
 def test_a_huge_product_among_small_ones_leaves_enough_rows(small_products: int) -> None:
     small = {f"SKU{i:03}": 2 for i in range(small_products)}
+    orders = orders_of({"HUGE": 3000, **small})
 
-    thinned = subsample(orders_of({"HUGE": 3000, **small}), most_rows=1000, rows_per_product=500)
+    thinned = plan_thinning(orders, most_rows=1000, rows_per_product=500).of(orders)
 
     assert 300 <= len(thinned) <= 3000

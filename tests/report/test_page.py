@@ -23,6 +23,7 @@ from tests.support.builders import (
     dataset,
     metadata_of,
     model,
+    several_weeks,
     trained_model,
 )
 
@@ -621,3 +622,13 @@ def test_a_few_large_errors_do_not_squeeze_the_histogram_into_one_bar() -> None:
     histogram = html[html.index('<svg role="img" aria-label="Histogram') :]
     ticks = [float(tick.replace("−", "-")) for tick in re.findall(r">(−?[\d.]+)</text>", histogram)]
     assert min(ticks) > -5
+
+
+def test_weeks_are_told_of_where_several_were_asked_for(page: Page) -> None:
+    told = read(several_weeks=several_weeks(decay=0.0))
+
+    assert "weeks" not in page.text
+    assert "Trained on this week alone" in told.text["weeks"]
+    assert told.table("weeks")[1] == ["2026-11-06", "992", "0.7100 h", "0.7400 h", "87.5 %"]
+    assert told.table("weeks")[-1] == ["datasets/week_3.csv", "903", "0", "3" * 64]
+    assert {"href": "#weeks"} in [names for _, names, _ in told.elements]

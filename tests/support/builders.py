@@ -20,6 +20,7 @@ from pipeline.model.metadata import (
     Metrics,
     ModelMetadata,
     PredictionInterval,
+    SeveralWeeks,
     Skill,
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
@@ -215,6 +216,39 @@ def comparison(**changes: Any) -> ChampionComparison:
         "shifts": [],
     }
     return ChampionComparison.model_validate(facts | changes)
+
+
+def several_weeks(decay: float, **changes: Any) -> SeveralWeeks:
+    """Return what a model learnt from two earlier weeks, and how well three were known."""
+    times = [DELIVERED_AT - timedelta(weeks=age) for age in range(4)]
+    facts: dict[str, Any] = {
+        "asked": 3,
+        "decay": decay,
+        "datasets": [
+            {
+                "key": f"datasets/week_{age}.csv",
+                "sha256": f"{age}" * 64,
+                "delivered_at": times[age],
+                "rows": 900 + age,
+                "age": age,
+                "weight": decay**age if age < 3 else 0,
+            }
+            for age in (1, 2, 3)
+        ],
+        "scores": [],
+        "hurts_this_week": False,
+        "by_week": [
+            {
+                "delivered_at": times[age],
+                "rows": 990 + age,
+                "error_hours": 0.71,
+                "one_week_error_hours": 0.74,
+                "coverage": 0.875,
+            }
+            for age in (2, 1, 0)
+        ],
+    }
+    return SeveralWeeks.model_validate(facts | changes)
 
 
 def dataset(orders: pd.DataFrame, **changes: Any) -> WeeklyDataset:
