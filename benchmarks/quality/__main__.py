@@ -1,6 +1,7 @@
 """How close the published models come to the best that is possible, in worlds with a known truth.
 
-`python -m benchmarks.quality [--seeds N] [--skip-tree | --tree-seeds N] [--sequences N]`
+`python -m benchmarks.quality [--seeds N] [--skip-tree | --tree-seeds N] [--sequences N]
+[--week-seeds N]`
 """
 
 import argparse
@@ -16,6 +17,12 @@ from benchmarks.quality.sequences import (
     NextWeek,
     print_sequences,
     run_sequence,
+)
+from benchmarks.quality.several_weeks import (
+    WANDERING,
+    SeveralWeeksResult,
+    print_several_weeks,
+    run_weeks,
 )
 from benchmarks.quality.summary import (
     SeedResult,
@@ -34,6 +41,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser.add_argument("--tree-seeds", type=int, default=20, help="for the decision tree")
     parser.add_argument("--skip-tree", action="store_true", help="leave the decision tree out")
     parser.add_argument("--sequences", type=int, default=10, help="of weeks, of each kind")
+    parser.add_argument("--week-seeds", type=int, default=4, help="for several weeks")
     options = parser.parse_args(arguments)
     tree_seeds = 0 if options.skip_tree else min(options.tree_seeds, options.seeds)
     summaries, details = [], {}
@@ -50,8 +58,22 @@ def main(arguments: Sequence[str] = ()) -> int:
         kind: [[week._asdict() for week in weeks] for weeks in of_kind]
         for kind, of_kind in sequences.items()
     }
-    write_results("quality", {"worlds": details, "sequences": as_json})
+    several_weeks = _run_several_weeks(options.week_seeds)
+    print_several_weeks(several_weeks)
+    of_weeks = {
+        world: [result._asdict() for result in results] for world, results in several_weeks.items()
+    }
+    all_details = {"worlds": details, "sequences": as_json, "several weeks": of_weeks}
+    write_results("quality", all_details)
     return 0
+
+
+def _run_several_weeks(seeds: int) -> dict[str, list[SeveralWeeksResult]]:
+    return {
+        world: map_over_processes(run_weeks, [(world, seed) for seed in range(seeds)], world)
+        for world in WANDERING
+        if seeds
+    }
 
 
 def _run_sequences(seeds: int) -> dict[str, list[list[NextWeek]]]:
