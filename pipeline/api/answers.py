@@ -132,7 +132,11 @@ def _predict(model: DispatchModel, orders: dict[str, tuple[Any, ...]]) -> list[d
     return [
         {
             "est_hours_to_dispatch": hours,
-            "interval": {"level": level, "lower_hours": lower, "upper_hours": upper},
+            "interval": {
+                "level": None if extrapolated else level,
+                "lower_hours": lower,
+                "upper_hours": upper,
+            },
             "dispatched_within": None if extrapolated else {"share": share, "hours": upper},
             "extrapolated": extrapolated,
             "curve_from": model.curve_from(product_code),

@@ -31,8 +31,11 @@ class TimeToDispatchAnswer(BaseModel):
 class DispatchInterval(BaseModel):
     """The prediction interval of an estimate."""
 
-    level: float = Field(
-        description="share of orders that are dispatched within their interval", examples=[0.9]
+    level: float | None = Field(
+        description="share of orders that are dispatched within their interval; null where the "
+        "order is extrapolated: there the interval widens with the distance from the range seen, "
+        "and nothing is promised of it",
+        examples=[0.9],
     )
     lower_hours: float = Field(description="lower bound in hours, to two decimals", examples=[6.95])
     upper_hours: float = Field(description="upper bound in hours, to two decimals", examples=[9.61])

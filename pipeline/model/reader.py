@@ -78,6 +78,7 @@ class DispatchModel:
         self._known_codes = {normalised_code(code): code for code in codes} | {c: c for c in codes}
         self._least_orders = np.array(catalogue.least_orders)
         self._most_orders = np.array(catalogue.most_orders)
+        self._range = _range(self._least_orders, self._most_orders)
         self._kept = metadata.kept_products
         self._doubts = metadata.remarks.doubts
         noise = catalogue.noise_to_both_sides
@@ -123,7 +124,8 @@ class DispatchModel:
     def bounds(self, product_codes: Sequence[str], estimates: Floats) -> tuple[Floats, Floats]:
         """Return the lower and upper bounds of the prediction intervals, each of shape (n_rows,).
 
-        The share of orders that `metadata.interval.level` says is dispatched between them.
+        The share of orders that `metadata.interval.level` says is dispatched between them, where
+        the order counts are in the range that the model saw of the products.
 
         Args:
             product_codes: codes among `products`, n_rows of them.
@@ -147,25 +149,42 @@ class DispatchModel:
     def predict(self, orders: OrderColumns) -> Predictions:
         """Return all that the model says to orders.
 
+        Outside of the range of orders seen with a product, nothing is known of its curve. There
+        its interval reaches as far again for each width of that range that the order is away from
+        it, as if the slope were off by as much as the interval reaches over one width, and holds
+        no share of orders that could be told.
+
         Raises:
             KeyError: a product code is not among `products`.
         """
         positions = self._positions(orders.get(PRODUCT))
         placed = np.asarray(orders.get(ORDERS), dtype=np.float64)
         hours = self.estimate(orders)
-        below = placed < self._least_orders[positions]
-        above = placed > self._most_orders[positions]
-        return Predictions(hours, *self._bounds_at(positions, hours), below | above)
+        least, most = self._least_orders[positions], self._most_orders[positions]
+        distance = np.maximum(least - placed, placed - most)
+        widening = 1 + np.maximum(distance, 0.0) / self._range[positions]
+        return Predictions(hours, *self._bounds_at(positions, hours, widening), distance > 0)
 
     def _positions(self, product_codes: Sequence[str]) -> npt.NDArray[np.intp]:
         """Return where products stand in the catalogue."""
         positions = map(self._position.__getitem__, product_codes)
         return np.fromiter(positions, np.intp, len(product_codes))
 
-    def _bounds_at(self, positions: npt.NDArray[np.intp], hours: Floats) -> tuple[Floats, Floats]:
+    def _bounds_at(
+        self, positions: npt.NDArray[np.intp], hours: Floats, widening: Floats | float = 1.0
+    ) -> tuple[Floats, Floats]:
         at_zero, growth, movement = self._reach[..., positions]
-        below, above = np.hypot(at_zero + growth * hours, movement * hours)
+        below, above = np.hypot(at_zero + growth * hours, movement * hours) * widening
         return np.maximum(hours - below, 0.0), hours + above
+
+
+def _range(least_orders: Floats, most_orders: Floats) -> Floats:
+    """Return the widths of the ranges seen of products, in orders placed, shape (n_products,).
+
+    Where there was one order count only, it is that count, and at least one order.
+    """
+    widths = most_orders - least_orders
+    return np.where(widths > 0, widths, np.maximum(most_orders, 1.0))
 
 
 def _reach(interval: PredictionInterval, relative_noise: Floats) -> Floats:

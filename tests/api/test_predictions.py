@@ -76,7 +76,7 @@ def test_both_versions_answer_with_the_estimate_of_the_model(
     assert answer["est_hours_to_dispatch"] == round(hours, 2)
     expected = answer | {
         "interval": {
-            "level": 0.9,
+            "level": None if extrapolated else 0.9,
             "lower_hours": round(lower, 2),
             "upper_hours": round(upper, 2),
         },
@@ -112,6 +112,7 @@ def test_orders_outside_the_range_seen_are_extrapolated_and_nothing_is_promised_
     assert answer["extrapolated"] is extrapolated
     told = None if extrapolated else {"share": 0.95, "hours": answer["interval"]["upper_hours"]}
     assert answer["dispatched_within"] == told
+    assert answer["interval"]["level"] == (None if extrapolated else 0.9)
 
 
 @pytest.mark.parametrize(("level", "share"), [(0.8, 0.9), (0.9, 0.95), (0.999, 0.9995)])
@@ -131,10 +132,11 @@ def test_the_interval_of_the_product_contains_the_estimate_in_two_decimals(
     _, answer = post(hand_made_client, request(orders, f'"{product}"'), V0_2)
     hours, interval = answer["est_hours_to_dispatch"], answer["interval"]
     lower, upper = interval["lower_hours"], interval["upper_hours"]
-    half_width = 2 * RELATIVE_NOISE[product] * (0.251 + 0.05 * hours)
+    away = max(10 - float(orders), float(orders) - 200.5)
+    half_width = 2 * RELATIVE_NOISE[product] * (0.251 + 0.05 * hours) * (1 + away / 190.5)
     assert 0 <= lower <= hours <= upper
-    assert lower == pytest.approx(max(hours - half_width, 0), abs=0.02)
-    assert upper == pytest.approx(hours + half_width, abs=0.02)
+    assert lower == pytest.approx(max(hours - half_width, 0), rel=1e-6, abs=0.02)
+    assert upper == pytest.approx(hours + half_width, rel=1e-6, abs=0.02)
     assert [hours, lower, upper] == [round(number, 2) for number in (hours, lower, upper)]
 
 

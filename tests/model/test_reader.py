@@ -112,6 +112,31 @@ def test_the_interval_of_an_older_artifact_reaches_as_far_below_as_above() -> No
     assert np.array(newer.bounds(["A"], hours)).ravel() == pytest.approx([94.749, 115.753])
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "placed", "widening"),
+    [
+        (100, 300, [0, 99, 100, 300, 301, 500, 700], [1.5, 1.005, 1, 1, 1.005, 2, 3]),
+        (50, 50, [0, 50, 100], [2, 1, 2]),
+        (0, 0, [0, 1, 2], [1, 2, 3]),
+    ],
+)
+def test_the_interval_widens_with_the_distance_from_the_range_seen(
+    least: float, most: float, placed: list[float], widening: list[float]
+) -> None:
+    catalogue = {"least_orders": [least], "most_orders": [most]}
+    model = builders.model(["A"], catalogue=catalogue)
+    codes = ["A"] * len(placed)
+
+    hours, lower, upper, extrapolated = model.predict(
+        {"product_code": codes, "orders_placed": placed}
+    )
+
+    _, at_once = model.bounds(codes, hours)
+    assert (upper - hours) / (at_once - hours) == pytest.approx(widening)
+    assert lower == pytest.approx(np.maximum(hours - (upper - hours), 0))
+    assert extrapolated.tolist() == [width > 1 for width in widening]
+
+
 @pytest.mark.parametrize("product_code", ["SKU001", "SKU005"])
 def test_order_counts_outside_the_range_seen_are_extrapolated(
     product_code: str, served_model: DispatchModel, trained_store: Path
