@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pipeline.model.artifact import MODELS, REFUSED, SUFFIX
 from pipeline.model.metadata import ModelMetadata
-from pipeline.model.reader import load_model
+from pipeline.model.reader import DispatchModel, load_model
 from pipeline.orders.deliveries import DATASETS
 from pipeline.orders.simulator import FIRST_FRIDAY
 from pipeline.stages.command_line import ENVIRONMENT_PREFIX
@@ -68,6 +68,13 @@ def run_training(store: Path, *options: str) -> TrainingRun:
 
 def newest_metadata(store: Path) -> ModelMetadata:
     """Return the facts about the newest model of a store, be it published or refused."""
+    model = newest_model(store)
+    assert model is not None, f"no model was made in {store}"
+    return model.metadata
+
+
+def newest_model(store: Path) -> DispatchModel | None:
+    """Return the newest model of a store, be it published or refused, or None without any."""
     opened = open_store(str(store))
     newest = find_newest([*opened.list_keys(REFUSED), *opened.list_keys(MODELS)], SUFFIX)
-    return load_model(opened, newest.key if newest else None).metadata
+    return load_model(opened, newest.key) if newest else None
