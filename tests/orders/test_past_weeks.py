@@ -172,12 +172,11 @@ def test_a_week_whose_model_was_refused_is_left_out_unless_another_was_published
     assert (f"was refused ({refused})" in caplog.text) != is_published
 
 
-def test_a_refused_model_that_cannot_be_read_is_told_of_and_leaves_nothing_out(
-    weeks: DirectoryStore, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("date", "is_read"), [("2026-11-05", False), ("2026-11-06", True)])
+def test_refused_models_since_the_oldest_week_are_read_and_unreadable_ones_told_of(
+    date: str, is_read: bool, weeks: DirectoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    weeks.write_new(
-        f"{REFUSED}/time_to_dispatch_2026-11-23T00-00-00_0123456789abcdef.onnx", b"broken"
-    )
+    weeks.write_new(f"{REFUSED}/time_to_dispatch_{date}T00-00-00_0123456789abcdef.onnx", b"broken")
 
     assert ages(load(weeks, asked=2)) == [1, 2]
-    assert "Not asked for the dataset that it was made of" in caplog.text
+    assert ("Not asked for the dataset that it was made of" in caplog.text) == is_read

@@ -17,7 +17,7 @@ from pipeline.orders.past_weeks import PastWeek, PastWeeks
 from pipeline.orders.simulator import simulate_orders
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.selection import CANDIDATES, WEIGHT, Candidate, OutOfSample
-from pipeline.training.several_weeks import is_worse
+from pipeline.training.several_weeks import is_worse, weigh_weeks
 from tests.support.builders import DELIVERED_AT, dataset
 
 pytestmark = pytest.mark.slow
@@ -72,6 +72,9 @@ def test_weeks_that_are_alike_are_learnt_from_together_and_the_error_is_smaller(
     assert weeks.decay == 1
     assert weeks.trained_on == 3
     assert [past.weight for past in weeks.datasets] == [1, 1, 0]
+    assert model.weighed is not None
+    learnt_from = model.weighed.rows()
+    assert learnt_from is not None and len(learnt_from) == 200
     assert [score.decay for score in weeks.scores if score.chosen] == [1]
     alone = train_on(week(0), 0.8, (LINE,))
     assert error(model) < error(alone)
@@ -84,6 +87,15 @@ def test_weeks_that_are_unlike_are_left_out_and_the_model_is_that_of_one_week() 
 
     assert (weeks.decay, weeks.trained_on, weeks.hurts_this_week) == (0, 1, False)
     assert error(model) == error(train_on(moving(0), 0.8, (LINE,)))
+
+
+def test_what_helps_by_less_than_a_standard_error_is_left_out() -> None:
+    _, weeks = train(lambda age: week(age, 1.3 if age == 0 else 1), asked=3, earlier=3)
+
+    one_week, *_, best = weeks.scores
+    assert 0 < one_week.excess_hours <= one_week.standard_error_hours
+    assert (best.decay, best.excess_hours) == (1, 0)
+    assert one_week.chosen
 
 
 def test_a_step_in_this_week_leaves_out_what_helped_before() -> None:
@@ -135,12 +147,13 @@ def test_a_candidate_that_takes_no_weights_learns_from_this_week_alone() -> None
     assert weeks.decay == 0
 
 
-def test_of_many_rows_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.training.several_weeks.MAX_SELECTION_ROWS", 50)
+def test_of_many_rows_some_are_enough_in_each_week() -> None:
+    this, last, before = (simulate_orders(60_000, age, SLOPES) for age in range(3))
 
-    _, weeks = train(week, asked=2, earlier=2)
+    weighed = weigh_weeks(LINE, this, past(2, last, before))
 
-    assert [found.rows for found in weeks.by_week] == pytest.approx([50] * 2, abs=20)
+    counted = [len(forecast.rows) for forecast in weighed.forecasts]
+    assert counted == pytest.approx([30_000] * 2, rel=0.01)
 
 
 def test_rows_of_a_product_count_together_where_estimates_are_compared() -> None:
