@@ -255,10 +255,10 @@ def test_what_cannot_be_done_is_an_error_that_says_so() -> None:
 
 
 def test_the_contract_of_scikit_learn_estimators_is_kept() -> None:
-    curve = PerProductCurve(segments=4)
+    curve = PerProductCurve(segments=4, estimate="mean")
 
     assert curve.fit(TWO_PRODUCTS, TWO_LINES) is curve
-    assert clone(curve).get_params() == {"segments": 4}
+    assert clone(curve).get_params() == {"segments": 4, "estimate": "mean"}
     assert curve.set_params(segments=1).fit(TWO_PRODUCTS, TWO_LINES).knots_.tolist() == [0, 40]
     assert 0.9 < curve.score(TWO_PRODUCTS, TWO_LINES) <= 1.0
     assert curve.feature_names_in_.tolist() == FEATURES

@@ -116,7 +116,8 @@ def expect_answer(page: Page, answer: dict[str, Any]) -> None:
     hours = f"{answer['est_hours_to_dispatch']:,.2f} hours"
     told = answer["dispatched_within"]
     promise = told and (
-        f"{100 * told['share']:g} % of such orders are dispatched within {told['hours']:,.2f} hours."
+        f"{100 * told['share']:g} % of such orders are dispatched within "
+        f"{told['hours']:,.2f} hours."
     )
     level = interval["level"]
     words = (promise or "") + (
