@@ -18,6 +18,8 @@ from pipeline.orders.splits import systematic_sample
 
 OUTLIER_DISTANCE = 6.0
 """Rows farther than this from the estimate, in units of the noise, are outliers."""
+MIN_OUTLIER_HOURS = 0.01
+"""Outliers nearer than this harm nobody: labels without noise make rounding errors outliers."""
 
 MEDIAN_ABSOLUTE_NORMAL = 0.67449
 """Median of |Z|, Z standard normal."""

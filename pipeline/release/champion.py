@@ -126,11 +126,13 @@ def champion_on_grid(champion: DispatchModel, grid: GridEstimates) -> Floats:
 def estimate_ratios(earlier: DispatchModel, grid: GridEstimates) -> Floats:
     """Return how many times as high the estimates of each product are as an earlier model's.
 
-    It is the median over a grid of order counts, where the earlier model says an hour or more;
-    shape (n_products,), NaN for products of which it never does, or which it does not know.
+    It is the median over a grid of order counts, where the earlier model says an hour or more, and
+    at least the step in which the hours of its week came; shape (n_products,), NaN for products of
+    which it never does, or which it does not know.
     """
     before = champion_on_grid(earlier, grid)
-    is_usable = before >= MIN_HOURS_FOR_RATIO  # no NaN is
+    least = max(MIN_HOURS_FOR_RATIO, earlier.metadata.dataset.step_hours or 0.0)
+    is_usable = before >= least  # no NaN is
     after = np.maximum(grid.hours, 0.0)  # no logarithm of what other rules refuse
     quotients = np.divide(after, before, out=np.full_like(before, np.nan), where=is_usable)
     ratios = np.full(len(before), np.nan)

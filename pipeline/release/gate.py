@@ -132,7 +132,7 @@ def judge(
     doubts = [
         doubt_unfit(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share),
         doubt_mixed(model.mixed),
-        doubt_unskilled(model.unseen, model.guessed),
+        doubt_unskilled(model.unseen, model.guessed, _steps(model)),
         doubt_biased(model.unseen, _noise_of_unseen(model)),
     ]
     failures = [
@@ -179,6 +179,11 @@ def _noise_of_unseen(model: TrainedModel) -> Floats:
     products = pd.Index(model.grid.products)
     positions = products.get_indexer(pd.Index(model.unseen.rows[PRODUCT].astype(object)))
     return model.noise.scale.of(positions, model.unseen.estimates)
+
+
+def _steps(model: TrainedModel) -> "pd.Series[float]":
+    """Return the steps in which the hours of each product come, by code."""
+    return pd.Series(model.steps, index=model.grid.products.astype(str))
 
 
 def _challenger(model: TrainedModel, rows: "pd.Series[int]") -> Challenger:

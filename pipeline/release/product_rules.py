@@ -111,12 +111,18 @@ def doubt_mixed(mixed: Sequence[MixedProduct]) -> Doubt:
     )
 
 
-def doubt_unskilled(unseen: OutOfSample, guessed: Mapping[str, Floats]) -> Doubt:
+def doubt_unskilled(
+    unseen: OutOfSample, guessed: Mapping[str, Floats], steps: "pd.Series[float]"
+) -> Doubt:
     """Doubt products for which a guess of their own would have been far better.
+
+    Where hours come in steps, all orders of a product may have the same, and a guess no error. An
+    estimate between two steps is no worse than rounding for that.
 
     Args:
         unseen: rows of the week, each estimated by a fit that had not seen it.
         guessed: what each guess says of them, in hours, shape (n_rows,).
+        steps: in which the hours of each product come, by code; zero for none.
     """
     hours = unseen.rows[HOURS].to_numpy()
     own = np.abs(unseen.residuals)
@@ -127,7 +133,10 @@ def doubt_unskilled(unseen: OutOfSample, guessed: Mapping[str, Floats]) -> Doubt
     of_guesses = np.array([np.bincount(product, column) / rows for column in guesses.T])
     best, of_best = of_guesses.argmin(axis=0), of_guesses.min(axis=0)
     excess = own - guesses[np.arange(len(own)), best[product]]
-    is_far = of_model > MAX_RATIO_TO_GUESS * np.maximum(of_best, MIN_ERROR_HOURS)
+    # Rounding to steps s makes a mean absolute error of s / 4.
+    of_rounding = steps.reindex(codes).to_numpy() / 4
+    harmless = np.maximum(of_rounding, MIN_ERROR_HOURS)
+    is_far = of_model > MAX_RATIO_TO_GUESS * np.maximum(of_best, harmless)
     names = list(guessed)
     return Doubt(
         "unskilled",

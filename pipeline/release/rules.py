@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.curves.noise import OUTLIER_DISTANCE
+from pipeline.curves.noise import MIN_OUTLIER_HOURS, OUTLIER_DISTANCE
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import Failure, Metrics
 from pipeline.stages.command_line import option_of
@@ -12,8 +12,6 @@ from pipeline.training.fitting import ModelNoise
 
 MAX_RATIO_TO_NOISE_FLOOR = 1.1
 """A model whose error is within this factor of the noise floor cannot be made much better."""
-MIN_OUTLIER_HOURS = 0.01
-"""Outliers nearer than this harm nobody: labels without noise make rounding errors outliers."""
 
 
 def constant_failures(metrics: Metrics) -> list[Failure]:

@@ -131,7 +131,8 @@ def _weekly_spread(moved: Floats, rows: Floats) -> float:
     squares = float((weights * deviations**2).sum())
     # Σ w (s − s̄)² has the expectation σ² · (Σ w − Σ w² / Σ w).
     freedom = float((totals - (weights**2).sum(axis=1, keepdims=True) / totals).sum())
-    return math.sqrt(squares / freedom) if squares > 0 else 0.0
+    # Of one product there is none, and the squares are what rounding leaves.
+    return math.sqrt(squares / freedom) if freedom > 0 else 0.0
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:

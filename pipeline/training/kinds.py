@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.curves.kinds import MIN_ROWS, Ties
-from pipeline.curves.noise import OUTLIER_DISTANCE
+from pipeline.curves.noise import MIN_OUTLIER_HOURS, OUTLIER_DISTANCE
 from pipeline.curves.segments import Positions
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import MixedProduct
@@ -43,6 +43,8 @@ def find_mixed(
     by_label[ties.product] = np.maximum(
         _chance(ties.far, ties.rows), _chance(ties.rows - ties.at, ties.rows)
     )
+    # Where labels were computed, seconds are far in units of the noise, and no other kind.
+    distances = np.where(np.abs(residuals) < MIN_OUTLIER_HOURS, 0.0, distances)
     by_distance = _chance_of_distances(product, distances, rows)
     enough = np.flatnonzero(rows >= MIN_ROWS)
     if not len(enough):

@@ -224,6 +224,16 @@ def test_a_ratio_is_the_median_over_the_grid_where_the_champion_says_an_hour_or_
     assert found.shifted_share == 0.0
 
 
+@pytest.mark.parametrize(("step", "compared"), [(4.0, True), (4.1, False)])
+def test_estimates_below_a_step_of_the_hours_have_no_ratio(step: float, compared: bool) -> None:
+    facts = metadata("A", dataset={"step_hours": step})
+    champion = LineModel("champion", facts, {"A": (4.0, 0.0)})
+
+    found = compare(champion, challenger_of(week_of([1.0] * 3), {"A": (12.0, 0.0)}))
+
+    assert bool(found.shifts) == compared
+
+
 @pytest.mark.parametrize(
     ("ratio", "max_shift", "share"),
     [(2.0, 2.0, 0.0), (2.001, 2.0, 1.0), (0.5, 2.0, 0.0), (0.499, 2.0, 1.0), (0.4, 4.0, 0.0)],

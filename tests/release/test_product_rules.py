@@ -23,6 +23,7 @@ from pipeline.training.selection import OutOfSample
 from tests.support.builders import own_noise_of
 
 MAX_OUTLIER_SHARE = 0.05
+NO_STEPS = pd.Series(0.0, index=["A", "B"])
 
 
 def unfit_among(outliers_by_code: dict[str, tuple[int, int]]) -> Doubt:
@@ -99,7 +100,7 @@ def test_a_product_is_unskilled_if_a_guess_is_a_quarter_better(
     unseen = unseen_of(np.full(rows, error))
     guessed = {"mean": np.full(rows + 50, 7.0), "median": np.full(rows + 50, 8.0)}
 
-    found = doubt_unskilled(unseen, guessed).products
+    found = doubt_unskilled(unseen, guessed, NO_STEPS).products
 
     assert found == ({"A": "error 1.3 h, that of the median 1.0 h"} if unskilled else {})
 
@@ -109,14 +110,24 @@ def test_a_guess_is_better_by_more_than_chance(last: float, unskilled: bool) -> 
     unseen = unseen_of([1.2] * 11 + [last])
     guessed = {"mean": np.full(len(unseen.rows), 8.0)}
 
-    assert list(doubt_unskilled(unseen, guessed).products) == ["A"] * unskilled
+    assert list(doubt_unskilled(unseen, guessed, NO_STEPS).products) == ["A"] * unskilled
 
 
 def test_errors_of_less_than_a_hundredth_of_an_hour_are_fine() -> None:
     unseen = unseen_of(np.full(20, 0.012))
 
-    assert not doubt_unskilled(unseen, {"mean": np.full(70, 9.0)}).products
+    assert not doubt_unskilled(unseen, {"mean": np.full(70, 9.0)}, NO_STEPS).products
     assert not doubt_biased(unseen_of(np.full(20, 0.009)), np.full(70, 0.002)).products
+
+
+@pytest.mark.parametrize(("step", "unskilled"), [(3.9, True), (4.1, False)])
+def test_what_rounding_explains_is_fine(step: float, unskilled: bool) -> None:
+    unseen = unseen_of(np.full(20, 1.25))
+    guessed = {"median": unseen.rows[HOURS].to_numpy(dtype=float)}
+
+    found = doubt_unskilled(unseen, guessed, pd.Series(step, index=["A", "B"]))
+
+    assert list(found.products) == ["A"] * unskilled
 
 
 @pytest.mark.parametrize("sign", [1, -1])

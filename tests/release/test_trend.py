@@ -101,6 +101,14 @@ def test_the_limits_allow_for_products_that_wander_by_themselves() -> None:
     assert [*trend_failures(found), *trend_warnings(found)] == []
 
 
+def test_a_single_product_has_no_wandering_of_its_own() -> None:
+    hours = (4.1, 3.7, 4.3)
+    models = [earlier(3 - week, {PRODUCTS[0]: each}) for week, each in enumerate(hours)]
+
+    # With 7 rows, rounding makes it wander by next to nothing instead of nothing.
+    assert trend_of(models, [3.9], [7]).limit == MAX_TREND
+
+
 @pytest.mark.parametrize(("rows", "ratio"), [([10, 10, 21], 1.0), ([10, 10, 19], 100.0)])
 def test_products_with_few_rows_do_not_decide(rows: list[int], ratio: float) -> None:
     assert trend_of([earlier(1)], [400.0, 400.0, 4.0], rows).ratio == pytest.approx(ratio)

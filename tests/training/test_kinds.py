@@ -23,13 +23,15 @@ def ties(rows: int, at: int, far: int) -> Ties:
 NO_TIES = ties(0, 0, 0).where(np.array([False]))
 
 
-def named(distances: Floats, found: Ties = NO_TIES, others: int = 9) -> tuple[MixedProduct, ...]:
+def named(
+    distances: Floats, found: Ties = NO_TIES, others: int = 9, noise_hours: float = NOISE_HOURS
+) -> tuple[MixedProduct, ...]:
     """Return what is found out about a product among others that are ordinary."""
     ordinary = np.zeros(50 * others)
     product = np.repeat(np.arange(others + 1), [len(distances), *[50] * others])
     all_distances = np.append(distances, ordinary)
     codes = [f"P{number}" for number in range(others + 1)]
-    return find_mixed(product, found, all_distances, NOISE_HOURS * all_distances, codes)
+    return find_mixed(product, found, all_distances, noise_hours * all_distances, codes)
 
 
 def distances_of(rows: int, far: int, between: int = 0) -> Floats:
@@ -58,6 +60,11 @@ def test_outliers_are_a_kind_if_there_are_many_and_none_between(
     if is_named:
         assert found[0].share == far / rows and found[0].label_hours is None
         assert found[0].distance_hours == 12 * NOISE_HOURS
+
+
+@pytest.mark.parametrize(("hours", "is_named"), [(0.0101, True), (0.0099, False)])
+def test_outliers_by_seconds_are_no_kind(hours: float, is_named: bool) -> None:
+    assert bool(named(distances_of(100, 25), noise_hours=hours / 12)) == is_named
 
 
 @pytest.mark.parametrize(
