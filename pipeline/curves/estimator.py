@@ -17,6 +17,7 @@ from pipeline.curves.tables import CurveTable
 from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES, ORDERS, PRODUCT
+from pipeline.orders.products import positions_of
 from pipeline.stages.wording import first_few
 
 
@@ -78,7 +79,7 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         hours = np.asarray(y, dtype=float)
         weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
         check_consistent_length(X, hours, weights)
-        product, codes = pd.factorize(X[PRODUCT], sort=True)
+        product, codes = positions_of(X[PRODUCT])
         orders = X[ORDERS].to_numpy(dtype=float)
         self.products_ = np.asarray(codes, dtype=object)
         self.knots_ = place_knots(product, orders, hours, self.segments)

@@ -87,19 +87,11 @@ def _sound_rows(content: bytes) -> OrderRows | None:
     try:
         with warnings.catch_warnings(action="error", category=ParserWarning):
             warnings.simplefilter("error", DtypeWarning)  # numbers and words in one column
-            rows = pd.read_csv(
-                io.BytesIO(content),
-                dtype={PRODUCT: str},
-                index_col=False,  # or else a field too many in every row shifts the columns
-                keep_default_na=False,
-                na_values=dict.fromkeys(OPTIONAL, ""),
-                skipinitialspace=True,
-            )
+            rows = _typed_rows(content)
     except (ParserError, ParserWarning, DtypeWarning):
         return None
     if not set(REQUIRED_COLUMNS).issubset(rows.columns):
         return None
-    # Reading categories at once would take codes such as 007 for numbers.
     rows = rows.reindex(columns=COLUMNS).astype({PRODUCT: "category"})
     numbers = [*NUMBERS, HOURS]
     if not all(rows[name].dtype.kind in "if" for name in numbers):
@@ -109,6 +101,26 @@ def _sound_rows(content: bytes) -> OrderRows | None:
     if broken_rules(rows):
         return None
     return OrderRows(rows, rejected=pd.DataFrame(columns=[*COLUMNS, REASON]))
+
+
+def _typed_rows(content: bytes) -> pd.DataFrame:
+    """Read all rows in one pass: codes as text or as categories of text, others as they look."""
+
+    def read(product_type: str, n_rows: int | None = None) -> pd.DataFrame:
+        return pd.read_csv(
+            io.BytesIO(content),
+            dtype={PRODUCT: product_type},
+            index_col=False,  # or else a field too many in every row shifts the columns
+            keep_default_na=False,
+            na_values=dict.fromkeys(OPTIONAL, ""),
+            skipinitialspace=True,
+            nrows=n_rows,
+        )
+
+    # Categories are read faster, but become numbers where all codes, such as 007, look like some.
+    first = read("category", n_rows=1)
+    is_text = PRODUCT in first and first[PRODUCT].cat.categories.dtype == "str"
+    return read("category" if is_text else "str")
 
 
 def _with_normalised_codes(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.model.metadata import RepeatedRows
 from pipeline.model.order import PRODUCT
+from pipeline.orders.products import positions_of
 from pipeline.orders.repeats import equal_rows, find_repeats
 from pipeline.stages.errors import DatasetError
 
@@ -69,7 +70,7 @@ def assign_folds(orders: pd.DataFrame, repeats: RepeatedRows) -> npt.NDArray[np.
 
 def _deal_out(products: "pd.Series[str]") -> npt.NDArray[np.int8]:
     """Deal out rows of these products, shape (n_rows,), to the folds."""
-    product, _ = pd.factorize(products)
+    product, _ = positions_of(products)
     shuffled = np.random.default_rng(SEED).permutation(np.arange(len(product), dtype=np.int32))
     # Small integers are sorted in linear time.
     small = product.astype(np.min_scalar_type(product.max()))[shuffled]

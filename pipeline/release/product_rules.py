@@ -78,7 +78,7 @@ def doubt_unfit(products: "pd.Series[str]", noise: ModelNoise, max_outlier_share
         {
             "outliers": far_outliers(noise),
             "hours": np.abs(noise.distances) * noise.hours,
-            "code": products.to_numpy(),
+            "code": products.array,
         }
     )
     by_product = rows.groupby("code", observed=True)

@@ -102,10 +102,11 @@ def product_panels(
     """
     errors = _errors_of_products(model.test)
     largest, worst = _shown_products(metadata, errors)
+    is_outlier_of_week = model.noise.is_outlier
     panels = []
     for i, product in enumerate([*largest, *worst], start=1):
         rows = np.flatnonzero(orders[PRODUCT] == product)
-        is_outlier = model.noise.is_outlier[rows]
+        is_outlier = is_outlier_of_week[rows]
         outliers = int(is_outlier.sum())
         curve = _curve(product, metadata, model.grid, champion_hours)
         figure = draw_product(

@@ -28,6 +28,7 @@ from pipeline.model.metadata import (
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.orders.features import features_of
 from pipeline.orders.past_weeks import PastWeeks
+from pipeline.orders.products import positions_of
 from pipeline.orders.splits import Split, split_orders, systematic_sample
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
@@ -93,14 +94,14 @@ class LabelFacts(NamedTuple):
     @classmethod
     def of(cls, orders: pd.DataFrame) -> Self:
         """Look at the labels of a week."""
-        product, products = pd.factorize(orders[PRODUCT], sort=True)
+        product, products = positions_of(orders[PRODUCT])
         hours = orders[HOURS].to_numpy()
         some = systematic_sample(len(hours), MAX_NOISE_ROWS)
         placed = orders[ORDERS].iloc[some].to_numpy(dtype=float)
         sample = LabelledRows(product[some], placed, hours[some])
         steps = steps_of_products(product, hours, len(products))
         ties = examine_ties(sample, steps)
-        return cls(pd.Index(products), product, steps, sample, ties)
+        return cls(products, product, steps, sample, ties)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Guess(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: pd.DataFrame, y: Floats) -> Self:
         """Learn from orders and their hours."""
         hours = pd.Series(np.asarray(y, dtype=float))
-        groups = hours.groupby(X[PRODUCT].astype(object).to_numpy())
+        groups = hours.groupby(X[PRODUCT].astype("category").array, observed=True)
         self.of_all_ = float(hours.agg(self.statistic))
         self.of_product_ = groups.agg(self.statistic) if self.per_product else None
         return self
@@ -35,5 +35,6 @@ class Guess(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Return the guessed hours, shape (n_rows,)."""
         if self.of_product_ is None:
             return np.full(len(X), self.of_all_)
-        found = self.of_product_.reindex(X[PRODUCT].astype(object)).to_numpy()
-        return np.where(np.isnan(found), self.of_all_, found)
+        product = self.of_product_.index.astype(object).get_indexer(pd.Index(X[PRODUCT]))
+        guesses = np.append(self.of_product_.to_numpy(), self.of_all_)  # the last for position -1
+        return guesses[product]

@@ -151,7 +151,10 @@ def test_a_code_of_the_greatest_length_is_valid() -> None:
     assert len(read(f"{HEADER}{'ß' * 200},1,2\n").valid) == 1
 
 
-@pytest.mark.parametrize("codes", [["007", "7", "08"], ["1e5", "2.0"], ["True", "False"], ["NA"]])
+@pytest.mark.parametrize(
+    "codes",
+    [["007", "7", "08"], ["1e5", "2.0"], ["True", "False"], ["NA"], ["B", "007"], ["007", "B"]],
+)
 @pytest.mark.parametrize("bad_rows", ["", "A,-1,2\n"])
 def test_codes_that_look_like_something_else_stay_as_they_are(
     codes: list[str], bad_rows: str
