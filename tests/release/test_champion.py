@@ -226,8 +226,8 @@ def test_a_ratio_is_the_median_over_the_grid_where_the_champion_says_an_hour_or_
 
 @pytest.mark.parametrize(("step", "compared"), [(4.0, True), (4.1, False)])
 def test_estimates_below_a_step_of_the_hours_have_no_ratio(step: float, compared: bool) -> None:
-    facts = metadata("A", dataset={"step_hours": step})
-    champion = LineModel("champion", facts, {"A": (4.0, 0.0)})
+    lines = {"A": (4.0, 0.0)}
+    champion = model(lines, lines, dataset={"step_hours": step})
 
     found = compare(champion, challenger_of(week_of([1.0] * 3), {"A": (12.0, 0.0)}))
 
