@@ -74,8 +74,9 @@ def noise_of(model: DispatchModel, codes: npt.NDArray[np.object_], estimates: Fl
     known = {code: position for position, code in enumerate(catalogue.product_code)}
     positions = np.array([known[code] for code in codes], dtype=np.intp)
     relative = catalogue.noise_to_both_sides.min(axis=0)
+    kept = facts.kept_products
     intervals = [
-        week.interval if (week := facts.kept_products.get(code)) else facts.interval
+        week.interval if (week := kept.get(code)) else facts.interval
         for code in catalogue.product_code
     ]
     base = np.array([interval.noise_base_hours for interval in intervals])
