@@ -129,7 +129,8 @@ def _would_be(
 ) -> bool:
     """Tell whether a published model was made of these datasets by this code, as far as known.
 
-    A commit that either run did not know may be the same.
+    A commit that either run did not know may be the same. Curves that it held back are published by
+    accepting the week.
     """
     made = model.metadata
     known_commits = {made.git_commit, git_commit()} - {None}
@@ -138,6 +139,7 @@ def _would_be(
         and (made.several_weeks and made.several_weeks.sources) == (past and past.sources)
         and made.interval.level == settings.interval_level
         and made.estimate == settings.estimate
+        and not (settings.accept_shift and made.remarks.held_back)
         and made.library_versions == library_versions()
         and len(known_commits) <= 1
     )

@@ -107,12 +107,15 @@ def _held_back(champion: DispatchModel, metadata: ModelMetadata, keep_weeks: int
     """Return the products whose orders of this week are rather wrong than the champion's curve.
 
     Their curve is kept for as many weeks as one without orders. A model that is refused is shown as
-    it was fitted.
+    it was fitted. A champion of the same dataset has nothing better to say of the products whose
+    curves it has from there.
     """
     if metadata.refused_because:
         return set()
-    remarks = metadata.remarks
+    remarks, comparison = metadata.remarks, metadata.comparison
     doubted = champion.products & {*remarks.surprising, *remarks.swapped}
+    if comparison is not None and comparison.same_dataset:
+        doubted -= champion.metadata.own_rows.keys()
     return doubted - _aged(champion, doubted, metadata, keep_weeks).keys()
 
 

@@ -24,7 +24,7 @@ from pipeline.orders.simulator import simulate_orders
 from pipeline.release.carrying import FinalModel, carry_products
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
 from pipeline.stores.directory import DirectoryStore
-from tests.support.builders import DELIVERED_AT, INTERVAL, metadata_of, trained_model
+from tests.support.builders import DELIVERED_AT, INTERVAL, comparison, metadata_of, trained_model
 
 WEEK = simulate_orders(400, seed=1).astype({ORDERS: float})
 KINDS = {"mean": 0, "line": 1, "curve": 8}
@@ -194,6 +194,7 @@ def test_a_curve_that_does_not_give_the_champion_s_estimates_is_not_taken_over(
 
 
 REFUSED = [{"rule": "skill", "summary": "no better"}]
+SAME_DATASET = comparison(same_dataset=True)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +205,7 @@ REFUSED = [{"rule": "skill", "summary": "no better"}]
         ({"remarks": {"unfit": ["SKU001"]}}, 8, ()),
         ({"remarks": {"surprising": ["SKU001"]}}, 0, ()),
         ({"remarks": {"surprising": ["SKU001"]}, "refused_because": REFUSED}, 8, ()),
+        ({"remarks": {"surprising": ["SKU001"]}, "comparison": SAME_DATASET}, 8, ()),
     ],
 )
 def test_a_product_whose_orders_contradict_the_champion_keeps_its_curve(

@@ -458,6 +458,25 @@ def test_products_that_contradict_the_champion_are_held_back_and_told_to_people_
     assert "cannot be trusted" in "\n".join(logged(caplog, "WARNING"))
 
 
+def test_curves_that_were_held_back_are_published_once_the_week_is_accepted(
+    production: Path, champion: DispatchModel
+) -> None:
+    is_one = ORDINARY[PRODUCT] == "SKU003"
+    hours = ORDINARY[HOURS].mask(is_one, 1.9 * ORDINARY[HOURS])
+    deliver(production, ORDINARY.assign(hours_to_dispatch=hours))
+    command = [str(production), "--max-unfit-share", "0.3"]
+    assert main(command) == 0
+
+    for _ in range(2):
+        assert main([*command, "--accept-shift"]) == 0
+
+    model = newest_model(production)
+    order = {PRODUCT: ["SKU003"], ORDERS: [200.0]}
+    assert model.estimate(order) == pytest.approx(1.9 * champion.estimate(order), rel=0.1)
+    assert model.metadata.remarks.held_back == ()
+    assert len(names_in(production / MODELS)) == 3
+
+
 def bad_rows() -> str:
     return simulate_orders(50, seed=1).to_csv(index=False) + "SKU001,-4,2\n" * 5
 
