@@ -105,9 +105,13 @@ def find_constant_products(champion: DispatchModel, orders: pd.DataFrame) -> Con
 
 
 def _rises(champion: DispatchModel, orders: pd.DataFrame, code: str) -> bool:
-    """Tell whether the champion's intervals for these orders of a product lie apart."""
+    """Tell whether the champion's intervals for these orders of a product lie apart.
+
+    Where hours come in steps, by more than a step: less would be rounded away.
+    """
     if code not in champion.products:
         return False
     rows = orders[orders[PRODUCT] == code]
     lower, upper = champion.bounds([code] * len(rows), champion.estimate(rows))
-    return bool(np.max(lower) > np.min(upper))
+    step = champion.metadata.dataset.step_hours or 0.0
+    return bool(np.max(lower) > np.min(upper) + step)

@@ -89,3 +89,16 @@ def test_products_with_one_label_are_found_where_hours_used_to_rise(
     orders = pd.DataFrame({PRODUCT: code, ORDERS: np.linspace(50, 50 + span, rows), HOURS: hours})
 
     assert find_constant_products(champion, orders).codes == (code,) * found
+
+
+@pytest.mark.parametrize(("step", "found"), [(1.2, True), (1.4, False)])
+def test_hours_that_rise_by_less_than_a_step_may_all_be_rounded_to_one_label(
+    step: float, found: bool
+) -> None:
+    champion = model(
+        interval={"multiple": 1, "noise_base_hours": 1, "noise_growth": 0},
+        dataset={"step_hours": step},
+    )
+    orders = pd.DataFrame({PRODUCT: "SKU001", ORDERS: np.linspace(50, 110, 20), HOURS: 5.0})
+
+    assert bool(find_constant_products(champion, orders).codes) == found
