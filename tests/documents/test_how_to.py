@@ -19,6 +19,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
+from pipeline.model.metadata import DOUBTS
 from pipeline.orders.simulator import (
     BUSIEST_DAY,
     HOURS_PER_ORDER,
@@ -321,6 +322,12 @@ def test_the_messages_in_the_document_are_those_of_the_pipeline() -> None:
     assert len(quoted) >= 10
     parts = [part for words in quoted for part in re.split(r"…|[0-9.]+", words)]
     assert [part for part in parts if part.strip(" ,?()") not in said] == []
+
+
+def test_every_doubt_is_described() -> None:
+    table = REFUSED_WEEKS.split("| doubt |")[1].split("\n\n")[0]
+
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == DOUBTS
 
 
 def texts_in(*modules: str) -> Iterator[str]:
