@@ -85,6 +85,7 @@ def _few_rows_failures(comparison: ChampionComparison, champion_tolerance: float
     error = max(comparison.champion_recorded_error_hours, MIN_ERROR_HOURS)
     if most_excess is None or most_excess <= champion_tolerance * error:
         return []
+    enough = math.ceil(100 * most_excess / error) / 100
     return [
         Failure(
             rule="few_rows",
@@ -99,7 +100,7 @@ def _few_rows_failures(comparison: ChampionComparison, champion_tolerance: float
                 "The week has fewer than half of the last rows: part of it may be missing.",
             ),
             remedy=f"If it is whole, keep the model in production for another week, or accept the "
-            f"new one by a {option_of('champion_tolerance')} of {most_excess / error:.2f} or more.",
+            f"new one by a {option_of('champion_tolerance')} of {enough:.2f} or more.",
         )
     ]
 

@@ -339,7 +339,7 @@ def test_a_small_week_has_to_show_that_its_model_is_as_good(
     if refused:
         assert "at most 0.05 h more" in failures[0].details[0]
         assert failures[0].remedy is not None
-        assert failures[0].remedy.endswith("--champion-tolerance of 0.05 or more.")
+        assert failures[0].remedy.endswith("--champion-tolerance of 0.06 or more.")
 
 
 @pytest.mark.parametrize(
