@@ -10,9 +10,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from pipeline.curves.expected import expected_coefficients
-from pipeline.curves.robust_fit import fit_robustly
-from pipeline.curves.segments import evaluate, locate, place_knots
+from pipeline.curves.plan import plan_curves, whole_products
+from pipeline.curves.robust_fit import fit_products
 from pipeline.curves.tables import CurveTable
 from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
@@ -38,9 +37,9 @@ class DispatchCurve(Protocol):
 class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A rising piecewise-linear curve of orders placed for each product, never below zero.
 
-    The knots are the same for all products. The fit is robust: labels far from the curve lose
-    their influence (see `robust_fit`). The coefficients of a product are shrunk to those of all
-    products, the more so the fewer rows it has (see `prior`).
+    The knots are the same for all products. The fit is robust: labels far from the curve lose their
+    influence (see `plan` and `robust_fit`). The coefficients of a product are shrunk to those of
+    all products, the more so the fewer rows it has (see `prior`).
 
     Args:
         segments: most segments of the curve: 0 for the mean, 1 for a straight line.
@@ -81,17 +80,11 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         check_consistent_length(X, hours, weights)
         product, codes = positions_of(X[PRODUCT])
         orders = X[ORDERS].to_numpy(dtype=float)
-        self.products_ = np.asarray(codes, dtype=object)
-        self.knots_ = place_knots(product, orders, hours, self.segments)
         rows = LabelledRows(product, orders, hours, weights)
-        coefficients = fit_robustly(rows, self.knots_, len(codes))
-        if self.estimate == "mean":
-            located = locate(self.knots_, product, orders, len(codes), weights)
-            estimates = np.maximum(evaluate(coefficients, located), 0.0)
-            some = located.representatives
-            coefficients = expected_coefficients(
-                coefficients, product[some], hours[some], estimates[some]
-            )
+        plan = plan_curves(rows.sample(whole_products(product, codes)), self.segments)
+        coefficients = fit_products(rows, plan, len(codes), self.estimate)
+        self.products_ = np.asarray(codes, dtype=object)
+        self.knots_ = plan.knots
         self.coefficients_ = coefficients.astype(np.float32).astype(float)
         self.carried_ = ()
         self.feature_names_in_ = np.asarray(FEATURES, dtype=object)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.curves.noise import OUTLIER_DISTANCE, estimate_noise
-from pipeline.curves.segments import Positions
+from pipeline.curves.noise import OUTLIER_DISTANCE, NoiseScale
+from pipeline.curves.weighted_fit import PlacedRows
 from pipeline.model.arrays import Floats
 
 MIS_KEYED_FACTOR = 5.0
@@ -20,41 +20,104 @@ MIS_KEYED_FACTOR = 5.0
 that one digit too many makes. Other outliers are late orders, and count in full."""
 
 
-class _Scores(NamedTuple):
-    """Rows that count; all of shape (n_rows,).
+class Biases(NamedTuple):
+    """How far means are from robust curves in units of the noise.
 
     Attributes:
-        product: position of each row's product.
-        residuals: label minus estimate in hours.
-        noise: in hours.
+        of_all: of all products.
+        of_row: variance of a row's residual, in squared units of its noise.
+        between: variance of the bias between products.
     """
 
-    product: Positions
+    of_all: float
+    of_row: float
+    between: float
+
+
+class _Sums(NamedTuple):
+    """Sums over the rows of each product that count; all of shape (n_products,).
+
+    Attributes:
+        residuals: label minus estimate in hours.
+        noise: of the rows in hours.
+        squared_noise: the sum of its squares.
+        rows: number of rows.
+    """
+
     residuals: Floats
     noise: Floats
+    squared_noise: Floats
+    rows: Floats
+
+    @property
+    def biases(self) -> Floats:
+        """Own bias of each product, and zero of those without rows, in units of the noise."""
+        # b = Σ r / Σ σ, so that the shifted curve has no bias in hours
+        return self._divided(self.residuals, self.noise)
+
+    def variances(self, of_row: float) -> Floats:
+        """Return the sampling variances of these biases."""
+        # v = Var r · Σ σ² / (Σ σ)²
+        return of_row * self._divided(self.squared_noise, self.noise**2)
+
+    @staticmethod
+    def _divided(numerator: Floats, denominator: Floats) -> Floats:
+        return np.divide(
+            numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0
+        )
+
+
+def plan_biases(rows: PlacedRows, estimates: Floats, noise: NoiseScale) -> Biases:
+    """Learn from the rows of some products how biases are distributed among all.
+
+    Args:
+        rows: of these products.
+        estimates: of their robust curves, not negative, shape (n_rows,).
+        noise: of the rows.
+    """
+    noise_hours = noise.of(rows.product, estimates)
+    counted = _weights(rows, estimates, noise_hours)
+    sums = _sums(rows, estimates, noise_hours, counted)
+    spread = (rows.hours - estimates - sums.biases[rows.product] * noise_hours) ** 2
+    of_row = float((counted * spread).sum() / sums.squared_noise.sum())
+    of_all = float(sums.residuals.sum() / sums.noise.sum())
+    # τ² = Σ n · ((b - μ)² - v) / Σ n (DerSimonian and Laird 1986)
+    excess = (sums.biases - of_all) ** 2 - sums.variances(of_row)
+    between = max(float(np.average(excess, weights=sums.rows)), 0.0)
+    return Biases(of_all, of_row, between)
 
 
 def expected_coefficients(
-    coefficients: Floats, product: Positions, hours: Floats, estimates: Floats
+    coefficients: Floats,
+    rows: PlacedRows,
+    estimates: Floats,
+    noise: NoiseScale,
+    biases: Biases,
 ) -> Floats:
     """Return the coefficients of curves of expected hours, no rise negative.
 
+    Products with few rows are shrunk to the bias of all, and those without any have it.
+
     Args:
         coefficients: level and rises of the robust curves in hours, shape (n_products, D).
-        product: position of each row's product, shape (n_rows,).
-        hours: labels, shape (n_rows,).
-        estimates: of the robust curves, not negative, shape (n_rows,).
+        rows: of the products.
+        estimates: of the robust curves for them, not negative, shape (n_rows,).
+        noise: of the rows.
+        biases: how they are distributed.
     """
-    n_products = len(coefficients)
-    residuals = hours - estimates
-    scale = estimate_noise(product, estimates, residuals, n_products)
-    noise = scale.of(product, estimates)
-    counts = ~((residuals > OUTLIER_DISTANCE * noise) & is_mis_keyed(hours, estimates))
-    rows = _Scores(product[counts], residuals[counts], noise[counts])
-    shift = _shrunk_biases(rows, n_products) * scale.relative
+    noise_hours = noise.of(rows.product, estimates)
+    sums = _sums(rows, estimates, noise_hours, _weights(rows, estimates, noise_hours))
+    variances = sums.variances(biases.of_row)
+    trust = np.divide(
+        biases.between,
+        biases.between + variances,
+        out=np.zeros_like(variances),
+        where=(sums.rows > 0) & (biases.between > 0),
+    )
+    shift = (biases.of_all + trust * (sums.biases - biases.of_all)) * noise.relative
     # f + s · (base + growth · f) = (1 + s · growth) · f + s · base, for the curve f
-    expected = np.maximum(1 + shift * scale.growth, 0.0)[:, np.newaxis] * coefficients
-    expected[:, 0] += shift * scale.base_hours
+    expected = np.maximum(1 + shift * noise.growth, 0.0)[:, np.newaxis] * coefficients
+    expected[:, 0] += shift * noise.base_hours
     return expected
 
 
@@ -69,31 +132,22 @@ def is_mis_keyed(hours: Floats, estimates: Floats) -> npt.NDArray[np.bool_]:
     return too_high
 
 
-def _shrunk_biases(rows: _Scores, n_products: int) -> Floats:
-    """Return the bias of each product in units of its noise, shape (n_products,).
+def _weights(rows: PlacedRows, estimates: Floats, noise_hours: Floats) -> Floats:
+    """Return how much rows count, shape (n_rows,): mis-keyed ones do not."""
+    is_far = rows.hours - estimates > OUTLIER_DISTANCE * noise_hours
+    counts = (~(is_far & is_mis_keyed(rows.hours, estimates))).astype(float)
+    weights = rows.located.sample_weight
+    return counts if weights is None else counts * weights
 
-    Products with few rows are shrunk to the bias of all, and those without any have it, by the
-    method of moments as in `noise`.
-    """
 
-    def sums(values: Floats) -> Floats:
-        totals = np.bincount(rows.product, values, minlength=n_products)
+def _sums(rows: PlacedRows, estimates: Floats, noise_hours: Floats, weights: Floats) -> _Sums:
+    def of_products(values: Floats) -> Floats:
+        totals = np.bincount(rows.product, weights * values, rows.located.n_products)
         return totals.astype(float, copy=False)
 
-    n = sums(np.ones_like(rows.noise))
-    counts = n > 0
-    total_noise = np.where(counts, sums(rows.noise), 1.0)
-    of_all = rows.residuals.sum() / rows.noise.sum()
-    # b = Σ r / Σ σ, so that the shifted curve has no bias in hours
-    own = np.where(counts, sums(rows.residuals) / total_noise, of_all)
-    spread = (rows.residuals - own[rows.product] * rows.noise) ** 2
-    variance_of_row = spread.sum() / (rows.noise**2).sum()
-    # v = Var r · Σ σ² / (Σ σ)²
-    sampling_variance = variance_of_row * sums(rows.noise**2) / total_noise**2
-    # τ² = Σ n · ((b - μ)² - v) / Σ n (DerSimonian and Laird 1986)
-    excess = (own - of_all) ** 2 - sampling_variance
-    true_variance = max(float(np.average(excess, weights=n)), 0.0)
-    if true_variance == 0:
-        return np.full(n_products, of_all)
-    shrunk: Floats = of_all + (own - of_all) * true_variance / (true_variance + sampling_variance)
-    return shrunk
+    return _Sums(
+        of_products(rows.hours - estimates),
+        of_products(noise_hours),
+        of_products(noise_hours**2),
+        of_products(np.ones_like(noise_hours)),
+    )

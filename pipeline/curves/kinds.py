@@ -10,10 +10,11 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.curves.labels import RESOLUTION, count_labels, in_units
+from pipeline.curves.alone import huber_lines
+from pipeline.curves.labels import RESOLUTION, count_labels, in_units, medians_of
 from pipeline.curves.noise import MEDIAN_ABSOLUTE_NORMAL
-from pipeline.curves.segments import Positions, evaluate
-from pipeline.curves.weighted_fit import LabelledRows, PlacedRows, fit_huber
+from pipeline.curves.segments import Positions
+from pipeline.curves.weighted_fit import LabelledRows, PlacedRows
 from pipeline.model.arrays import Floats
 
 MIN_ROWS = 20
@@ -76,17 +77,19 @@ class Ties(NamedTuple):
         return rows.sample(~self.is_minority(rows.product, rows.hours))
 
 
-def examine_ties(rows: LabelledRows, steps: Floats) -> Ties:
+def examine_ties(rows: LabelledRows, steps: Floats, knots: Floats) -> Ties:
     """Return the products of which one label is far more frequent than any other.
 
     Args:
         rows: of all products.
         steps: in which the labels of each product come, in hours, shape (n_products,).
+        knots: the ends of the order counts of a week; the curve is a line between them, or a level
+            if there is one end.
     """
     candidates = _frequent_labels(rows)
     if not len(candidates.product):
         return candidates
-    return candidates._replace(far=_count_far(candidates, rows, steps))
+    return candidates._replace(far=_count_far(candidates, rows, steps, knots))
 
 
 def _frequent_labels(rows: LabelledRows) -> Ties:
@@ -109,23 +112,19 @@ def _frequent_labels(rows: LabelledRows) -> Ties:
     )
 
 
-def _count_far(ties: Ties, rows: LabelledRows, steps: Floats) -> Positions:
+def _count_far(ties: Ties, rows: LabelledRows, steps: Floats, knots: Floats) -> Positions:
     """Count the rows at a frequent label that are far from a line through the others."""
     of_ties = rows.sample(np.isin(rows.product, ties.product))
     number = np.searchsorted(ties.product, of_ties.product)
     of_ties = of_ties._replace(product=number)
     is_at = in_units(of_ties.hours) == in_units(ties.hours)[number]
-    knots = np.unique([of_ties.orders.min(), of_ties.orders.max()])
     n_ties = len(ties.product)
     steps = steps[ties.product]
     others = PlacedRows.of(of_ties.sample(~is_at), knots, steps)
-    fit = fit_huber(others, len(knots))
-    sizes = np.abs(fit.residuals)
-    by_size = np.lexsort((sizes, others.product))
-    count = np.bincount(others.product, minlength=n_ties)
-    median = sizes[by_size[np.cumsum(count) - count + count // 2]]
+    fit = huber_lines(others, len(knots))
+    sizes = np.abs(others.hours - fit.estimates(others)) / fit.reduction[others.product]
+    median = medians_of(others.product, sizes, n_ties)
     least = np.maximum(MIN_DISTANCE * median / MEDIAN_ABSOLUTE_NORMAL, MIN_STEPS * steps)
     at = PlacedRows.of(of_ties.sample(is_at), knots, steps)
-    estimates = np.maximum(evaluate(fit.coefficients, at.located), 0.0)
-    is_far = np.abs(at.hours - estimates) > least[at.product]
+    is_far = np.abs(at.hours - fit.estimates(at)) > least[at.product]
     return np.bincount(at.product[is_far], minlength=n_ties)

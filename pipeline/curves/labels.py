@@ -73,6 +73,22 @@ def count_labels(product: Positions, units: Units) -> LabelCounts:
     )
 
 
+def medians_of(product: Positions, values: Floats, n_products: int) -> Floats:
+    """Return the upper median of the values of each product; zero for those without rows.
+
+    Args:
+        product: position of each row's product, shape (n_rows,).
+        values: shape (n_rows,).
+        n_products: number of products.
+    """
+    rows = np.bincount(product, minlength=n_products)
+    ordered = values[np.lexsort((values, product))]
+    medians = np.zeros(n_products)
+    has_rows = rows > 0
+    medians[has_rows] = ordered[(np.cumsum(rows) - rows + rows // 2)[has_rows]]
+    return medians
+
+
 def in_units(hours: Floats) -> Units:
     """Return labels in units of the resolution."""
     return np.rint(hours / RESOLUTION).astype(np.int64)

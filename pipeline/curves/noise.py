@@ -46,6 +46,25 @@ MIN_ESTIMATE_HOURS, MIN_SPREAD_OF_ESTIMATES = 1e-5, 1e-5
 Counts = npt.NDArray[np.intp]
 
 
+class NoiseSpread(NamedTuple):
+    """How the noise differs among products, and how well the rows of one tell its own.
+
+    Attributes:
+        within: squared coefficient of variation of the distances of a product's rows.
+        between: variance of the relative noise among products.
+    """
+
+    within: float = SQUARED_VARIATION_OF_NORMAL
+    between: float = 0.0
+
+    def shrink(self, measured: Floats, rows: Counts | Floats) -> Floats:
+        """Return relative noise measured on so many rows, shrunk to one where they are few."""
+        variance = self.within / np.maximum(rows, 1)
+        # 1 + (m - 1) · τ² / (τ² + v)
+        shrunk = 1 + (measured - 1) * self.between / (self.between + variance)
+        return np.clip(shrunk, MIN_RELATIVE_NOISE, MAX_RELATIVE_NOISE)
+
+
 class NoiseScale(NamedTuple):
     """The noise around the estimates of a model.
 
@@ -53,11 +72,13 @@ class NoiseScale(NamedTuple):
         base_hours: where the estimate is zero, for a product of relative noise one.
         growth: hours of noise for each hour of the estimate.
         relative: noise of each product relative to that of all, shape (n_products,).
+        spread: of the relative noise.
     """
 
     base_hours: float
     growth: float
     relative: Floats
+    spread: NoiseSpread = NoiseSpread()
 
     def of(self, product: Positions, estimates: Floats) -> Floats:
         """Return the noise of rows in hours, shape (n_rows,)."""
@@ -107,10 +128,42 @@ def refine_noise(
     inliers = distances <= OUTLIER_DISTANCE
     # σ = E |r| / E |Z| is more efficient than medians, once outliers are left out.
     correction = max(float(distances[inliers].mean()) / MEAN_ABSOLUTE_NORMAL, MIN_NOISE_CORRECTION)
-    relative = _shrink_relative_noise(
-        start.relative, product[inliers], distances[inliers] / correction
+    sizes = distances[inliers] / correction
+    rows, means = _means(product[inliers], sizes, len(start.relative))
+    measured = _measured(start.relative, rows, means)
+    within = _squared_variation(rows, means, sizes)
+    # τ² = Σ n · ((m - 1)² - v) / Σ n, by the method of moments (DerSimonian and Laird 1986)
+    excess = (measured - 1) ** 2 - within / np.maximum(rows, 1)
+    spread = NoiseSpread(within, max(float(np.average(excess, weights=rows)), 0.0))
+    return NoiseScale(
+        trend.base_hours * correction, growth * correction, spread.shrink(measured, rows), spread
     )
-    return NoiseScale(trend.base_hours * correction, growth * correction, relative)
+
+
+def refine_relative_noise(
+    noise: NoiseScale,
+    product: Positions,
+    estimates: Floats,
+    residuals: Floats,
+    sample_weight: Floats | None = None,
+) -> NoiseScale:
+    """Make one step of the estimation of the noise of each product alone.
+
+    Args:
+        noise: of all products, which is known, and an earlier estimate of the relative noise of
+            these ones.
+        product: position of each row's product, shape (n_rows,).
+        estimates: hours to dispatch, not negative, shape (n_rows,).
+        residuals: label minus estimate in hours, shape (n_rows,).
+        sample_weight: how much each row counts, shape (n_rows,); None if all count alike.
+    """
+    distances = np.abs(residuals) / noise.of(product, estimates)
+    weights = (distances <= OUTLIER_DISTANCE).astype(float)
+    if sample_weight is not None:
+        weights *= sample_weight
+    rows, means = _means(product, distances, len(noise.relative), weights)
+    measured = _measured(noise.relative, rows, means)
+    return noise._replace(relative=noise.spread.shrink(measured, rows))
 
 
 def _fit_trend(estimates: Floats, distances: Floats) -> tuple[float, float]:
@@ -140,7 +193,7 @@ def _theil_sen_slope(x: Floats, y: Floats) -> float:
         return float(theilslopes(y, x).slope)
 
 
-def _squared_variation(rows: Counts, means: Floats, distances: Floats) -> float:
+def _squared_variation(rows: Counts | Floats, means: Floats, distances: Floats) -> float:
     """Return the squared coefficient of variation of distances within products.
 
     Where tails are long it is larger than that of normal noise, and the noise of a product is known
@@ -159,22 +212,22 @@ def _squared_variation(rows: Counts, means: Floats, distances: Floats) -> float:
     return max(within / (between / len(distances)), SQUARED_VARIATION_OF_NORMAL)
 
 
-def _shrink_relative_noise(relative: Floats, product: Positions, distances: Floats) -> Floats:
-    """Return the relative noise of products, shrunk to one where they have few rows.
+def _means(
+    product: Positions, distances: Floats, n_products: int, weights: Floats | None = None
+) -> tuple[Counts | Floats, Floats]:
+    """Return how many rows products have, and the mean of their distances, (n_products,) each."""
+    rows = np.bincount(product, weights, minlength=n_products)
+    weighted = distances if weights is None else weights * distances
+    totals = np.bincount(product, weighted, minlength=n_products)
+    return rows, np.divide(totals, rows, out=np.zeros(n_products), where=rows > 0)
+
+
+def _measured(relative: Floats, rows: Counts | Floats, means: Floats) -> Floats:
+    """Return the relative noise that rows show, and one for products without rows.
 
     Args:
         relative: an earlier estimate, shape (n_products,).
-        product: position of each row's product, shape (n_rows,).
-        distances: of the rows from their estimates, in units of that noise, shape (n_rows,).
+        rows: of each product, shape (n_products,).
+        means: of their distances from their estimates, in units of that noise.
     """
-    rows = np.bincount(product, minlength=len(relative))
-    totals = np.bincount(product, distances, minlength=len(relative))
-    means = totals / np.maximum(rows, 1)
-    measured = np.where(rows > 0, relative * means / MEAN_ABSOLUTE_NORMAL, 1.0)
-    sampling_variance = _squared_variation(rows, means, distances) / np.maximum(rows, 1)
-    # τ² = Σ n · ((m - 1)² - v) / Σ n, by the method of moments (DerSimonian and Laird 1986)
-    excess = (measured - 1) ** 2 - sampling_variance
-    true_variance = max(float(np.average(excess, weights=rows)), 0.0)
-    # 1 + (m - 1) · τ² / (τ² + v)
-    shrunk = 1 + (measured - 1) * true_variance / (true_variance + sampling_variance)
-    return np.clip(shrunk, MIN_RELATIVE_NOISE, MAX_RELATIVE_NOISE)
+    return np.where(rows > 0, relative * means / MEAN_ABSOLUTE_NORMAL, 1.0)

@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 from pipeline.curves.segments import NormalEquations
 from pipeline.model.arrays import Floats
 
-MAX_PRIOR_PRODUCTS = 300
+MAX_PRIOR_PRODUCTS = 1_000
 """The products with most rows are enough to estimate the prior."""
 MAX_EM_STEPS = 30
 EM_TOLERANCE = 0.01
@@ -84,13 +84,21 @@ def estimate_prior(equations: NormalEquations, start: Prior) -> Prior:
 
 
 def compute_posterior(equations: NormalEquations, prior: Prior) -> Posterior:
-    """Return what the rows of each product make of the prior."""
-    whitened = _whiten(equations)
-    precisions = _marginal_precisions(whitened, prior)
-    deviations = _posterior_deviations(whitened, prior, precisions)
-    # tr((XᵀWX + Σ⁻¹)⁻¹XᵀWX) = D - tr(V), V = (I + LᵀΣL)⁻¹ (Hastie and Tibshirani 1990)
-    degrees_of_freedom = len(prior.mean) - np.trace(precisions, axis1=1, axis2=2)
-    return Posterior(prior.mean + deviations, degrees_of_freedom)
+    """Return what the rows of each product make of the prior.
+
+    Each product is computed alone, matrix by matrix: the last bits of its coefficients do not
+    depend on how many others there are.
+    """
+    # β = μ + Rγ with Σ = RRᵀ, so that γ is from N(0, I) and its precision is I + Rᵀ · XᵀWX · R
+    values, vectors = np.linalg.eigh(prior.covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    scaled = root.T @ equations.matrices @ root
+    variances = np.linalg.inv(np.eye(len(root)) + scaled).astype(float, copy=False)
+    beyond_mean = equations.right_sides[:, :, None] - equations.matrices @ prior.mean[:, None]
+    deviations = root @ (variances @ (root.T @ beyond_mean))
+    # tr((XᵀWX + Σ⁻¹)⁻¹XᵀWX) = D - tr((I + Rᵀ · XᵀWX · R)⁻¹) (Hastie and Tibshirani 1990)
+    degrees_of_freedom = len(root) - np.trace(variances, axis1=1, axis2=2)
+    return Posterior(prior.mean + deviations[:, :, 0], degrees_of_freedom)
 
 
 def make_monotone(means: Floats, equations: NormalEquations, prior: Prior) -> Floats:
@@ -102,24 +110,26 @@ def make_monotone(means: Floats, equations: NormalEquations, prior: Prior) -> Fl
         prior: of the coefficients.
     """
     monotone = means.copy()
-    prior_precision = np.linalg.pinv(prior.covariance, hermitian=True)
-    for product in np.flatnonzero((means[:, 1:] < 0).any(axis=1)):
-        precision = equations.matrices[product] + prior_precision  # XᵀWX + Σ⁻¹
-        monotone[product] = _project_rises(means[product], precision)
+    falling = np.flatnonzero((means[:, 1:] < 0).any(axis=1))
+    if len(falling):
+        prior_precision = np.linalg.pinv(prior.covariance, hermitian=True)
+        precisions = equations.matrices[falling] + prior_precision  # XᵀWX + Σ⁻¹
+        monotone[falling] = _project_rises(means[falling], precisions)
     return monotone
 
 
-def _project_rises(mean: Floats, precision: Floats) -> Floats:
+def _project_rises(means: Floats, precisions: Floats) -> Floats:
     """Minimise (β - mean)ᵀ · precision · (β - mean) over β whose rises are not negative."""
     # The level is free: what is left of P for the rises is P₁₁ - P₁₀P₀₁ / P₀₀ (Schur).
-    cross = precision[0, 1:] / precision[0, 0]
-    of_rises = precision[1:, 1:] - np.outer(cross, precision[0, 1:])
+    cross = precisions[:, 0, 1:] / precisions[:, 0, :1]
+    of_rises = precisions[:, 1:, 1:] - cross[:, :, None] * precisions[:, :1, 1:]
     values, vectors = np.linalg.eigh(of_rises)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    roots = (vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]).transpose(0, 2, 1)
+    targets = (roots @ means[:, 1:, None])[:, :, 0]
     # Non-negative least squares (Lawson and Hanson 1974).
-    rises, _ = nnls(root, root @ mean[1:])
-    level = mean[0] - cross @ (rises - mean[1:])
-    return np.concatenate([[level], rises])
+    rises = np.array([nnls(root, target)[0] for root, target in zip(roots, targets)])
+    levels = means[:, 0] - (cross * (rises - means[:, 1:])).sum(axis=1)
+    return np.append(levels[:, None], rises, axis=1)
 
 
 def _whiten(equations: NormalEquations) -> _WhitenedRows:

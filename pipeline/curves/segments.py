@@ -36,7 +36,7 @@ class NormalEquations(NamedTuple):
     matrices: Floats
     right_sides: Floats
 
-    def of(self, products: Positions) -> "NormalEquations":
+    def of(self, products: Positions | npt.NDArray[np.bool_]) -> "NormalEquations":
         """Return the equations of some of the products."""
         return NormalEquations(
             self.rows[products], self.matrices[products], self.right_sides[products]
@@ -113,6 +113,25 @@ class LocatedRows(NamedTuple):
     def n_products(self) -> int:
         """Number of products."""
         return len(self.rows_of_product)
+
+    def of_products(
+        self, kept: npt.NDArray[np.bool_], rows: npt.NDArray[np.bool_]
+    ) -> "LocatedRows":
+        """Return the rows of some of the products, which are numbered anew.
+
+        Args:
+            kept: which products, shape (n_products,).
+            rows: which rows these are, shape (n_rows,).
+        """
+        product, segment = np.divmod(self.cell[rows], self.n_segments)
+        weights = self.sample_weight
+        return LocatedRows(
+            (np.cumsum(kept) - 1)[product] * self.n_segments + segment,
+            self.position[rows],
+            self.rows_of_product[kept],
+            self.n_segments,
+            None if weights is None else weights[rows],
+        )
 
     @property
     def representatives(self) -> npt.NDArray[np.bool_] | slice:
@@ -191,8 +210,8 @@ def normal_equations(
 ) -> NormalEquations:
     """Return the normal equations of the coefficients, from the sums by segment.
 
-    The row of X of a label in segment j is x = before[j] + position · within[j]: one for the level
-    and for each segment passed, and the position for its own.
+    The row of X of a label in segment j has a one for the level and for each segment passed, and
+    the position for its own. Products are summed each for itself, to the last bit.
 
     Args:
         by_segment: as `sum_by_segment` returns them, shape (5, n_products, n_segments).
@@ -200,16 +219,22 @@ def normal_equations(
         n_coefficients: D.
     """
     weight, position, square, hours, position_hours = by_segment
-    n_segments = by_segment.shape[2]
-    before = np.tri(n_segments, n_coefficients)
-    within = np.eye(n_segments, n_coefficients, k=1)
-    crossed = before[:, :, None] * within[:, None, :]
-    # XᵀWX = Σ w x xᵀ = Σⱼ (Σw · bbᵀ + Σw·p · (bvᵀ + vbᵀ) + Σw·p² · vvᵀ), b = before, v = within
-    matrices = (
-        np.tensordot(weight, before[:, :, None] * before[:, None, :], 1)
-        + np.tensordot(position, crossed + crossed.transpose(0, 2, 1), 1)
-        + np.tensordot(square, within[:, :, None] * within[:, None, :], 1)
-    )
+    rises = slice(0, n_coefficients - 1)
+    matrices = np.empty((len(weight), n_coefficients, n_coefficients))
+    right_sides = np.empty((len(weight), n_coefficients))
+    # XᵀWX: of two different coefficients, the one of the later segment says which rows count.
+    passed, passed_hours = _sum_after(weight), _sum_after(hours)
+    crossed = np.append(passed[:, :1] + weight[:, :1], (position + passed)[:, rises], axis=1)
+    places = np.arange(n_coefficients)
+    matrices[:] = crossed[:, np.maximum.outer(places, places)]
+    matrices[:, places[1:], places[1:]] = (square + passed)[:, rises]
     # XᵀWy = Σ w y x
-    right_sides = hours @ before + position_hours @ within
+    right_sides[:, 0] = passed_hours[:, 0] + hours[:, 0]
+    right_sides[:, 1:] = (position_hours + passed_hours)[:, rises]
     return NormalEquations(rows_of_product, matrices, right_sides)
+
+
+def _sum_after(by_segment: Floats) -> Floats:
+    """Return the sums over the segments after each, shape (n_products, n_segments)."""
+    from_here: Floats = np.cumsum(by_segment[:, ::-1], axis=1)[:, ::-1]
+    return np.append(from_here[:, 1:], np.zeros((len(by_segment), 1)), axis=1)

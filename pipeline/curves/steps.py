@@ -51,13 +51,25 @@ def steps_of_products(product: Positions, hours: Floats, n_products: int) -> Flo
         n_products: number of products.
     """
     sample = systematic_sample(len(hours), MAX_STEP_ROWS)
-    counts = count_labels(product[sample], in_units(hours[sample]))
+    return steps_of_each(product[sample], hours[sample], n_products, otherwise=step_of(hours))
+
+
+def steps_of_each(product: Positions, hours: Floats, n_products: int, otherwise: float) -> Floats:
+    """Return the step of the labels of each product in hours, by all of these rows.
+
+    Args:
+        product: position of each row's product, shape (n_rows,).
+        hours: labels, shape (n_rows,).
+        n_products: number of products.
+        otherwise: the step of products that do not tell theirs, in hours.
+    """
+    counts = count_labels(product, in_units(hours))
     rows = counts.rows_of_product
     others = rows - counts.rows[counts.most_frequent]
     tells = (rows >= MIN_ROWS_OF_OWN_STEP) & (others >= MIN_SHARE_OF_OTHERS * rows)
     own = np.where(counts.labels <= MAX_DISTINCT_SHARE * rows, _largest_steps(counts), 0.0)
     own = np.maximum(own, _steps_of_most(counts))
-    steps = np.full(n_products, step_of(hours))
+    steps = np.full(n_products, otherwise)
     steps[counts.product[counts.first[tells]]] = own[tells]
     return steps
 

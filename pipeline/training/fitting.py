@@ -100,7 +100,8 @@ class LabelFacts(NamedTuple):
         placed = orders[ORDERS].iloc[some].to_numpy(dtype=float)
         sample = LabelledRows(product[some], placed, hours[some])
         steps = steps_of_products(product, hours, len(products))
-        ties = examine_ties(sample, steps)
+        ends = np.unique([placed.min(), placed.max()])
+        ties = examine_ties(sample, steps, ends)
         return cls(products, product, steps, sample, ties)
 
 

@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 
 from pipeline.curves.estimator import PerProductCurve
-from pipeline.curves.expected import expected_coefficients
+from pipeline.curves.expected import expected_coefficients, plan_biases
+from pipeline.curves.noise import estimate_noise
+from pipeline.curves.segments import Positions, locate
+from pipeline.curves.weighted_fit import PlacedRows
 from pipeline.model.arrays import Floats
 from pipeline.model.order import HOURS
 
@@ -33,8 +36,17 @@ def level(hours: list[float]) -> float:
     labels = np.concatenate([usual - usual.mean() + ESTIMATE, hours])
     product = np.zeros(len(labels), dtype=np.intp)
     robust: Floats = np.array([[ESTIMATE]])
-    expected = expected_coefficients(robust, product, labels, np.full(len(labels), ESTIMATE))
+    expected = expected_of(robust, product, labels, np.full(len(labels), ESTIMATE))
     return float(expected[0, 0])
+
+
+def expected_of(robust: Floats, product: Positions, hours: Floats, estimates: Floats) -> Floats:
+    """Return the expected curves that all rows tell of."""
+    located = locate(np.zeros(1), product, np.zeros(len(hours)), len(robust))
+    rows = PlacedRows(product, hours, np.zeros(len(hours)), located)
+    noise = estimate_noise(product, estimates, hours - estimates, len(robust))
+    biases = plan_biases(rows, estimates, noise)
+    return expected_coefficients(robust, rows, estimates, noise, biases)
 
 
 def test_late_orders_are_in_the_mean_and_not_in_typical_hours() -> None:
@@ -73,7 +85,7 @@ def test_no_rise_becomes_negative_and_products_without_rows_have_the_bias_of_all
     hours = estimates * (0.2 + 0.001 * np.tile([1, -1], 100))
     robust = np.tile([1.0, 99.0], (3, 1))
 
-    expected = expected_coefficients(robust, product, hours, estimates)
+    expected = expected_of(robust, product, hours, estimates)
 
     assert (expected[:, 1:] >= 0).all()
     assert (expected[:, 1] < 99).all() and np.isfinite(expected).all()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.curves.kinds import Ties, examine_ties
-from pipeline.curves.robust_fit import fit_robustly
+from pipeline.curves.plan import plan_curves
+from pipeline.curves.robust_fit import fit_products
 from pipeline.curves.steps import steps_of_products
 from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
@@ -25,7 +26,8 @@ def rows_of(hours: Floats, orders: Floats = ORDERS) -> LabelledRows:
 def ties_of(hours: Floats, orders: Floats = ORDERS) -> Ties:
     """Return the labels of another kind that such a product has."""
     rows = rows_of(hours, orders)
-    return examine_ties(rows, steps_of_products(rows.product, rows.hours, 2)).of_another_kind()
+    steps = steps_of_products(rows.product, rows.hours, 2)
+    return examine_ties(rows, steps, np.array([0.0, 320.0])).of_another_kind()
 
 
 def first_at(count: int, label: float, hours: Floats = HOURS) -> Floats:
@@ -82,7 +84,7 @@ def test_a_curve_fits_the_kind_of_which_there_are_more(
 ) -> None:
     rows = rows_of(first_at(round(share * 200), label))
 
-    level, rise = fit_robustly(rows, np.array([0.0, 320]), 2)[0]
+    level, rise = fit_products(rows, plan_curves(rows, segments=1), 2)[0]
 
     assert rise / 320 == pytest.approx(slope, abs=tolerance)
     assert level == pytest.approx(0.0 if slope else label, abs=0.6 if slope else 1e-6)
@@ -93,9 +95,8 @@ def test_a_curve_through_hours_in_steps_stays_near_them(step: float) -> None:
     hours = step * np.rint(0.1 * ORDERS / step)
     rows = LabelledRows(np.zeros(200, dtype=np.intp), ORDERS, hours)
 
-    coefficients = fit_robustly(rows, np.linspace(0, 320, 9), 1)[0]
+    plan = plan_curves(rows, segments=8)
+    coefficients = fit_products(rows, plan, 1)[0]
 
     assert coefficients.sum() <= hours.max() + step
-    assert np.abs(
-        np.interp(ORDERS, np.linspace(0, 320, 9), coefficients.cumsum()) - hours
-    ).mean() < (step / 4)
+    assert np.abs(np.interp(ORDERS, plan.knots, coefficients.cumsum()) - hours).mean() < (step / 4)

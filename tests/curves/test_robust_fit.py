@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from pipeline.curves.robust_fit import fit_robustly
+from pipeline.curves.plan import plan_curves
+from pipeline.curves.robust_fit import fit_products
 from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
 
 pytestmark = pytest.mark.slow
 
-KNOTS = np.array([0.0, 320.0])
 PRODUCTS = 5
 TRUTH = np.array([[1.0, 24.0], [3.0, 16.0], [2.0, 10.0], [4.0, 30.0], [2.5, 14.0]])
 """Level and rise of each product."""
@@ -19,6 +19,7 @@ def week(count: int, seed: int, noise_hours: float = 0.8) -> LabelledRows:
     random = np.random.default_rng(seed)
     product = random.integers(0, PRODUCTS, count)
     orders = random.uniform(0, 320, count)
+    orders[:2] = 0, 320  # where the knots are
     hours = TRUTH[product, 0] + TRUTH[product, 1] * orders / 320
     return LabelledRows(product, orders, hours + random.normal(scale=noise_hours, size=count))
 
@@ -30,7 +31,7 @@ def mistyped(rows: LabelledRows, share: float, factor: float = 10.0) -> Labelled
 
 
 def fit(rows: LabelledRows) -> Floats:
-    return fit_robustly(rows, KNOTS, PRODUCTS)
+    return fit_products(rows, plan_curves(rows, segments=1), PRODUCTS)
 
 
 def by_least_squares(rows: LabelledRows) -> Floats:
@@ -89,7 +90,21 @@ def test_noisy_rows_count_less_than_quiet_ones() -> None:
 def test_of_more_rows_than_iterations_use_all_count_but_the_wrong_ones() -> None:
     clean = week(1_200_000, seed=8, noise_hours=3.0)
 
-    assert error(fit(mistyped(clean, share=0.03)), by_least_squares(clean)) < 0.006
+    # The 500 rows of a product that iterations use leave ten times as much.
+    assert error(fit(mistyped(clean, share=0.03)), by_least_squares(clean)) < 0.02
+
+
+@pytest.mark.parametrize("segments", [0, 1, 8])
+def test_a_curve_does_not_depend_on_other_products_to_the_last_bit(segments: int) -> None:
+    rows = mistyped(week(6000, seed=5), share=0.03)
+    rows = rows._replace(hours=np.where(rows.product == 2, rows.hours.round(), rows.hours))
+    plan = plan_curves(rows, segments)
+    together = fit_products(rows, plan, PRODUCTS)
+
+    for product in range(PRODUCTS):
+        own = rows.sample(rows.product == product)
+        alone = fit_products(own._replace(product=np.zeros_like(own.product)), plan, 1)
+        assert alone.tobytes() == together[product].tobytes()
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
