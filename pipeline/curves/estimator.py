@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from pipeline.curves.plan import plan_curves, whole_products
+from pipeline.curves.plan import CurvePlan, plan_curves, whole_products
 from pipeline.curves.robust_fit import fit_products
 from pipeline.curves.tables import CurveTable
 from pipeline.curves.weighted_fit import LabelledRows
@@ -64,8 +64,23 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.segments = segments
         self.estimate = estimate
 
-    def fit(
+    def plan(
         self, X: pd.DataFrame, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> CurvePlan:
+        """Return what all curves have in common, learnt from a sample of the products.
+
+        Args:
+            X, y, sample_weight: as `fit` takes them.
+        """
+        rows, codes = self._labelled(X, y, sample_weight)
+        return plan_curves(rows.sample(whole_products(rows.product, codes)), self.segments)
+
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        plan: CurvePlan | None = None,
     ) -> Self:
         """Fit one curve per product.
 
@@ -74,14 +89,11 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             y: hours to dispatch, shape (n_rows,).
             sample_weight: how much each row counts, above zero, shape (n_rows,): a row of weight
                 one half is half a row. By default all count alike.
+            plan: what all curves have in common, if these are not all rows; by default it is
+                learnt from them.
         """
-        hours = np.asarray(y, dtype=float)
-        weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
-        check_consistent_length(X, hours, weights)
-        product, codes = positions_of(X[PRODUCT])
-        orders = X[ORDERS].to_numpy(dtype=float)
-        rows = LabelledRows(product, orders, hours, weights)
-        plan = plan_curves(rows.sample(whole_products(product, codes)), self.segments)
+        rows, codes = self._labelled(X, y, sample_weight)
+        plan = plan or self.plan(X, y, sample_weight)
         coefficients = fit_products(rows, plan, len(codes), self.estimate)
         self.products_ = np.asarray(codes, dtype=object)
         self.knots_ = plan.knots
@@ -90,6 +102,27 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.feature_names_in_ = np.asarray(FEATURES, dtype=object)
         self.n_features_in_ = len(FEATURES)
         return self
+
+    @staticmethod
+    def _labelled(
+        X: pd.DataFrame, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None
+    ) -> tuple[LabelledRows, "pd.Index[str]"]:
+        """Return the rows with their products as numbers, and the sorted codes of these."""
+        hours = np.asarray(y, dtype=float)
+        weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+        check_consistent_length(X, hours, weights)
+        product, codes = positions_of(X[PRODUCT])
+        return LabelledRows(product, X[ORDERS].to_numpy(dtype=float), hours, weights), codes
+
+    @classmethod
+    def merge(cls, parts: Sequence[Self]) -> Self:
+        """Return one regressor for the products of several, which were fitted with one plan."""
+        merged = copy(parts[0])
+        products = np.concatenate([part.products_ for part in parts])
+        order = np.argsort(products)
+        merged.products_ = products[order]
+        merged.coefficients_ = np.concatenate([part.coefficients_ for part in parts])[order]
+        return merged
 
     @property
     def tables(self) -> tuple[CurveTable, ...]:

@@ -33,6 +33,7 @@ from pipeline.curves.weighted_fit import (
 )
 from pipeline.curves.weights import bisquare_weights, huber_weights
 from pipeline.model.arrays import Floats
+from pipeline.orders.hashes import hash_codes
 
 MIN_LEVEL_HOURS = 1e-9
 BISQUARE_TOLERANCE = 1e-3
@@ -105,7 +106,7 @@ def whole_products(
     if len(product) <= max_rows:
         return slice(None)
     rows = np.bincount(product, minlength=len(codes))
-    drawn = np.argsort(pd.util.hash_array(codes.to_numpy(dtype=object)), kind="stable")
+    drawn = np.argsort(hash_codes(codes), kind="stable")
     is_in = np.zeros(len(codes), dtype=bool)
     is_in[drawn[: max(1, int((np.cumsum(rows[drawn]) <= max_rows).sum()))]] = True
     chosen: npt.NDArray[np.bool_] = is_in[product]

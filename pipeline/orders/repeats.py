@@ -4,7 +4,6 @@ Labels in whole hours make many honest repeats: orders of a product that came af
 on their day took equally long. So repeats are compared with what chance makes of such labels.
 """
 
-import hashlib
 import math
 from typing import NamedTuple
 
@@ -15,7 +14,8 @@ from scipy import stats
 
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import RepeatedRows
-from pipeline.model.order import FEATURES, HOURS, ORDERS, PRODUCT
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
+from pipeline.orders.hashes import hash_rows
 
 MAX_REPEATED_SHARE = 0.03
 """So many rows may repeat others beyond what chance explains."""
@@ -32,15 +32,10 @@ MIN_AGREEMENT = 1e-12
 Integers = npt.NDArray[np.int64]
 
 
-def hash_of_rows(orders: pd.DataFrame) -> str:
-    """Return a hash of the rows of a week in hex digits, the same for every order of the rows."""
-    return hashlib.sha256(np.sort(_row_hashes(orders)).tobytes()).hexdigest()
-
-
 def find_repeats(orders: pd.DataFrame) -> RepeatedRows:
     """Count the rows of a week that repeat an earlier one in all features and hours."""
     checked = _largest_products(orders)
-    share = 1 - len(np.unique(_row_hashes(checked))) / len(checked)
+    share = 1 - len(np.unique(hash_rows(checked))) / len(checked)
     if share <= MAX_REPEATED_SHARE:
         return RepeatedRows(share=share, by_chance=0.0, copies=1, breached=False)
     cells = _count_cells(checked)
@@ -48,18 +43,6 @@ def find_repeats(orders: pd.DataFrame) -> RepeatedRows:
     by_chance = _share_by_chance(cells)
     breached = copies > 1 or share > by_chance + MAX_REPEATED_SHARE
     return RepeatedRows(share=share, by_chance=by_chance, copies=copies, breached=breached)
-
-
-def equal_rows(orders: pd.DataFrame) -> Integers:
-    """Number the rows so that equal ones, and no others, share a number; shape (n_rows,)."""
-    numbers, _ = pd.factorize(_row_hashes(orders))
-    return numbers.astype(np.int64)
-
-
-def _row_hashes(orders: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    columns = [name for name in (*FEATURES, HOURS) if name in orders]
-    hashes = pd.util.hash_pandas_object(orders[columns], index=False)
-    return np.asarray(hashes, dtype=np.uint64)
 
 
 def _largest_products(orders: pd.DataFrame) -> pd.DataFrame:

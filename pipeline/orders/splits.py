@@ -8,15 +8,15 @@ import pandas as pd
 
 from pipeline.model.metadata import RepeatedRows
 from pipeline.model.order import PRODUCT
+from pipeline.orders.hashes import Hashes, hash_codes, hash_rows
 from pipeline.orders.products import positions_of
-from pipeline.orders.repeats import equal_rows, find_repeats
+from pipeline.orders.repeats import find_repeats
 from pipeline.stages.errors import DatasetError
 
 FOLDS = 5
 """One fifth of the rows tests a fit on the others."""
 MIN_ROWS_OF_PRODUCT = FOLDS
 """A product with fewer rows in a dataset only trains."""
-SEED = 20210705
 
 
 class Split(NamedTuple):
@@ -55,31 +55,38 @@ def split_orders(orders: pd.DataFrame) -> Split:
 
 
 def assign_folds(orders: pd.DataFrame, repeats: RepeatedRows) -> npt.NDArray[np.int8]:
-    """Assign the rows of each product to five folds at random; return each row's fold.
+    """Deal out the rows of each product to five folds; return each row's fold.
 
-    Where rows seem to be there several times, equal ones get the same fold, so that no fit is
-    tested on rows that it has seen. A product with fewer than five rows, or five different ones,
-    has none in the last folds.
+    They are dealt out in the order of their hashes, which is as good as shuffled, and the same
+    wherever the rows stand and whatever other products there are. A product with fewer than five
+    rows has none in the last folds. Where rows seem to be there several times, equal ones get the
+    same fold, so that no fit is tested on rows that it has seen.
     """
+    product, _ = positions_of(orders[PRODUCT])
+    hashes = hash_rows(orders)
+    order = by_product(product, hashes)
+    product, hashes = product[order], hashes[order]
+    is_first = np.append(True, product[1:] != product[:-1])
+    is_next = is_first | np.append(True, hashes[1:] != hashes[:-1])
     if not repeats.breached:
-        return _deal_out(orders[PRODUCT])
-    numbers = equal_rows(orders)
-    _, firsts = np.unique(numbers, return_index=True)
-    return _deal_out(orders[PRODUCT].iloc[firsts])[numbers]
-
-
-def _deal_out(products: "pd.Series[str]") -> npt.NDArray[np.int8]:
-    """Deal out rows of these products, shape (n_rows,), to the folds."""
-    product, _ = positions_of(products)
-    shuffled = np.random.default_rng(SEED).permutation(np.arange(len(product), dtype=np.int32))
-    # Small integers are sorted in linear time.
-    small = product.astype(np.min_scalar_type(product.max()))[shuffled]
-    by_product = np.argsort(small, kind="stable")
-    rows = np.bincount(product)
-    firsts = np.repeat(np.cumsum(rows) - rows, rows)
+        is_next[:] = True
+    rank = np.cumsum(is_next)
     folds = np.empty(len(product), dtype=np.int8)
-    folds[shuffled[by_product]] = (np.arange(len(product)) - firsts) % FOLDS
+    folds[order] = (rank - rank[is_first][np.cumsum(is_first) - 1]) % FOLDS
     return folds
+
+
+def by_product(product: npt.NDArray[np.intp], hashes: Hashes) -> npt.NDArray[np.intp]:
+    """Return the order of rows by product, and those of each product by their hashes.
+
+    Args:
+        product: position of each row's product, shape (n_rows,).
+        hashes: of the rows, shape (n_rows,).
+    """
+    # One number for both is sorted far faster than two.
+    bits = np.uint64(int(product.max()).bit_length())
+    keys = (product.astype(np.uint64) << (np.uint64(64) - bits)) | (hashes >> bits)
+    return np.argsort(keys if bits else hashes)
 
 
 def systematic_sample(n_rows: int, max_rows: int) -> slice:
@@ -120,6 +127,7 @@ def plan_thinning(orders: pd.DataFrame, most_rows: int, rows_per_product: int) -
     rows = orders[PRODUCT].value_counts()
     rows = rows[rows > 0]
     most_of_product = max(rows_per_product, most_rows // len(rows))
-    shuffled = rows.clip(upper=most_of_product).sample(frac=1, random_state=SEED)
+    drawn = np.argsort(hash_codes(rows.index), kind="stable")
+    shuffled = rows.clip(upper=most_of_product).iloc[drawn]
     kept = shuffled.index[: max(1, int((shuffled.cumsum() <= most_rows).sum()))]
     return Thinning(-(-rows[kept] // most_of_product))

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.orders.csv_rows import read_order_rows
 from pipeline.orders.deliveries import Delivery
 from pipeline.orders.file_kinds import REMEDY, unpacked
-from pipeline.orders.repeats import hash_of_rows
+from pipeline.orders.hashes import hash_of_rows
 from pipeline.orders.row_rules import DECIMAL_COMMA, REASON
 from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import DatasetError, ObjectExists

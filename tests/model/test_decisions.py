@@ -100,7 +100,7 @@ def test_list_and_show_tell_the_state_and_the_facts(
     assert first.split() == [
         newer,
         "time_to_dispatch_2026-11-20T23-00-00",
-        *("1,000", "0.62", "h", "0.9877", "served", "pinned"),
+        *("1,000", "0.61", "h", "0.9866", "served", "pinned"),
     ]
     assert second.split() == [older, "cannot", "be", "read"]
     assert older in logged(caplog, "WARNING")[0]

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.model.reader import DispatchModel
-from pipeline.orders.repeats import hash_of_rows
+from pipeline.orders.hashes import hash_of_rows
 from pipeline.orders.simulator import simulate_orders
 from pipeline.release.seen_before import seen_failures
 from tests.support.builders import dataset, model
