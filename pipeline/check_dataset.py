@@ -1,4 +1,4 @@
-"""Judge the CSV of a week before it is delivered: `ttd-check`.
+"""Judge a week before it is delivered: `ttd-check`.
 
 `python -m pipeline.check_dataset` does the same. It goes the way of `train_model` with a new week,
 but publishes nothing: no store is written to.
@@ -25,7 +25,8 @@ from pipeline.orders.deliveries import (
     is_dataset,
 )
 from pipeline.orders.past_weeks import PastWeeks, load_past_weeks
-from pipeline.orders.weekly_dataset import WeeklyDataset, judge_rows, parse_dataset
+from pipeline.orders.week_reader import WeekReader
+from pipeline.orders.weekly_dataset import WeeklyDataset, judge_rows, read_dataset
 from pipeline.release.champion import load_champion
 from pipeline.stages.errors import StoreError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
@@ -63,11 +64,11 @@ def main(arguments: Sequence[str] = ()) -> None:
 def _dataset(settings: CheckSettings, now: datetime) -> WeeklyDataset:
     """Return the rows of the file, if its name and its bad rows let it be used."""
     path = Path(settings.file)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
-    dataset = parse_dataset(_delivery(path.name, now), content, settings.file)
+    if not path.exists():
+        raise StoreError(f"Cannot read {path}: No such file or directory.")
+    name = f"{path.name}/" if path.is_dir() else path.name
+    week = WeekReader(open_store(str(path.absolute().parent)), _delivery(name, now), key=name)
+    dataset = read_dataset(week)
     judge_rows(dataset, settings.max_rejected_share, settings.file, bad_rows_at=None)
     return dataset
 

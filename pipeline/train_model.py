@@ -74,7 +74,7 @@ def _train_and_release(
     trained_at = datetime.now(UTC)
     with progress("Reading the dataset"):
         delivery = _delivery(store, settings, trained_at)
-        _tell_of_overlooked(delivery, settings)
+        _tell_of_left_out(delivery, settings)
         dataset = load_dataset(store, delivery, settings.max_rejected_share)
         refuse_withdrawn(store, dataset)
         past = load_past_weeks(store, dataset, settings.weeks, settings.max_rejected_share)
@@ -103,10 +103,9 @@ def _delivery(store: ObjectStore, settings: TrainSettings, now: datetime) -> Del
     return given_delivery(settings.dataset_key, now)
 
 
-def _tell_of_overlooked(delivery: Delivery, settings: TrainSettings) -> None:
-    """Tell people of files that came after this week's, and may be the one that they wait for."""
-    warning = delivery.warning
-    if warning:
+def _tell_of_left_out(delivery: Delivery, settings: TrainSettings) -> None:
+    """Tell people of what came after this week's, and may be the one that they wait for."""
+    for warning in delivery.warnings:
         LOG.warning(str(warning), extra=warning.facts)
         if settings.webhook_url:
             post_alert(settings.webhook_url, warning)

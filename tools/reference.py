@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import check_dataset, manage_models, notify_failure, serve_model, train_model
 from pipeline.model import artifact, decisions
 from pipeline.model.order import HOURS, MAX_HOURS_TO_DISPATCH, Order
-from pipeline.orders import deliveries, weekly_dataset
+from pipeline.orders import deliveries, rejected_rows
 from pipeline.stages.command_line import option_of, variable_of
 from pipeline.stages.errors import PipelineError
 from pipeline.stages.settings import (
@@ -41,7 +41,7 @@ FOLDERS = {
     "MODELS": artifact,
     "REPORTS": artifact,
     "REFUSED": artifact,
-    "REJECTED": weekly_dataset,
+    "REJECTED": rejected_rows,
     "DECISIONS": decisions,
     "PROBE": s3,
 }

@@ -19,8 +19,10 @@ from pipeline.model.reader import read_artifact
 from pipeline.orders.deliveries import given_delivery
 from pipeline.orders.repeats import find_repeats
 from pipeline.orders.splits import FOLDS, assign_folds
-from pipeline.orders.weekly_dataset import WeeklyDataset, parse_dataset
+from pipeline.orders.week_reader import WeekReader
+from pipeline.orders.weekly_dataset import WeeklyDataset, read_dataset
 from pipeline.release.publishing import write_artifact
+from pipeline.stores.base import open_store
 from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import train_on
 
@@ -33,7 +35,9 @@ def main(files: Sequence[str]) -> int:
     print("| file | estimate | label minus estimate | off by | below the estimate | within |")
     print("|---|---|---|---|---|---|")
     for file in map(Path, files):
-        dataset = parse_dataset(given_delivery(KEY, datetime.now(UTC)), file.read_bytes(), KEY)
+        delivery = given_delivery(KEY, datetime.now(UTC))
+        week = WeekReader(open_store(str(file.parent)), delivery, key=file.name)
+        dataset = read_dataset(week)
         for estimate in ESTIMATES:
             residuals, within = _unseen(dataset, estimate)
             print(

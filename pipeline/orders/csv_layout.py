@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
-from pipeline.orders.csv_lines import CsvRow, csv_rows
+from pipeline.orders.csv_lines import CsvRow
 from pipeline.orders.file_kinds import REMEDY
 from pipeline.orders.row_rules import COLUMNS, DECIMAL_COMMA, REQUIRED_COLUMNS
 from pipeline.stages.errors import DatasetError
-from pipeline.stages.logs import LOG
-from pipeline.stages.wording import first_few
 
+NO_ROWS = "there are no rows below the header"
 OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -19,30 +18,33 @@ def names_of(header: CsvRow) -> list[str]:
     return [name.strip() for name in header.fields]
 
 
-def check_layout(content: bytes) -> None:
-    """Raise a `DatasetError` with everything that is wrong with the file as a whole."""
-    rows = csv_rows(content)
-    header, first = next(rows, None), next(rows, None)
-    if header is None:
-        raise DatasetError("it is empty")
+def check_layout(header: CsvRow, first: CsvRow | None) -> None:
+    """Raise a `DatasetError` with everything that is wrong with a file as a whole.
+
+    Args:
+        header: its first row.
+        first: its second row, if it has one.
+    """
     names = names_of(header)
-    faults = [*_missing_columns(names)]
+    faults = [*missing_columns(names)]
     if faults:
         faults = [*_mistakes(names, first)] or faults
         faults.append(f"the header reads {','.join(names)[:200]!r}")
     faults += [f"the column {name} is there twice" for name in COLUMNS if names.count(name) > 1]
     if len(header.lines) > 1:
         faults.append("a quote in the header is not closed")
-    if first is None:
-        faults.append("there are no rows below the header")
+    if first is None and faults:
+        faults.append(NO_ROWS)
     if faults:
         raise DatasetError(*faults)
-    unused = [name for name in names if name and name not in COLUMNS]
-    if unused:
-        LOG.info(f"Columns not used: {first_few(unused)}.")
 
 
-def _missing_columns(names: Sequence[str]) -> Iterator[str]:
+def unused_columns(names: Sequence[str]) -> list[str]:
+    """Return the names of columns that we do not know."""
+    return [name for name in names if name and name not in COLUMNS]
+
+
+def missing_columns(names: Sequence[str]) -> Iterator[str]:
     """Name the missing columns, and what they may be called by mistake."""
     free = {_letters(name): name for name in reversed(names) if name not in COLUMNS}
     for column in REQUIRED_COLUMNS:

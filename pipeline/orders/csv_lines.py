@@ -1,17 +1,17 @@
-"""The bytes of a CSV -> its rows as text, with the lines that each takes up in the file.
+"""The lines of a CSV -> its rows as text, with the lines that each takes up in the file.
 
 A row is one line, unless a quoted field goes over several. A stray quote does that by mistake, and
 the rows on those lines would be lost in a field without a trace; so this module finds such rows.
 """
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline.stages.errors import DatasetError
 
+BLANKS_BEFORE_QUOTE = re.compile(rb'(?:^|[,\r\n]) +"')
 BLANKS_AFTER_QUOTE = re.compile(r'"[ \t]+(?=[,\r\n]|$)')
 
 
@@ -21,45 +21,60 @@ class CsvRow(NamedTuple):
     Attributes:
         fields: its fields.
         lines: if there is a quote in it, the lines that it takes up, as they are in the file.
+        number: of its first line among those that were given, from 1 on.
     """
 
     fields: list[str]
     lines: tuple[str, ...]
+    number: int
 
 
-def csv_rows(content: bytes) -> Iterator[CsvRow]:
-    """Yield the rows that are not blank; the first is the header.
+def csv_rows(text: Iterable[str], first_line: int = 1) -> Iterator[CsvRow]:
+    """Yield the rows that are not blank, and take no line before it is needed.
+
+    Args:
+        text: the lines with their ends, beginning with a row.
+        first_line: number of the first of them in the file, for the message.
 
     Raises:
         DatasetError: a field is so long that its quote cannot be meant.
-        UnicodeDecodeError: the content is not UTF-8.
     """
     lines: list[str] = []
-    reader = csv.reader(_kept(_text(content), lines), skipinitialspace=True)
+    reader = csv.reader(_kept(text, lines), skipinitialspace=True)
     try:
         for fields in reader:
-            text = lines[0] if len(lines) == 1 else "".join(lines)
-            if '"' in text:
-                yield CsvRow(fields, tuple(lines))
-            elif len(fields) > 1 or text.strip():
-                yield CsvRow(fields, ())
+            row = lines[0] if len(lines) == 1 else "".join(lines)
+            number = reader.line_num - len(lines) + 1
+            if '"' in row:
+                yield CsvRow(fields, tuple(lines), number)
+            elif len(fields) > 1 or row.strip():
+                yield CsvRow(fields, (), number)
             lines.clear()
     except csv.Error as error:
+        number = first_line + reader.line_num - len(lines)
         raise DatasetError(
-            f"it is not a CSV file from line {reader.line_num - len(lines) + 1:,} on: {error}; "
-            "is there a quote too many?"
+            f"it is not a CSV file from line {number:,} on: {error}; is there a quote too many?"
         ) from error
 
 
-def has_odd_quotes(content: bytes) -> bool:
-    """Tell whether a field goes over several lines, or a quote is not closed or in mid-field."""
-    if b'"' not in content:
-        return False
-    reader = csv.reader(_text(content), skipinitialspace=True, strict=True)
-    try:
-        return sum(1 for _ in reader) != reader.line_num
-    except csv.Error:
+def is_row_by_row(block: bytes) -> bool:
+    """Tell whether each line of a block is a row, with quotes as RFC 4180 has them."""
+    if b'"' not in block:
         return True
+    has_blanks = BLANKS_BEFORE_QUOTE.search(block) is not None
+    lines = (line.decode() for line in block.splitlines(keepends=True))
+    reader = csv.reader(lines, strict=True)
+    try:
+        for rows, row in enumerate(reader, start=1):
+            if rows != reader.line_num or (has_blanks and any(map(_is_quoted_late, row))):
+                return False
+    except csv.Error:
+        return False
+    return True
+
+
+def _is_quoted_late(field: str) -> bool:
+    return field.startswith(" ") and field.lstrip(" ").startswith('"')
 
 
 def quote_fault(row: CsvRow, numbers: Sequence[int]) -> str | None:
@@ -88,10 +103,6 @@ def _reads_as_row(line: str, numbers: Sequence[int]) -> bool:
     except (IndexError, ValueError):
         return False
     return True
-
-
-def _text(content: bytes) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
 
 
 def _kept(text: Iterable[str], lines: list[str]) -> Iterator[str]:

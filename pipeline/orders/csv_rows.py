@@ -1,230 +1,157 @@
-"""The bytes of a CSV of orders -> its valid rows, and its bad rows with the reason for each.
+"""A CSV of orders -> its valid rows, and its bad rows with the reason for each, in chunks.
 
-Every file is first read in one typed pass, which is all that a sound week needs. Only when that
-finds something wrong, the file is read again as text, so that bad rows keep the words they came in.
+Each block of lines is first read in one typed pass, which is all that sound rows need. Only where
+that finds something wrong, the lines that are not sound are read again as text, by `csv_text`.
 """
 
-import io
 import re
-import reprlib
-import warnings
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice, zip_longest
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import compress, islice
+from typing import BinaryIO
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from pandas.errors import DtypeWarning, ParserError, ParserWarning
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
 
-from pipeline.model.order import HOURS, NUMBERS, OPTIONAL, PRODUCT, normalised_code
+from pipeline.model.order import OPTIONAL, PRODUCT
 from pipeline.orders.csv_layout import check_layout, names_of
-from pipeline.orders.csv_lines import CsvRow, csv_rows, has_odd_quotes, quote_fault
-from pipeline.orders.file_kinds import check_kind, not_utf_8
-from pipeline.orders.row_rules import (
-    COLUMNS,
-    DECIMAL_COMMA,
-    LINE_BREAK,
-    REASON,
-    REQUIRED_COLUMNS,
-    SURPLUS,
-    Fault,
-    broken_rules,
-    reasons_of,
+from pipeline.orders.csv_lines import csv_rows, is_row_by_row
+from pipeline.orders.csv_text import separate
+from pipeline.orders.file_kinds import check_kind
+from pipeline.orders.line_blocks import LineBlocks
+from pipeline.orders.order_rows import (
+    NO_ORDERS,
+    NONE_REJECTED,
+    OrderRows,
+    concat_orders,
+    concat_rejected,
+    orders_of,
 )
-from pipeline.stages.logs import LOG
-from pipeline.stages.wording import first_few
+from pipeline.orders.row_rules import COLUMNS, broken_rules
+from pipeline.stages.errors import DatasetError
 
 CHUNK_ROWS = 50_000
-INSIDE_QUOTES = "row is inside the quotes of a row above"
+"""Rows in memory as text at a time."""
+NUMBER = r'"?[ \t]*(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ \t]*"?'
+ANY_FIELD = r'(?:"(?:[^"\r\n]|"")*"|[^",\r\n][^,\r\n]*|)'
+"""A field of a line that is a row."""
 
 
-class OrderRows(NamedTuple):
-    """The rows of one CSV.
+class CsvOrders:
+    """The rows of one CSV with a header; columns that we do not know are not read.
 
     Attributes:
-        valid: rows to train on: the features of orders and their hours; the product is a category,
-            all others are floats, NaN where an optional one is missing.
-        rejected: all other rows: every column as the text in the file, and a column `reason`.
+        columns: the names in its header.
     """
 
-    valid: pd.DataFrame
-    rejected: pd.DataFrame
+    def __init__(self, file: BinaryIO) -> None:
+        """Read the header.
 
+        Raises:
+            DatasetError: this is not a CSV of orders; the message lists all faults at once.
+        """
+        check_kind(file)
+        self._lines = LineBlocks(file)
+        header = next(csv_rows(self._lines.lines()), None)
+        if header is None:
+            raise DatasetError("it is empty")
+        lines = (line.decode() for line in self._lines.peek().splitlines(keepends=True))
+        check_layout(header, next(csv_rows(lines), None))
+        self.columns = names_of(header)
+        self._places = {n: self.columns.index(n) for n in COLUMNS if n in self.columns}
+        self._looks_sound = re.compile(self._line_pattern().encode()).fullmatch
 
-def read_order_rows(content: bytes) -> OrderRows:
-    """Read and validate the rows of a CSV with a header; columns that we do not know are ignored.
+    def chunks(self) -> Iterator[OrderRows]:
+        """Yield the rows, those of some 16 MiB at a time.
 
-    Raises:
-        DatasetError: this is not a CSV of orders; the message lists all faults at once.
-    """
-    check_kind(content)
-    try:
-        check_layout(content)
-        rows = _sound_rows(content) or _separated_rows(content)
-    except UnicodeDecodeError as error:
-        raise not_utf_8(content, error) from error
-    _warn_of_cases(rows.valid[PRODUCT].cat.categories)
-    return rows
+        Raises:
+            DatasetError: from some line on this is not a CSV.
+        """
+        while block := self._lines.peek():
+            lines = block.count(b"\n") or block.count(b"\r")
+            if is_row_by_row(block):
+                yield self._rows_of(block)
+                self._lines.skip(block, lines)
+            else:
+                yield from self._rows_over_lines(self._lines.line + lines)
 
+    def _rows_of(self, block: bytes) -> OrderRows:
+        """Read a block, each line of which is a row."""
+        rows = self._typed(block)
+        if rows is not None and not broken_rules(rows):
+            return OrderRows(rows, NONE_REJECTED)
+        return self._separated(block.splitlines(keepends=True))
 
-def _warn_of_cases(codes: Iterable[str]) -> None:
-    """Name the codes that may be one product, since only their case differs."""
-    by_case = defaultdict(list)
-    for code in codes:
-        by_case[code.casefold()].append(code)
-    alike = [" and ".join(map(reprlib.repr, group)) for group in by_case.values() if len(group) > 1]
-    if alike:
-        LOG.warning(
-            "Some product codes differ only in upper and lower case, and count as different "
-            f"products: {first_few(alike, write=str)}."
+    def _typed(self, block: bytes) -> pd.DataFrame | None:
+        """Read all rows of a block in one pass, or return None if there is no sense in one."""
+        try:
+            table = arrow_csv.read_csv(
+                pa.BufferReader(block),
+                arrow_csv.ReadOptions(
+                    use_threads=False,
+                    block_size=len(block) + 1,
+                    column_names=[*map(str, range(len(self.columns)))],
+                ),
+                convert_options=self._conversion(),
+            )
+        except pa.ArrowInvalid:
+            return None
+        table = table.rename_columns([*self._places])
+        if any(pc.any(pc.is_nan(table[n])).as_py() for n in OPTIONAL if n in self._places):
+            return None
+        return orders_of(table)
+
+    def _conversion(self) -> arrow_csv.ConvertOptions:
+        code, number = pa.dictionary(pa.int32(), pa.string()), pa.float64()
+        places = {name: str(place) for name, place in self._places.items()}
+        return arrow_csv.ConvertOptions(
+            include_columns=[*places.values()],
+            column_types={p: code if n == PRODUCT else number for n, p in places.items()},
+            null_values=[""],
         )
 
-
-def _sound_rows(content: bytes) -> OrderRows | None:
-    """Read all rows in one typed pass, or return None if there is anything wrong with any row."""
-    if has_odd_quotes(content):
-        return None
-    try:
-        with warnings.catch_warnings(action="error", category=ParserWarning):
-            warnings.simplefilter("error", DtypeWarning)  # numbers and words in one column
-            rows = _typed_rows(content)
-    except (ParserError, ParserWarning, DtypeWarning):
-        return None
-    if not set(REQUIRED_COLUMNS).issubset(rows.columns):
-        return None
-    rows = rows.reindex(columns=COLUMNS).astype({PRODUCT: "category"})
-    numbers = [*NUMBERS, HOURS]
-    if not all(rows[name].dtype.kind in "if" for name in numbers):
-        return None
-    rows = _with_normalised_codes(rows)
-    rows = rows.astype(dict.fromkeys(numbers, float))
-    if broken_rules(rows):
-        return None
-    return OrderRows(rows, rejected=pd.DataFrame(columns=[*COLUMNS, REASON]))
-
-
-def _typed_rows(content: bytes) -> pd.DataFrame:
-    """Read all rows in one pass: codes as text or as categories of text, others as they look."""
-
-    def read(product_type: str, n_rows: int | None = None) -> pd.DataFrame:
-        return pd.read_csv(
-            io.BytesIO(content),
-            dtype={PRODUCT: product_type},
-            index_col=False,  # or else a field too many in every row shifts the columns
-            keep_default_na=False,
-            na_values=dict.fromkeys(OPTIONAL, ""),
-            skipinitialspace=True,
-            nrows=n_rows,
+    def _separated(self, lines: Sequence[bytes]) -> OrderRows:
+        """Separate the valid from the bad among lines, and keep the order of both."""
+        valid, is_odd = self._sound_rows(lines)
+        odd = np.flatnonzero(is_odd)
+        text = csv_rows(lines[number].decode() for number in odd.tolist())
+        found, rejected = [valid], []
+        while chunk := list(islice(text, CHUNK_ROWS)):
+            rows = separate(chunk, self.columns)
+            numbers = odd[[row.number - 1 for row in chunk]]
+            found.append(rows.valid.set_axis(numbers[rows.valid.index]))
+            rejected.append(rows.rejected)
+        order = np.argsort(np.concatenate([rows.index for rows in found]))
+        return OrderRows(
+            concat_orders(found).iloc[order], concat_rejected([NONE_REJECTED, *rejected])
         )
 
-    # Categories are read faster, but become numbers where all codes, such as 007, look like some.
-    first = read("category", n_rows=1)
-    is_text = PRODUCT in first and first[PRODUCT].cat.categories.dtype == "str"
-    return read("category" if is_text else "str")
+    def _sound_rows(self, lines: Sequence[bytes]) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
+        """Return the rows of the sound lines, indexed by line, and which lines are others."""
+        is_odd = np.array([self._looks_sound(line) is None for line in lines])
+        rows = self._typed(b"".join(compress(lines, ~is_odd)))
+        if rows is None or len(rows) != len(lines) - is_odd.sum():
+            return NO_ORDERS, np.ones(len(lines), dtype=bool)
+        rows.index = pd.Index(np.flatnonzero(~is_odd))
+        broken = pd.Index([row for *_, row in broken_rules(rows)], dtype=int).unique()
+        is_odd[broken] = True
+        return rows.drop(index=broken), is_odd
 
+    def _rows_over_lines(self, end: int) -> Iterator[OrderRows]:
+        """Read rows that may go over several lines, until a line is passed."""
+        rows = csv_rows(self._lines.lines(), self._lines.line)
+        while self._lines.line < end and (chunk := list(islice(rows, CHUNK_ROWS))):
+            yield separate(chunk, self.columns)
 
-def _with_normalised_codes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with their codes, which are categories, normalised."""
-    codes = rows[PRODUCT].cat.categories
-    normalised = codes.map(normalised_code)
-    if normalised.equals(codes):
-        return rows
-    by_row = rows[PRODUCT].map(dict(zip(codes, normalised)))
-    return rows.assign(**{PRODUCT: by_row.astype(str).astype("category")})
-
-
-def _separated_rows(content: bytes) -> OrderRows:
-    """Read all rows as text and separate the valid from the bad, in chunks to spare memory.
-
-    Columns go by position meanwhile, since names may be there twice, and rows may be wider than
-    the header.
-    """
-    rows = csv_rows(content)
-    header = names_of(next(rows))
-    separated = []
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        separated.append(_separated(chunk, header))
-    valid = pd.concat([rows.valid for rows in separated], ignore_index=True)
-    rejected = pd.concat([rows.rejected for rows in separated], ignore_index=True)
-    width = max(len(rows.rejected.columns) for rows in separated) - 1
-    rejected = rejected.reindex(columns=[*range(width), REASON]).fillna("")
-    rejected.columns = pd.Index([*_distinct_names(header, width), REASON])
-    return OrderRows(valid.astype({PRODUCT: "category"}), rejected)
-
-
-def _separated(rows: Sequence[CsvRow], header: list[str]) -> OrderRows:
-    """Separate the valid from the bad among rows, whose columns are positions."""
-    places = {name: header.index(name) for name in COLUMNS if name in header}
-    columns = zip_longest(header, *(row.fields for row in rows), fillvalue="")
-    text = pd.DataFrame({place: column[1:] for place, column in enumerate(columns)}, dtype=str)
-    width = len(text.columns)
-    fields = text[[*places.values()]].set_axis([*places], axis="columns")
-    fields = fields.reindex(columns=COLUMNS, fill_value="")
-    typed = pd.DataFrame(
-        {
-            PRODUCT: fields[PRODUCT].map(normalised_code),
-            **{
-                name: pd.to_numeric(fields[name], errors="coerce").astype(float)
-                for name in (*NUMBERS, HOURS)
-            },
-            SURPLUS: (text[text.columns[len(header) :]] != "").any(axis="columns"),
-        }
-    )
-    other_faults = [*_quote_faults(rows, places), *_decimal_commas(rows, places, len(header))]
-    reasons = reasons_of(typed, fields, other_faults)
-    rejected = [
-        [*_padded(part, width), INSIDE_QUOTES if number else reason]
-        for position, reason in zip(reasons.index.tolist(), reasons)
-        for number, part in enumerate(_parts(rows[position], places, width))
-    ]
-    return OrderRows(
-        valid=typed.loc[typed.index.difference(reasons.index), COLUMNS],
-        rejected=pd.DataFrame(rejected, columns=[*range(width), REASON]),
-    )
-
-
-def _padded(fields: list[str], width: int) -> list[str]:
-    return fields + [""] * (width - len(fields))
-
-
-def _quote_faults(rows: Sequence[CsvRow], places: Mapping[str, int]) -> list[Fault]:
-    """Return the rows whose quotes are not meant as they are."""
-    numbers = [places[name] for name in REQUIRED_COLUMNS if name != PRODUCT]
-    found = ((quote_fault(row, numbers), position) for position, row in enumerate(rows))
-    return [("row", fault, position) for fault, position in found if fault]
-
-
-def _decimal_commas(
-    rows: Sequence[CsvRow], places: Mapping[str, int], header_width: int
-) -> list[Fault]:
-    """Return the numbers of rows too long whose decimals stand in a field that is no column's.
-
-    If the last column is empty, nothing else tells that a row is too long.
-    """
-    unread_next = [name for name in places if places[name] + 1 not in places.values()]
-    return [
-        (name, f"has {DECIMAL_COMMA} instead of a point", position)
-        for position, row in enumerate(rows)
-        if len(row.fields) > header_width
-        for name in unread_next
-        if name != PRODUCT
-        if all(field.strip().isdigit() for field in row.fields[places[name] :][:2])
-    ]
-
-
-def _parts(row: CsvRow, places: Mapping[str, int], width: int) -> list[list[str]]:
-    """Return the fields of a bad row, or those of each line if its quotes made it bad."""
-    known = [row.fields[place].strip() for place in places.values() if place < len(row.fields)]
-    is_broken = len(row.lines) > 1 and any(re.search(LINE_BREAK, field) for field in known)
-    if is_broken or _quote_faults([row], places):
-        return [line.rstrip("\r\n").split(",", width - 1) for line in row.lines]
-    return [row.fields]
-
-
-def _distinct_names(header: list[str], width: int) -> list[str]:
-    """Name the columns of rejected rows; those without a name of their own get their position."""
-    names = [*header, *[""] * (width - len(header))]
-    return [
-        name if name and name != REASON and names.count(name) == 1 else f"{name}_{position}"
-        for position, name in enumerate(names, start=1)
-    ]
+    def _line_pattern(self) -> str:
+        """Return what a sound line looks like, but for the sizes of its numbers."""
+        fields = [ANY_FIELD] * len(self.columns)
+        for name, place in self._places.items():
+            if name in OPTIONAL:
+                fields[place] = f"(?:{NUMBER}|)"
+            elif name != PRODUCT:
+                fields[place] = NUMBER
+        return ",".join(fields) + r"\r?\n?"

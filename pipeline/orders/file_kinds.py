@@ -1,13 +1,18 @@
-"""What kind of file was delivered: gzip is unpacked, and what is no text in UTF-8 is named."""
+"""What kind of file was delivered: gzip is unpacked, Parquet told, and what else it is named."""
 
 import gzip
+import shutil
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 from pipeline.stages.errors import DatasetError
 
 GZIP = b"\x1f\x8b"
+PARQUET = b"PAR1"
 OTHER_KINDS = {
-    b"PAR1": "a Parquet file",
     b"ARROW1": "an Arrow file",
     b"Obj\x01": "an Avro file",
     b"PK\x03\x04": "an Excel workbook (xlsx) or another zip archive",
@@ -26,32 +31,54 @@ REMEDY = (
     "gzip or not."
 )
 MAX_SHOWN_LETTERS = 80
+COPIED_BYTES = 2**20
+"""At a time."""
 
 
-def unpacked(content: bytes) -> bytes:
-    """Return the content of a file that is packed with gzip, whatever its name, or of any other.
+def is_parquet(file: BinaryIO) -> bool:
+    """Tell a Parquet file, whatever its name."""
+    return _start_of(file, len(PARQUET)) == PARQUET
+
+
+@contextmanager
+def unpacked(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Give the content of a file that is packed with gzip, whatever its name, or of any other.
+
+    It is unpacked into a temporary file, so that a damaged one is found before a row is read.
 
     Raises:
         DatasetError: it is packed, and damaged.
     """
-    while content.startswith(GZIP):
+    if _start_of(file, len(GZIP)) != GZIP:
+        yield file
+        return
+    with tempfile.TemporaryFile() as content:
         try:
-            content = gzip.decompress(content)
+            with gzip.open(file) as packed:
+                shutil.copyfileobj(packed, content, COPIED_BYTES)
         except (OSError, EOFError, zlib.error) as error:
             raise DatasetError(
                 "it is a damaged gzip file", f"{error}.", "Deliver it again."
             ) from error
-    return content
+        with unpacked(content) as inner:
+            yield inner
 
 
-def check_kind(content: bytes) -> None:
+def check_kind(file: BinaryIO) -> None:
     """Raise a `DatasetError` if a file is of a kind that is known, and no CSV."""
-    start = content[:200].removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = _start_of(file, 200).removeprefix(b"\xef\xbb\xbf").lstrip()
     for magic, kind in OTHER_KINDS.items():
         if start.startswith(magic):
-            raise DatasetError(f"it is {kind}, not a CSV file", REMEDY)
+            raise DatasetError(f"it is {kind}, not a CSV or Parquet file", REMEDY)
     if _is_utf_16(start):
         raise DatasetError("it is text in UTF-16, not in UTF-8", REMEDY)
+
+
+def _start_of(file: BinaryIO, size: int) -> bytes:
+    file.seek(0)
+    start = file.read(size)
+    file.seek(0)
+    return start
 
 
 def _is_utf_16(start: bytes) -> bool:
@@ -59,21 +86,18 @@ def _is_utf_16(start: bytes) -> bool:
     return start.startswith((b"\xff\xfe", b"\xfe\xff")) or 3 * start.count(0) > len(start)
 
 
-def not_utf_8(content: bytes, error: UnicodeDecodeError) -> DatasetError:
+def not_utf_8(block: bytes, error: UnicodeDecodeError, first_line: int) -> DatasetError:
     """Return the error that names the first line of a file that is not in UTF-8.
 
     Args:
-        content: of the file.
-        error: what a reader, perhaps of a part of the file, found.
+        block: of lines of the file.
+        error: the first that was found in it.
+        first_line: number of its first line in the file.
     """
-    try:
-        content.decode()
-    except UnicodeDecodeError as first:
-        error = first
-    before, after = content[: error.start], content[error.start :]
+    before, after = block[: error.start], block[error.start :]
     line = before.rpartition(b"\n")[2] + after.partition(b"\n")[0]
     shown = line.decode("cp1252", errors="replace").strip()[:MAX_SHOWN_LETTERS]
-    number = before.count(b"\n") + 1
+    number = first_line + before.count(b"\n")
     return DatasetError(
         f"it is not UTF-8 text in line {number:,}",
         f"In Windows-1252, which Excel writes, the line reads {shown!r}.",

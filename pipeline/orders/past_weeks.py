@@ -9,7 +9,8 @@ from pipeline.model.decisions import keys_not_withdrawn, withdrawn_datasets
 from pipeline.model.metadata import PastSources
 from pipeline.model.reader import read_artifact
 from pipeline.orders.deliveries import MAX_AHEAD, Delivery, deliveries_before
-from pipeline.orders.weekly_dataset import WeeklyDataset, parse_dataset
+from pipeline.orders.week_reader import WeekReader
+from pipeline.orders.weekly_dataset import WeeklyDataset, read_dataset
 from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import ArtifactError, DatasetError
 from pipeline.stages.logs import LOG
@@ -122,7 +123,7 @@ def _read(store: ObjectStore, of_a_time: Sequence[Delivery]) -> WeeklyDataset | 
         _leave_out(f"{keys} have the same time.")
         return None
     try:
-        return parse_dataset(first, store.read(first.key), f"{store.url}/{first.key}")
+        return read_dataset(WeekReader(store, first))
     except DatasetError as error:
         _leave_out(error.message.headline)
         return None

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
-from pipeline.orders.deliveries import DATASETS, SUFFIXES
+from pipeline.orders.deliveries import DATASETS, dated_datasets
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.settings import StoreSettings
 from pipeline.stores.base import ObjectStore, open_store
-from pipeline.stores.timestamped_keys import NAME_PREFIX, split_by_name
+from pipeline.stores.timestamped_keys import NAME_PREFIX
 
 HOURS_PER_ORDER: Mapping[str, float] = {
     "SKU001": 0.074,
@@ -57,7 +57,7 @@ def add_week(store: ObjectStore, now: datetime) -> str:
     It comes seven days after the newest, or now if that is earlier: a week from the future would
     be refused. The same week always gets the same orders: its date is the seed.
     """
-    newest = max(split_by_name(store.list_keys(DATASETS), SUFFIXES)[0], default=None)
+    newest = max(dated_datasets(store), default=None)
     delivered_at = _next_delivery(newest.moment, now) if newest else FIRST_FRIDAY
     orders = simulate_orders(ROWS_PER_WEEK, seed=int(delivered_at.timestamp()))
     key = f"{DATASETS}/{NAME_PREFIX}_{delivered_at:%Y-%m-%dT%H-%M-%S}.csv"

@@ -1,26 +1,23 @@
-"""A weekly dataset of a store, validated and ready for training."""
+"""A weekly dataset of a store, validated and ready for training: all of its rows in memory."""
 
-import hashlib
-from collections import Counter
+import reprlib
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 import pandas as pd
 
-from pipeline.orders.csv_rows import read_order_rows
+from pipeline.model.order import PRODUCT
 from pipeline.orders.deliveries import Delivery
-from pipeline.orders.file_kinds import REMEDY, unpacked
 from pipeline.orders.hashes import hash_of_rows
-from pipeline.orders.row_rules import DECIMAL_COMMA, REASON
-from pipeline.stages.command_line import option_of
-from pipeline.stages.errors import DatasetError, ObjectExists
+from pipeline.orders.order_rows import concat_orders
+from pipeline.orders.rejected_rows import RejectedRows, judge_rejected, keep_rejected
+from pipeline.orders.week_reader import WeekReader
 from pipeline.stages.logs import LOG
+from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore
-from pipeline.stores.timestamped_keys import name_of
-
-REJECTED = "rejected"
-"""Rows that could not be used, as CSV, with the reason for each."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +26,17 @@ class WeeklyDataset:
 
     Attributes:
         key: where it is in the store.
-        sha256: hash of the file, unpacked, in hex digits.
+        sha256: hash of the file, unpacked, or of the names and hashes of all parts, in hex digits.
         delivered_at: the time in its name, taken as UTC.
-        orders: the valid rows, see `OrderRows`.
-        rejected: the bad rows, which were set aside: their text, and a column `reason`.
+        orders: the valid rows, see `OrderRows`, the products sorted.
+        rejected: the bad rows, which were set aside.
     """
 
     key: str
     sha256: str
     delivered_at: datetime
     orders: pd.DataFrame
-    rejected: pd.DataFrame
+    rejected: RejectedRows
 
     @property
     def rejected_share(self) -> float:
@@ -63,99 +60,55 @@ def load_dataset(
         max_rejected_share: refuse the dataset if a larger share of its rows is bad.
 
     Raises:
-        DatasetError: it is not a CSV of orders, or too many rows are bad.
+        DatasetError: it is no dataset of orders, or too many rows are bad.
         StoreError: the store cannot be read or written.
     """
     place = f"{store.url}/{delivery.key}"
-    dataset = parse_dataset(delivery, store.read(delivery.key), place)
-    bad_rows_at = f"{store.url}/{_keep(store, dataset)}" if len(dataset.rejected) else None
+    dataset = read_dataset(WeekReader(store, delivery))
+    bad_rows_at = None
+    if len(dataset.rejected):
+        kept = keep_rejected(store, dataset.key, dataset.sha256, dataset.rejected)
+        bad_rows_at = f"{store.url}/{kept}"
     judge_rows(dataset, max_rejected_share, place, bad_rows_at)
     LOG.info(f"Read {len(dataset.orders):,} valid rows of {place}.")
     return dataset
 
 
-def parse_dataset(delivery: Delivery, content: bytes, place: str) -> WeeklyDataset:
-    """Return the rows of a dataset, the valid and the bad ones.
-
-    Args:
-        delivery: whose content it is.
-        content: of the file.
-        place: where people find it.
+def read_dataset(week: WeekReader) -> WeeklyDataset:
+    """Read all rows of a dataset into memory, the valid and the bad ones.
 
     Raises:
-        DatasetError: it is not a CSV of orders.
+        DatasetError: it is no dataset of orders.
+        StoreError: the store cannot be read.
     """
-    try:
-        content = unpacked(content)
-        rows = read_order_rows(content)
-    except DatasetError as error:
-        message = error.message
-        end = "" if message.headline.endswith("?") else "."
-        raise DatasetError(
-            f"Refused {delivery.key}: {message.headline}{end}",
-            *message.details,
-            links={"Dataset": place},
-            facts={"dataset": delivery.key},
-        ) from error
-    sha256 = hashlib.sha256(content).hexdigest()
-    return WeeklyDataset(delivery.key, sha256, delivery.delivered_at, rows.valid, rows.rejected)
+    orders = concat_orders([*week.chunks()])
+    warn_of_cases(orders[PRODUCT].cat.categories)
+    delivery = week.delivery
+    return WeeklyDataset(delivery.key, week.sha256, delivery.delivered_at, orders, week.rejected)
 
 
 def judge_rows(
     dataset: WeeklyDataset, max_rejected_share: float, place: str, bad_rows_at: str | None
 ) -> None:
-    """Refuse a dataset with too many bad rows, and warn of fewer.
-
-    Args:
-        dataset: with its bad rows.
-        max_rejected_share: the largest share of them that is allowed.
-        place: where people find the dataset.
-        bad_rows_at: where they find its bad rows, if those are kept.
-
-    Raises:
-        DatasetError: too many rows are bad.
-    """
-    if not len(dataset.rejected):
-        return
-    total = len(dataset.orders) + len(dataset.rejected)
-    share = dataset.rejected_share
-    counts = Counter(fault for reason in dataset.rejected[REASON] for fault in reason.split("; "))
-    faults = ", ".join(f"{fault} ({count:,})" for fault, count in counts.most_common())
-    bad_rows = (
-        f"{len(dataset.rejected):,} of {total:,} rows ({share:.2%}) of {name_of(dataset.key)} are "
-        "bad"
+    """Refuse a dataset with too many bad rows, and warn of fewer; see `judge_rejected`."""
+    judge_rejected(
+        dataset.rejected,
+        len(dataset.orders),
+        max_rejected_share,
+        dataset.key,
+        place,
+        bad_rows_at,
     )
-    if share > max_rejected_share:
-        raise DatasetError(
-            f"Refused: {bad_rows}, more than the limit of {max_rejected_share:.3g}.",
-            f"Reasons: {faults}.",
-            *([REMEDY] if DECIMAL_COMMA in faults else []),
-            f"A larger {option_of('max_rejected_share')} sets them aside and trains on the others.",
-            links={"Dataset": place} | ({"Bad rows": bad_rows_at} if bad_rows_at else {}),
-            facts={
-                "dataset": dataset.key,
-                "rejected_share": share,
-                "max_rejected_share": max_rejected_share,
-            },
+
+
+def warn_of_cases(codes: Iterable[str]) -> None:
+    """Name the codes that may be one product, since only their case differs."""
+    by_case = defaultdict(list)
+    for code in codes:
+        by_case[code.casefold()].append(code)
+    alike = [" and ".join(map(reprlib.repr, group)) for group in by_case.values() if len(group) > 1]
+    if alike:
+        LOG.warning(
+            "Some product codes differ only in upper and lower case, and count as different "
+            f"products: {first_few(alike, write=str)}."
         )
-    LOG.warning(
-        f"{bad_rows} and are set aside{f' in {bad_rows_at}' if bad_rows_at else ''}: {faults}."
-    )
-
-
-def _keep(store: ObjectStore, dataset: WeeklyDataset) -> str:
-    """Write the bad rows, unless an earlier run on the same dataset did; return their key.
-
-    A corrected dataset may come under the same name: then its own hash tells the two apart.
-    """
-    rejected = dataset.rejected.to_csv(index=False).encode()
-    rejected_key = f"{REJECTED}/{name_of(dataset.key)}.csv"
-    try:
-        store.write_new(rejected_key, rejected)
-    except ObjectExists:
-        if store.read(rejected_key) == rejected:
-            return rejected_key
-        rejected_key = f"{REJECTED}/{name_of(dataset.key)}_{dataset.sha256[:16]}.csv"
-        if rejected_key not in store.list_keys(REJECTED):
-            store.write_new(rejected_key, rejected)
-    return rejected_key

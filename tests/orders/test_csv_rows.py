@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from pipeline.orders.csv_rows import CHUNK_ROWS, INSIDE_QUOTES, OrderRows, read_order_rows
+from pipeline.orders.csv_rows import CHUNK_ROWS
+from pipeline.orders.csv_text import INSIDE_QUOTES
+from pipeline.orders.order_rows import OrderRows
 from pipeline.orders.row_rules import COLUMNS
 from pipeline.stages.errors import DatasetError
+from tests.support.order_files import read_order_rows
 
 HEADER = "product_code,orders_placed,hours_to_dispatch\n"
 SOUND = "SKU001,112,8.28\nSKU002,7.5,0\n"

@@ -61,7 +61,9 @@ def test_a_name_dated_in_a_zone_where_it_is_tomorrow_counts(store: DirectoryStor
     assert newest_delivery(store, NOW).key == key
 
 
-@pytest.mark.parametrize("end", [".csv", ".CSV", ".csv.gz", " (1).csv", "-v2.csv", "_final.csv.gz"])
+@pytest.mark.parametrize(
+    "end", [".csv", ".CSV", ".csv.gz", ".parquet", " (1).csv", "-v2.csv", "_final.csv.gz"]
+)
 def test_the_newest_time_counts_whatever_stands_behind_it(end: str, store: DirectoryStore) -> None:
     deliver(store, NEWEST + end, OLDER)
 
@@ -69,7 +71,7 @@ def test_the_newest_time_counts_whatever_stands_behind_it(end: str, store: Direc
 
     assert delivery.key == NEWEST + end
     assert delivery.delivered_at == datetime(2026, 11, 20, 23, tzinfo=UTC)
-    assert delivery.warning is None
+    assert delivery.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_of_files_with_the_newest_time_it_is_said_which_to_remove(
     assert refusal.value.message.details[-2:] == (
         f"The last to arrive was {names[2]}.",
         f"If it corrects the others, remove {names[0]}, {names[1]}; if it is a copy, remove it; if "
-        "they are parts of one week, deliver them as one file.",
+        "they are parts of one week, deliver them in one folder.",
     )
 
 
@@ -116,7 +118,7 @@ def test_an_older_time_in_common_refuses_nothing(store: DirectoryStore) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["time_to_dispatch_2026-11-20T23-00.csv", "week 47.csv", NEWEST[9:] + ".parquet", "a.csv.zip"],
+    ["time_to_dispatch_2026-11-20T23-00.csv", "week 47.csv", NEWEST[9:] + ".orc", "a.csv.zip"],
 )
 def test_a_file_that_came_later_and_is_not_named_as_a_week_is_told_of(
     name: str, any_store: ObjectStore
@@ -126,11 +128,11 @@ def test_a_file_that_came_later_and_is_not_named_as_a_week_is_told_of(
     delivery = newest_delivery(any_store, NOW)
 
     assert delivery.key == OLDER
-    assert delivery.warning is not None
-    assert delivery.warning.headline == (
+    (warning,) = delivery.warnings
+    assert warning.headline == (
         f"Overlooked a file that is newer than the dataset used: 'datasets/{name}'."
     )
-    assert "time_to_dispatch_2021-07-03T23-05-32.csv" in str(delivery.warning)
+    assert "time_to_dispatch_2021-07-03T23-05-32.csv" in str(warning)
 
 
 def test_a_file_that_came_before_the_week_is_only_logged(
@@ -139,7 +141,7 @@ def test_a_file_that_came_before_the_week_is_only_logged(
     deliver(store, OLDER, "datasets/README.md")
     arrive(tmp_path / "datasets/README.md", NOW - timedelta(days=1))
 
-    assert newest_delivery(store, NOW).warning is None
+    assert newest_delivery(store, NOW).warnings == ()
     (warning,) = logged(caplog, "WARNING")
     assert warning.endswith("'datasets/README.md'")
 

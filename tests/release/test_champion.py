@@ -1,7 +1,9 @@
 """The challenger measured beside the champion, and each rule on both sides of its threshold."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -54,6 +56,12 @@ class VanishingStore:
         raise ObjectMissing(f"Cannot read {self.url}/{key}: there is no such object.")
 
     def list_times(self, folder: str) -> Mapping[str, datetime]:
+        raise NotImplementedError
+
+    def list_folders(self, folder: str) -> list[str]:
+        raise NotImplementedError
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         raise NotImplementedError
 
     def check_writes(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pipeline.model.metadata import CandidateScore, ModelMetadata, Outlier
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel
+from pipeline.orders.rejected_rows import RejectedRows
 from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.report.page import render_report
@@ -160,7 +161,7 @@ def render(
     **changes: Any,
 ) -> str:
     """Return the report on a published first model; changes are those of its metadata."""
-    week = dataset(orders) if rejected is None else dataset(orders, rejected=rejected)
+    week = dataset(orders) if rejected is None else dataset(orders, rejected=RejectedRows(rejected))
     trained = model_of(orders) if trained is None else trained
     return render_report(VERSION, facts_of(orders, **changes), week, trained, champion)
 

@@ -25,8 +25,8 @@ from pipeline.model.metadata import (
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel, OrderColumns
+from pipeline.orders.rejected_rows import RejectedRows
 from pipeline.orders.repeats import find_repeats
-from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.simulator import NOISE_HOURS
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.training.evaluation import GridEstimates, estimate_on_grid
@@ -253,7 +253,7 @@ def several_weeks(decay: float, **changes: Any) -> SeveralWeeks:
 
 def dataset(orders: pd.DataFrame, **changes: Any) -> WeeklyDataset:
     """Return a week of valid orders without bad rows."""
-    rejected = pd.DataFrame(columns=[*COLUMNS, REASON])
+    rejected = RejectedRows()
     key = "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
     return replace(WeeklyDataset(key, "ab12" * 16, DELIVERED_AT, orders, rejected), **changes)
 

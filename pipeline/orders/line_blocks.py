@@ -1,0 +1,63 @@
+"""A CSV of any size -> blocks of whole lines, in UTF-8, one of which is in memory at a time."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from pipeline.orders.file_kinds import not_utf_8
+from pipeline.stages.errors import DatasetError
+
+BLOCK_BYTES = 16 * 2**20
+"""Some 700,000 rows."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class LineBlocks:
+    """A place in a file, always at the beginning of a line.
+
+    Attributes:
+        line: number of the next line in the file, from 1 on.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Begin at the first line, behind the byte order mark if there is one."""
+        self._file = file
+        file.seek(0)
+        has_mark = file.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
+        self._position = len(BYTE_ORDER_MARK) if has_mark else 0
+        self.line = 1
+
+    def peek(self) -> bytes:
+        """Return the next lines, as many as a block holds; nothing at the end of the file.
+
+        Raises:
+            DatasetError: a line is longer than a block, or not UTF-8.
+        """
+        self._file.seek(self._position)
+        block = self._file.read(BLOCK_BYTES)
+        if len(block) == BLOCK_BYTES:
+            end = (block.rfind(b"\n") + 1) or (block.rfind(b"\r") + 1)
+            if not end:
+                raise DatasetError(f"line {self.line:,} is longer than {BLOCK_BYTES:,} bytes")
+            block = block[:end]
+        try:
+            block.decode()
+        except UnicodeDecodeError as error:
+            raise not_utf_8(block, error, self.line) from error
+        return block
+
+    def lines(self) -> Iterator[str]:
+        """Yield one line after the other, with their ends; the place is then behind it.
+
+        Raises:
+            DatasetError: a line is longer than a block, or not UTF-8.
+        """
+        while block := self.peek():
+            for line in block.splitlines(keepends=True):
+                self._position += len(line)
+                self.line += 1
+                yield line.decode()
+
+    def skip(self, block: bytes, lines: int) -> None:
+        """Go behind a block of so many lines, which was peeked at."""
+        self._position += len(block)
+        self.line += lines

@@ -1,0 +1,176 @@
+"""A delivered week -> chunks of its valid rows, one part after the other, in bounded memory.
+
+What is held meanwhile: one block of one part as bytes (16 MiB), its rows, and the bad rows so far.
+"""
+
+import hashlib
+import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import pandas as pd
+
+from pipeline.orders.csv_layout import NO_ROWS, unused_columns
+from pipeline.orders.csv_rows import CsvOrders
+from pipeline.orders.deliveries import Delivery
+from pipeline.orders.file_kinds import COPIED_BYTES, is_parquet, unpacked
+from pipeline.orders.parquet_rows import ParquetOrders
+from pipeline.orders.parts import Part, is_folder, parts_of
+from pipeline.orders.rejected_rows import RejectedRows
+from pipeline.stages.errors import DatasetError
+from pipeline.stages.logs import LOG
+from pipeline.stages.wording import first_few
+from pipeline.stores.base import ObjectStore
+
+PART = "part"
+"""The column of bad rows that names their part."""
+
+
+class WeekReader:
+    """One pass over a dataset.
+
+    Attributes:
+        delivery: the dataset.
+        valid_rows: how many rows were good so far.
+        rejected: the bad rows so far.
+    """
+
+    def __init__(self, store: ObjectStore, delivery: Delivery, key: str | None = None) -> None:
+        """Prepare to read; nothing is read yet.
+
+        Args:
+            store: holds the dataset.
+            delivery: what it is called.
+            key: where it is in the store, if not where its name says.
+        """
+        self.delivery = delivery
+        self.valid_rows = 0
+        self.rejected = RejectedRows()
+        self._store = store
+        self._key = key or delivery.key
+        self._hashes: dict[str, str] = {}
+        self._with_rows: dict[str, str] = {}
+        self._unused: set[str] = set()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the dataset in hex digits, once all chunks were read.
+
+        That of the file, unpacked; or of the names and hashes of all parts in order.
+        """
+        if not is_folder(self._key):
+            (only,) = self._hashes.values()
+            return only
+        lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(self._hashes.items())]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def chunks(self) -> Iterator[pd.DataFrame]:
+        """Yield the valid rows, some 700,000 at a time at most; see `OrderRows.valid`.
+
+        Raises:
+            DatasetError: the dataset is not whole, or a part of it is no file of orders, damaged,
+                not what the manifest says, or there twice.
+            StoreError: the store cannot be listed or read.
+        """
+        with self._named():
+            parts = parts_of(self._store, self._key)
+        for part in parts:
+            with self._named(part), self._store.open(part.key) as file:
+                yield from self._rows_of(part, file)
+        with self._named():
+            if not self.valid_rows + len(self.rejected):
+                raise DatasetError(NO_ROWS)
+        if self._unused:
+            LOG.info(f"Columns not used: {first_few(sorted(self._unused))}.")
+
+    def _rows_of(self, part: Part, file: BinaryIO) -> Iterator[pd.DataFrame]:
+        """Yield the valid rows of a part, and note its bad ones."""
+        _check_bytes(part, file)
+        before = self.valid_rows + len(self.rejected)
+        with unpacked(file) as content:
+            sha256 = _sha256(content)
+            self._refuse_copy(part, sha256)
+            orders = ParquetOrders(content) if is_parquet(content) else CsvOrders(content)
+            self._unused.update(unused_columns(orders.columns))
+            for rows in orders.chunks():
+                self.valid_rows += len(rows.valid)
+                self.rejected.add(self._with_part(part, rows.rejected))
+                yield rows.valid
+        self._hashes[part.name] = sha256
+        read = self.valid_rows + len(self.rejected) - before
+        if read:
+            self._with_rows[sha256] = part.name
+        _check_rows(part, read)
+
+    @contextmanager
+    def _named(self, part: Part | None = None) -> Iterator[None]:
+        """Put the name of the dataset, and of a part, before what is wrong with it."""
+        name, details = self.delivery.key, []
+        if part is not None and is_folder(self._key):
+            name = f"{name}, {reprlib.repr(part.name)}"
+            details = [f"The part is {self.delivery.key}{part.name}."]
+        try:
+            yield
+        except DatasetError as error:
+            message = error.message
+            end = "" if message.headline.endswith("?") else "."
+            raise DatasetError(
+                f"Refused {name}: {message.headline}{end}",
+                *message.details,
+                *details,
+                links={"Dataset": f"{self._store.url}/{self._key}"},
+                facts={"dataset": self.delivery.key},
+            ) from error
+
+    def _with_part(self, part: Part, rejected: pd.DataFrame) -> pd.DataFrame:
+        """Name the part of bad rows; a column that is called so already is no part."""
+        if not is_folder(self._key) or rejected.empty:
+            return rejected
+        rejected = rejected.rename(columns={PART: f"{PART}_of_the_file"})
+        rejected.insert(0, PART, part.name)
+        return rejected
+
+    def _refuse_copy(self, part: Part, sha256: str) -> None:
+        """Refuse a part with the content of another: its orders would count twice."""
+        if sha256 in self._with_rows:
+            raise DatasetError(
+                f"it has the content of {self._with_rows[sha256]}",
+                "A part that is there twice counts its orders twice: remove one of them.",
+            )
+
+
+def _sha256(file: BinaryIO) -> str:
+    file.seek(0)
+    digest = hashlib.sha256()
+    while content := file.read(COPIED_BYTES):
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _check_bytes(part: Part, file: BinaryIO) -> None:
+    """Refuse a part that is not the file that the manifest promises."""
+    promised = part.promised
+    if promised is None:
+        return
+    size = file.seek(0, 2)
+    if promised.bytes is not None and size != promised.bytes:
+        raise DatasetError(
+            f"it has {size:,} bytes, and the manifest says {promised.bytes:,}",
+            "Was it cut off, or written again? Deliver it again.",
+        )
+    if promised.sha256 is not None and _sha256(file) != promised.sha256.lower():
+        raise DatasetError(
+            "its SHA-256 is not that of the manifest",
+            "Was it damaged, or written again? Deliver it again, or the manifest.",
+        )
+
+
+def _check_rows(part: Part, rows: int) -> None:
+    """Refuse a part with more or fewer rows than the manifest promises."""
+    promised = part.promised
+    if promised is not None and promised.rows is not None and promised.rows != rows:
+        raise DatasetError(
+            f"it has {rows:,} rows, and the manifest says {promised.rows:,}",
+            "Was it cut off, or written again? Deliver it again.",
+        )
