@@ -58,8 +58,7 @@ class CsvOrders:
         header = next(csv_rows(self._lines.lines()), None)
         if header is None:
             raise DatasetError("it is empty")
-        lines = (line.decode() for line in self._lines.peek().splitlines(keepends=True))
-        check_layout(header, next(csv_rows(lines), None))
+        check_layout(header, next(csv_rows(self._lines.ahead()), None))
         self.columns = names_of(header)
         self._places = {n: self.columns.index(n) for n in COLUMNS if n in self.columns}
         self._looks_sound = re.compile(self._line_pattern().encode()).fullmatch

@@ -36,28 +36,51 @@ class LineBlocks:
         block = self._file.read(BLOCK_BYTES)
         if len(block) == BLOCK_BYTES:
             end = (block.rfind(b"\n") + 1) or (block.rfind(b"\r") + 1)
-            if not end:
-                raise DatasetError(f"line {self.line:,} is longer than {BLOCK_BYTES:,} bytes")
             block = block[:end]
-        try:
-            block.decode()
-        except UnicodeDecodeError as error:
-            raise not_utf_8(block, error, self.line) from error
+            if not end:
+                raise _too_long(self.line)
+        if not block.isascii():
+            _decoded(block, self.line)
         return block
 
-    def lines(self) -> Iterator[str]:
-        """Yield one line after the other, with their ends; the place is then behind it.
+    def ahead(self) -> Iterator[str]:
+        """Yield one line after the other, with their ends, and stay where we are.
 
         Raises:
             DatasetError: a line is longer than a block, or not UTF-8.
         """
-        while block := self.peek():
-            for line in block.splitlines(keepends=True):
-                self._position += len(line)
-                self.line += 1
-                yield line.decode()
+        self._file.seek(self._position)
+        number = self.line
+        while text := self._file.readline(BLOCK_BYTES):
+            if len(text) == BLOCK_BYTES:
+                raise _too_long(number)
+            for line in text.splitlines(keepends=True):
+                yield _decoded(line, number)
+                number += 1
+
+    def lines(self) -> Iterator[str]:
+        """Yield one line after the other, with their ends, and go behind each.
+
+        Raises:
+            DatasetError: a line is longer than a block, or not UTF-8.
+        """
+        for line in self.ahead():
+            self._position += len(line.encode())
+            self.line += 1
+            yield line
 
     def skip(self, block: bytes, lines: int) -> None:
         """Go behind a block of so many lines, which was peeked at."""
         self._position += len(block)
         self.line += lines
+
+
+def _decoded(lines: bytes, first_line: int) -> str:
+    try:
+        return lines.decode()
+    except UnicodeDecodeError as error:
+        raise not_utf_8(lines, error, first_line) from error
+
+
+def _too_long(line: int) -> DatasetError:
+    return DatasetError(f"line {line:,} is longer than {BLOCK_BYTES:,} bytes")
