@@ -173,9 +173,9 @@ def _decide_on_product(
     """
     if action is ProductAction.RETIRE:
         model = load_model(store)
-        codes, where = model.products, f"in {model.version}"
+        codes, where = list(model.products), f"in {model.version}"
     else:
-        codes, where = retired_products(store).keys(), f"retired in {store.url}"
+        codes, where = list(retired_products(store)), f"retired in {store.url}"
     known_code = {normalised_code(code): code for code in codes}.get(normalised_code(product_code))
     if known_code is None:
         similar = SimilarCodes(codes).similar_to(product_code)

@@ -8,9 +8,9 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from heapq import nlargest
 from itertools import accumulate
 
+import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -114,8 +114,8 @@ class ServiceMetrics(Collector):
         """
         self._model = model
         catalogue = model.metadata.catalogue
-        by_rows = zip(catalogue.rows, catalogue.product_code)
-        for _, product_code in nlargest(MAX_PRODUCT_LABELS, by_rows):
+        largest = np.argsort(-catalogue.rows, kind="stable")[:MAX_PRODUCT_LABELS]
+        for product_code in map(catalogue.product_code.__getitem__, largest):
             if len(self._predictions) <= MAX_PRODUCT_LABELS:
                 self._predictions.setdefault(product_code, 0)
 

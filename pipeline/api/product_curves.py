@@ -22,22 +22,23 @@ def product_answers(model: DispatchModel, positions: Sequence[int]) -> list[Prod
     """
     catalogue = model.metadata.catalogue
     codes = [catalogue.product_code[position] for position in positions]
-    least = [catalogue.least_orders[position] for position in positions]
-    most = [catalogue.most_orders[position] for position in positions]
+    least, most = catalogue.least_orders[positions], catalogue.most_orders[positions]
     orders = np.linspace(least, most, CURVE_POINTS, axis=1)
-    curves = _curves(model, codes, orders)
+    facts = zip(codes, catalogue.rows[positions].tolist(), least.tolist(), most.tolist())
     return [
         ProductAnswer(
-            product_code=catalogue.product_code[position],
-            curve_from=model.curve_from(catalogue.product_code[position]),
-            trusted=not model.doubts(catalogue.product_code[position]),
-            doubts=list(model.doubts(catalogue.product_code[position])),
-            rows=catalogue.rows[position],
-            least_orders=catalogue.least_orders[position],
-            most_orders=catalogue.most_orders[position],
+            product_code=code,
+            curve_from=model.curve_from(code),
+            trusted=not model.doubts(code),
+            doubts=list(model.doubts(code)),
+            rows=rows,
+            least_orders=least_orders,
+            most_orders=most_orders,
             curve=curve,
         )
-        for position, curve in zip(positions, curves)
+        for (code, rows, least_orders, most_orders), curve in zip(
+            facts, _curves(model, codes, orders)
+        )
     ]
 
 

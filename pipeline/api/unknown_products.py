@@ -36,7 +36,7 @@ class UnknownProducts:
         known = len(self._model.products)
         told = f"This product is not among the {known:,} that the model knows"
         can_search = len(self._faults) < MAX_SEARCHES_IN_REQUEST
-        similar = self._model.similar_codes.similar_to(code) if can_search else []
+        similar = self._model.similar_codes(code) if can_search else []
         if similar:
             told += f"; the closest: {', '.join(map(repr, similar))}"
         return f"{told}; {WHERE_ALL_ARE}"

@@ -1,8 +1,9 @@
 """What the writer and the reader of artifacts have agreed on: names inside and outside the file.
 
 An artifact is one ONNX file under `models/`. It takes the fields of orders, gives estimated hours,
-and carries its metadata as JSON in its metadata. Its name holds the start of the
-training run and the hash of its own bytes: `time_to_dispatch_<timestamp>_<sha256>.onnx`.
+and carries its metadata as JSON in its metadata, and beside them, as columns, the products that it
+knows. Its name holds the start of the training run and the hash of its own bytes:
+`time_to_dispatch_<timestamp>_<sha256>.onnx`.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ SUFFIX = ".onnx"
 
 HOURS_OUTPUT = "est_hours_to_dispatch"
 METADATA_KEY = "lineage"
+CATALOGUE_KEY = "catalogue"
 
 HASH_IN_NAME = re.compile(r"_([0-9a-f]{16})$")
 

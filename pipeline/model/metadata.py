@@ -5,12 +5,17 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from pipeline.model.arrays import Floats
+from pipeline.model.catalogue import ProductCatalogue
 
-FORMAT_VERSION = 2
-"""Version of the artifact's format; a reader knows this one and no other."""
+FORMAT_VERSION = 3
+"""Version of the artifact's format, which is written."""
+READABLE_FORMATS = (2, 3)
+"""Those that a reader knows: before the third, the catalogue was part of the metadata's JSON."""
 SHARE_DECIMALS = 6
 Estimate = Literal["typical", "mean"]
 """What a model estimates: hours that half of the orders take less than, or their mean."""
@@ -317,37 +322,6 @@ class Outliers(MetadataModel):
     farthest: tuple[Outlier, ...] = Field(
         description="the farthest of them, at most 100, by falling distance"
     )
-
-
-class ProductCatalogue(MetadataModel):
-    """The products that a model knows, as columns of equal length, sorted by code."""
-
-    product_code: tuple[str, ...] = Field(min_length=1, description="the codes")
-    rows: tuple[int, ...] = Field(
-        description="rows of each product in the dataset that its curve is from"
-    )
-    least_orders: tuple[float, ...] = Field(
-        description="fewest orders placed seen with each product"
-    )
-    most_orders: tuple[float, ...] = Field(description="most orders placed seen with each product")
-    relative_noise: tuple[float, ...] = Field(
-        description="the larger of the two below; in older artifacts the only one"
-    )
-    relative_lower_noise: tuple[float, ...] = Field(
-        description="noise of each product below its estimates, relative to that of all products"
-    )
-    relative_upper_noise: tuple[float, ...] = Field(description="the same above its estimates")
-
-    @property
-    def noise_to_both_sides(self) -> Floats:
-        """Relative noise of each product below and above its estimates, shape (2, n_products)."""
-        return np.array([self.relative_lower_noise, self.relative_upper_noise])
-
-    @model_validator(mode="before")
-    @classmethod
-    def _the_same_to_both_sides(cls, facts: Any) -> Any:
-        """Give the products of artifacts from before there were two noises the same to both."""
-        return _filled_in(facts, "relative_noise", "relative_lower_noise", "relative_upper_noise")
 
 
 class EarlierWeek(MetadataModel):
@@ -716,7 +690,9 @@ class ModelMetadata(MetadataModel):
     )
     interval: PredictionInterval = Field(description="how far from its estimates the truth may be")
     outliers: Outliers = Field(description="rows that are too far from it to count in its errors")
-    catalogue: ProductCatalogue = Field(description="which products it knows")
+    catalogue: SkipJsonSchema[ProductCatalogue] = Field(
+        exclude=True, description="which products it knows; an artifact carries it beside the JSON"
+    )
     earlier_weeks: tuple[EarlierWeek, ...] = Field(
         default=(), description="whose curves products without orders this week keep"
     )
@@ -761,13 +737,20 @@ class ModelMetadata(MetadataModel):
     )
 
     @property
-    def kept_products(self) -> Mapping[str, EarlierWeek]:
-        """The products without orders in the dataset, and the week that their curve is from."""
-        return {code: week for week in self.earlier_weeks for code in week.product_code}
+    def week_of_products(self) -> npt.NDArray[np.int16]:
+        """Which week the curve of each product is from, shape (n_products,).
+
+        Zero is the model's own, and n the n-th of its earlier weeks.
+        """
+        weeks = np.zeros(len(self.catalogue.rows), np.int16)
+        for number, week in enumerate(self.earlier_weeks, start=1):
+            positions = self.catalogue.product_code.positions(week.product_code)
+            weeks[positions[positions >= 0]] = number
+        return weeks
 
     @property
     def own_rows(self) -> Mapping[str, int]:
         """The rows in the dataset of each product that has any there."""
-        kept = self.kept_products
-        rows = zip(self.catalogue.product_code, self.catalogue.rows)
-        return {code: n for code, n in rows if code not in kept}
+        has_rows = self.week_of_products == 0
+        codes = self.catalogue.product_code.those_of(has_rows)
+        return dict(zip(codes, self.catalogue.rows[has_rows].tolist()))

@@ -4,8 +4,11 @@ This is the serving side: it imports neither the training code nor its libraries
 """
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
+from functools import cached_property
+from threading import Thread
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,21 +18,26 @@ from pydantic import ValidationError
 
 from pipeline.model.arrays import Floats
 from pipeline.model.artifact import (
+    CATALOGUE_KEY,
     HOURS_OUTPUT,
     METADATA_KEY,
     MODELS,
     hash_of_version,
     short_hash,
 )
+from pipeline.model.catalogue import columns_of
 from pipeline.model.decisions import newest_usable_model
-from pipeline.model.metadata import FORMAT_VERSION, ModelMetadata, PredictionInterval
+from pipeline.model.metadata import FORMAT_VERSION, READABLE_FORMATS, ModelMetadata
 from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, normalised_code, number_or_nan
+from pipeline.model.product_codes import Positions, ProductCodes
 from pipeline.model.similar_codes import SimilarCodes
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import name_of, timestamp_of
 
 WARM_UP_ORDERS = 0.0
+MAX_INDEXED_AT_ONCE = 2_000
+"""Products that a request waits for to be indexed, some 8 ms."""
 
 
 class Predictions(NamedTuple):
@@ -62,7 +70,6 @@ class DispatchModel:
     Attributes:
         version: name of its artifact without folder and suffix.
         metadata: where it comes from and what it is.
-        similar_codes: finds the products that somebody may have meant.
     """
 
     def __init__(
@@ -71,41 +78,40 @@ class DispatchModel:
         """Put together what was read from an artifact."""
         self.version = version
         self.metadata = metadata
-        catalogue = metadata.catalogue
-        codes = catalogue.product_code
-        self.similar_codes = SimilarCodes(codes)
-        self._position = {code: i for i, code in enumerate(codes)}
-        self._known_codes = {normalised_code(code): code for code in codes} | {c: c for c in codes}
-        self._least_orders = np.array(catalogue.least_orders)
-        self._most_orders = np.array(catalogue.most_orders)
-        self._range = _range(self._least_orders, self._most_orders)
-        self._kept = metadata.kept_products
-        self._doubts = metadata.remarks.doubts
-        noise = catalogue.noise_to_both_sides
-        self._reach = _reach(metadata.interval, noise)
-        for week in metadata.earlier_weeks:
-            kept = self._positions(week.product_code)
-            self._reach[..., kept] = _reach(week.interval, noise[:, kept])
         self._session = session
         self._inputs = [tensor.name for tensor in session.get_inputs()]
 
     @property
-    def products(self) -> Set[str]:
+    def products(self) -> ProductCodes:
         """The codes of the products that the model knows."""
-        return self._position.keys()
+        return self.metadata.catalogue.product_code
 
     def known_code(self, text: str) -> str | None:
         """Return the code under which the model knows what a text stands for, if it does.
 
         Artifacts may hold codes from before codes were normalised, so it is first taken as it is.
         """
-        exact = self._known_codes.get(text)
-        return exact or self._known_codes.get(normalised_code(text))
+        if text in self.products:
+            return text
+        code = normalised_code(text)
+        return code if code in self.products else self._unusual_codes.get(code)
+
+    def similar_codes(self, text: str) -> list[str]:
+        """Return the codes of the products that a text may stand for, if there are any.
+
+        Finding them takes an index, which is made when first needed: in a thread of its own, so
+        that requests go on being answered meanwhile, without similar codes if there are many.
+        """
+        is_waited_for = len(self.products) <= MAX_INDEXED_AT_ONCE
+        if is_waited_for or self._similar_codes.done():
+            return self._similar_codes.result().similar_to(text)
+        return []
 
     def curve_from(self, product_code: str) -> datetime:
         """Return when the orders were delivered that the curve of a product was fitted to."""
-        week = self._kept.get(product_code, self.metadata.dataset)
-        return week.delivered_at
+        number = int(self._week[self.products.index(product_code)])
+        earlier = self.metadata.earlier_weeks
+        return earlier[number - 1].delivered_at if number else self.metadata.dataset.delivered_at
 
     def doubts(self, product_code: str) -> tuple[str, ...]:
         """Return the remarks after which a product's estimates are not to be trusted, or none."""
@@ -118,7 +124,7 @@ class DispatchModel:
         (hours,) = self._session.run([HOURS_OUTPUT], inputs)
         estimates = np.array(hours, dtype=np.float64).ravel()
         # scikit-learn's encoders give an unknown product some estimate.
-        estimates[[code not in self._position for code in codes]] = np.nan
+        estimates[self.products.positions(codes) < 0] = np.nan
         return estimates
 
     def bounds(self, product_codes: Sequence[str], estimates: Floats) -> tuple[Floats, Floats]:
@@ -134,7 +140,7 @@ class DispatchModel:
         Raises:
             KeyError: a code is not among `products`.
         """
-        return self._bounds_at(self._positions(product_codes), estimates)
+        return self._bounds_at(self.products.known_positions(product_codes), estimates)
 
     def reach_of_noise(self, product_codes: Sequence[str], estimates: Floats) -> Floats:
         """Return how far the intervals would reach below and above without movement, shape (2, n).
@@ -142,7 +148,7 @@ class DispatchModel:
         Raises:
             KeyError: a code is not among `products`.
         """
-        at_zero, growth, _ = self._reach[..., self._positions(product_codes)]
+        at_zero, growth, _ = self._reach_at(self.products.known_positions(product_codes))
         reach: Floats = at_zero + growth * estimates
         return reach
 
@@ -157,23 +163,66 @@ class DispatchModel:
         Raises:
             KeyError: a product code is not among `products`.
         """
-        positions = self._positions(orders.get(PRODUCT))
+        catalogue = self.metadata.catalogue
+        positions = self.products.known_positions(orders.get(PRODUCT))
         placed = np.asarray(orders.get(ORDERS), dtype=np.float64)
         hours = self.estimate(orders)
-        least, most = self._least_orders[positions], self._most_orders[positions]
+        least, most = catalogue.least_orders[positions], catalogue.most_orders[positions]
         distance = np.maximum(least - placed, placed - most)
-        widening = 1 + np.maximum(distance, 0.0) / self._range[positions]
+        widening = 1 + np.maximum(distance, 0.0) / _range(least, most)
         return Predictions(hours, *self._bounds_at(positions, hours, widening), distance > 0)
 
-    def _positions(self, product_codes: Sequence[str]) -> npt.NDArray[np.intp]:
-        """Return where products stand in the catalogue."""
-        positions = map(self._position.__getitem__, product_codes)
-        return np.fromiter(positions, np.intp, len(product_codes))
+    @cached_property
+    def _unusual_codes(self) -> dict[str, str]:
+        """The codes that are not as they are normalised, by how that would be."""
+        pairs = ((normalised_code(code), code) for code in self.products)
+        return {normalised: code for normalised, code in pairs if normalised != code}
+
+    @cached_property
+    def _similar_codes(self) -> Future[SimilarCodes]:
+        made: Future[SimilarCodes] = Future()
+        work = Thread(target=lambda: made.set_result(SimilarCodes(self.products)), daemon=True)
+        work.start()
+        return made
+
+    @cached_property
+    def _doubts(self) -> Mapping[str, tuple[str, ...]]:
+        return self.metadata.remarks.doubts
+
+    @cached_property
+    def _week(self) -> npt.NDArray[np.int16]:
+        return self.metadata.week_of_products
+
+    @cached_property
+    def _intervals(self) -> Floats:
+        """The multiples, the noise and the movement of each week's interval, shape (5, n_weeks)."""
+        intervals = [
+            self.metadata.interval,
+            *(week.interval for week in self.metadata.earlier_weeks),
+        ]
+        return np.array(
+            [
+                (*each.multiples[:, 0], each.noise_base_hours, each.noise_growth, each.movement)
+                for each in intervals
+            ]
+        ).T
+
+    def _reach_at(self, positions: Positions) -> Floats:
+        """Return what the reach of products below and above comes from, shape (3, 2, n).
+
+        These are what the noise asks for where the estimate is zero, by how much that grows with
+        each hour of the estimate, and by which share of itself the estimate moves; see
+        `PredictionInterval.reach`.
+        """
+        interval = self._intervals[:, self._week[positions]]
+        base, growth, movement = interval[2:]
+        multiples = interval[:2] * self.metadata.catalogue.noise_of(positions)
+        return np.array([multiples * base, multiples * growth, [movement, movement]])
 
     def _bounds_at(
-        self, positions: npt.NDArray[np.intp], hours: Floats, widening: Floats | float = 1.0
+        self, positions: Positions, hours: Floats, widening: Floats | float = 1.0
     ) -> tuple[Floats, Floats]:
-        at_zero, growth, movement = self._reach[..., positions]
+        at_zero, growth, movement = self._reach_at(positions)
         below, above = np.hypot(at_zero + growth * hours, movement * hours) * widening
         return np.maximum(hours - below, 0.0), hours + above
 
@@ -185,18 +234,6 @@ def _range(least_orders: Floats, most_orders: Floats) -> Floats:
     """
     widths = most_orders - least_orders
     return np.where(widths > 0, widths, np.maximum(most_orders, 1.0))
-
-
-def _reach(interval: PredictionInterval, relative_noise: Floats) -> Floats:
-    """Return what the reach of products below and above comes from, shape (3, 2, n_products).
-
-    These are what the noise asks for where the estimate is zero, by how much that grows with each
-    hour of the estimate, and by which share of itself the estimate moves; see
-    `PredictionInterval.reach`.
-    """
-    multiples = interval.multiples * relative_noise
-    at_zero, growth = multiples * interval.noise_base_hours, multiples * interval.noise_growth
-    return np.array([at_zero, growth, np.full_like(multiples, interval.movement)])
 
 
 def _input(name: str, orders: OrderColumns, codes: Sequence[str]) -> npt.NDArray[Any]:
@@ -301,23 +338,28 @@ def _open_session(key: str, content: bytes) -> onnxruntime.InferenceSession:
 
 
 def _read_metadata(key: str, session: onnxruntime.InferenceSession) -> ModelMetadata:
+    carried = session.get_modelmeta().custom_metadata_map
     try:
-        facts = json.loads(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
+        facts = json.loads(carried[METADATA_KEY])
         format_version = int(facts["format_version"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"The model {key} carries no metadata, so it is not one that this pipeline made."
         ) from error
-    if format_version != FORMAT_VERSION:
+    if format_version not in READABLE_FORMATS:
         raise ArtifactError(
-            f"The model {key} has format {format_version}, and this code knows format "
-            f"{FORMAT_VERSION} only. Deploy the code that it was made with, or train it again."
+            f"The model {key} has format {format_version}, and this code knows formats up to "
+            f"{FORMAT_VERSION}. Deploy the code that it was made with, or train it again."
         )
     try:
+        if CATALOGUE_KEY in carried:
+            facts["catalogue"] = columns_of(carried[CATALOGUE_KEY])
         return ModelMetadata.model_validate(facts)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ArtifactError(f"The metadata in the model {key} is incomplete: {faults}.") from error
+    except ValueError as error:
+        raise ArtifactError(f"The products of the model {key} cannot be read: {error}") from error
 
 
 def _warm_up(model: DispatchModel) -> None:

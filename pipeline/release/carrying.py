@@ -8,7 +8,7 @@ All this happens after the new model was judged, which is only about products wi
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Set
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,16 +17,17 @@ from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.curves.onnx_converter import read_tables
 from pipeline.curves.tables import CurveTable
 from pipeline.model.artifact import MODELS, SUFFIX
+from pipeline.model.catalogue import CODES, COLUMNS, ProductCatalogue
 from pipeline.model.metadata import (
     DOUBTS,
     DroppedProducts,
     EarlierWeek,
     ModelMetadata,
     PredictionInterval,
-    ProductCatalogue,
     ProductRemarks,
 )
 from pipeline.model.order import normalised_code
+from pipeline.model.product_codes import ProductCodes
 from pipeline.model.reader import DispatchModel
 from pipeline.release.champion import champion_on_grid
 from pipeline.stores.base import ObjectStore
@@ -75,14 +76,13 @@ def carry_products(
     Raises:
         StoreError: the store cannot be read.
     """
-    ordered = tuple(code for code in metadata.catalogue.product_code if code in retired)
+    ordered = tuple(c for c in sorted(retired) if c in metadata.catalogue.product_code)
     remarks = metadata.remarks.model_copy(update={"retired": ordered})
     metadata = metadata.model_copy(update={"remarks": remarks})
     if store is None or champion is None:
         return FinalModel(model.regressor, metadata, model.points())
     held = _held_back(champion, metadata, keep_weeks)
-    own = set(metadata.catalogue.product_code)
-    absent = {code for code in champion.products if normalised_code(code) not in own}
+    absent = _absent(champion, metadata.catalogue.product_code)
     gone = (code for code in absent if normalised_code(code) in retired)
     reasons = _aged(champion, absent, metadata, keep_weeks)
     reasons |= dict.fromkeys(gone, "retired by ttd-models")
@@ -103,6 +103,12 @@ def carry_products(
     return FinalModel(regressor, metadata.model_copy(update=facts), points)
 
 
+def _absent(champion: DispatchModel, own: ProductCodes) -> set[str]:
+    """Return the champion's products that are not among these, however they are written."""
+    unknown = champion.products.those_of(own.positions(champion.products) < 0)
+    return {code for code in unknown if normalised_code(code) not in own}
+
+
 def _held_back(champion: DispatchModel, metadata: ModelMetadata, keep_weeks: int) -> set[str]:
     """Return the products whose orders of this week are rather wrong than the champion's curve.
 
@@ -113,7 +119,7 @@ def _held_back(champion: DispatchModel, metadata: ModelMetadata, keep_weeks: int
     if metadata.refused_because:
         return set()
     remarks, comparison = metadata.remarks, metadata.comparison
-    doubted = champion.products & {*remarks.surprising, *remarks.swapped}
+    doubted = {c for c in (*remarks.surprising, *remarks.swapped) if c in champion.products}
     if comparison is not None and comparison.same_dataset:
         doubted -= champion.metadata.own_rows.keys()
     return doubted - _aged(champion, doubted, metadata, keep_weeks).keys()
@@ -177,14 +183,11 @@ def _agreeing(champion: DispatchModel, table: CurveTable) -> set[str]:
 
 def _grid(champion: DispatchModel, codes: Collection[str]) -> GridEstimates:
     """Return the champion's estimates over the orders that were seen with these products."""
-    catalogue = champion.metadata.catalogue
-    seen = [
-        (code, most)
-        for code, most in zip(catalogue.product_code, catalogue.most_orders)
-        if code in codes
-    ]
-    products = np.array([code for code, _ in seen], dtype=object)
-    orders = np.linspace(0.0, [most for _, most in seen], GRID_POINTS, axis=1)
+    wanted = sorted(code for code in codes if code in champion.products)
+    positions = champion.products.known_positions(wanted)
+    products = np.array(wanted, dtype=object)
+    most = champion.metadata.catalogue.most_orders[positions]
+    orders = np.linspace(0.0, most, GRID_POINTS, axis=1)
     empty = GridEstimates(products, orders, np.zeros_like(orders))
     return empty._replace(hours=champion_on_grid(champion, empty))
 
@@ -193,15 +196,16 @@ def _joined(
     own: ProductCatalogue, champion: ProductCatalogue, kept: Collection[str]
 ) -> ProductCatalogue:
     """Return a catalogue with the champion's facts about the products that are kept."""
-    rows = [row for row in _rows(own) if row[0] not in kept]
-    rows += [row for row in _rows(champion) if row[0] in kept]
-    columns = zip(*sorted(rows))
-    return ProductCatalogue(**dict(zip(ProductCatalogue.model_fields, columns)))
-
-
-def _rows(catalogue: ProductCatalogue) -> Iterator[tuple[Any, ...]]:
-    """Return the facts about each product, with its code first."""
-    return zip(*(getattr(catalogue, name) for name in ProductCatalogue.model_fields))
+    taken = champion.product_code.known_positions(sorted(kept))
+    left = np.flatnonzero(~np.isin(np.arange(len(own.rows)), own.product_code.positions(kept)))
+    codes = [*(own.product_code[position] for position in left.tolist()), *sorted(kept)]
+    order = sorted(range(len(codes)), key=codes.__getitem__)
+    columns = {
+        name: np.concatenate([getattr(own, name)[left], getattr(champion, name)[taken]])[order]
+        for name in COLUMNS
+        if name != CODES
+    }
+    return ProductCatalogue(product_code=ProductCodes(codes[place] for place in order), **columns)
 
 
 def _earlier_weeks(

@@ -13,6 +13,7 @@ from scipy import stats
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CatalogueChange, Failure, ProductsApart, RewrittenCode
 from pipeline.model.order import PRODUCT, normalised_code
+from pipeline.model.product_codes import ProductCodes
 from pipeline.model.reader import DispatchModel
 from pipeline.model.similar_codes import plain_form
 from pipeline.release.champion_rules import UNLIKE_THE_LAST
@@ -131,10 +132,10 @@ def _share_by_chance(others: Floats, rows: float) -> float:
     return share + float(stats.norm.isf(FALSE_ALARM_RATE)) * math.sqrt(variance)
 
 
-def _rewritten(known: Set[str], now: "pd.Index[str]") -> Iterator[RewrittenCode]:
+def _rewritten(known: ProductCodes, now: "pd.Index[str]") -> Iterator[RewrittenCode]:
     """Yield the codes of this week that are known ones but for how they are written."""
     alike = defaultdict(list)
-    for code in sorted(known):
+    for code in known:
         alike[_bare(code)].append(code)
     for code in now.difference(list(known)):
         for before in alike[_bare(code)]:

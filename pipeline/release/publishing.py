@@ -9,11 +9,13 @@ from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from pipeline.curves.estimator import DispatchCurve
 from pipeline.curves.onnx_converter import register_converters
 from pipeline.model.artifact import (
+    CATALOGUE_KEY,
     HOURS_OUTPUT,
     METADATA_KEY,
     MODELS,
     artifact_key,
 )
+from pipeline.model.catalogue import to_text
 from pipeline.model.decisions import newest_not_withdrawn
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.order import FEATURES, PRODUCT
@@ -40,7 +42,11 @@ def write_artifact(model: DispatchCurve, metadata: ModelMetadata) -> bytes:
         final_types=[(HOURS_OUTPUT, DoubleTensorType([None, 1]))],
         target_opset=TARGET_OPSET,
     )
-    helper.set_model_props(onnx_model, {METADATA_KEY: metadata.model_dump_json()})
+    facts = {
+        METADATA_KEY: metadata.model_dump_json(),
+        CATALOGUE_KEY: to_text(metadata.catalogue),
+    }
+    helper.set_model_props(onnx_model, facts)
     content: bytes = onnx_model.SerializeToString(deterministic=True)
     return content
 

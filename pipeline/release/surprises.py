@@ -70,16 +70,11 @@ def noise_of(model: DispatchModel, codes: npt.NDArray[np.object_], estimates: Fl
         estimates: its own for them, shape (n_rows,).
     """
     facts = model.metadata
-    catalogue = facts.catalogue
-    known = {code: position for position, code in enumerate(catalogue.product_code)}
-    positions = np.array([known[code] for code in codes], dtype=np.intp)
-    relative = catalogue.noise_to_both_sides.min(axis=0)
-    kept = facts.kept_products
-    intervals = [
-        week.interval if (week := kept.get(code)) else facts.interval
-        for code in catalogue.product_code
-    ]
-    base = np.array([interval.noise_base_hours for interval in intervals])
-    growth = np.array([interval.noise_growth for interval in intervals])
-    noise: Floats = (base[positions] + growth[positions] * estimates) * relative[positions]
+    positions = facts.catalogue.product_code.known_positions(codes)
+    week = facts.week_of_products[positions]
+    intervals = [facts.interval, *(week.interval for week in facts.earlier_weeks)]
+    base = np.array([interval.noise_base_hours for interval in intervals])[week]
+    growth = np.array([interval.noise_growth for interval in intervals])[week]
+    relative = facts.catalogue.noise_of(positions).min(axis=0)
+    noise: Floats = (base + growth * estimates) * relative
     return noise

@@ -70,7 +70,7 @@ def find_swaps(
     # wandering move them from where they were by a sum of mean zero and this variance.
     error = np.sqrt(pairs.noise_variance + spread**2 * pairs.variance_of_steps)
     chance = stats.t.sf(pairs.moved / error, freedom)
-    n_products = len(champion.products & set(map(str, challenger.grid.products)))
+    n_products = np.count_nonzero(champion.products.positions(challenger.grid.products) >= 0)
     n_pairs = n_products * (n_products - 1) / 2
     # Benjamini and Hochberg 1995: the pairs that are not looked at have a chance of one.
     adjusted = stats.false_discovery_control(np.minimum(chance * n_pairs / len(chance), 1.0))
@@ -125,10 +125,9 @@ def _curves(champion: DispatchModel, challenger: Challenger) -> _Curves:
     grid = challenger.grid
     before = champion_on_grid(champion, grid)
     is_usable = np.isfinite(before).all(axis=1) & (grid.orders[:, -1] > 0)
-    earlier_rows = dict(
-        zip(champion.metadata.catalogue.product_code, champion.metadata.catalogue.rows)
-    )
-    rows_before = np.array([earlier_rows.get(str(code), 1) for code in grid.products])
+    catalogue = champion.metadata.catalogue
+    positions = catalogue.product_code.positions(grid.products)
+    rows_before = np.where(positions < 0, 1, catalogue.rows[positions])
     noise = challenger.noise * np.sqrt(1 / challenger.rows + 1 / rows_before)
     distance = np.sqrt(((grid.hours - before) ** 2).mean(axis=1)) / noise
     farthest = np.argsort(np.where(is_usable, -distance, np.inf), kind="stable")

@@ -160,7 +160,7 @@ def _shown_products(
 def _noise_of_products(metadata: ModelMetadata) -> pd.DataFrame:
     """Return the relative noise below and above, with a column for each product, by code."""
     catalogue = metadata.catalogue
-    return pd.DataFrame(catalogue.noise_to_both_sides, columns=list(catalogue.product_code))
+    return pd.DataFrame(catalogue.noise_of(slice(None)), columns=list(catalogue.product_code))
 
 
 def _errors_of_products(test: OutOfSample) -> "pd.Series[float]":

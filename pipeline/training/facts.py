@@ -10,17 +10,18 @@ import pandas as pd
 
 from pipeline.curves.steps import step_of
 from pipeline.model.arrays import Floats
+from pipeline.model.catalogue import ProductCatalogue
 from pipeline.model.metadata import (
     DatasetLineage,
     Histogram,
     ModelMetadata,
     Outlier,
     Outliers,
-    ProductCatalogue,
     ProductInSteps,
     ProductRemarks,
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
+from pipeline.model.product_codes import ProductCodes
 from pipeline.orders.splits import MIN_ROWS_OF_PRODUCT
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.stages.settings import git_commit
@@ -111,27 +112,23 @@ def _catalogue(orders: pd.DataFrame, noise: ModelNoise) -> ProductCatalogue:
     # Rounded up: many labels may be at the very end of an interval.
     below, above = np.ceil(noise.for_intervals.relative * 10**NOISE_DECIMALS) / 10**NOISE_DECIMALS
     return ProductCatalogue(
-        product_code=tuple(map(str, products.index)),
-        rows=tuple(products["size"].tolist()),
-        least_orders=tuple(products["min"].tolist()),
-        most_orders=tuple(products["max"].tolist()),
-        relative_noise=tuple(np.maximum(below, above).tolist()),
-        relative_lower_noise=tuple(below.tolist()),
-        relative_upper_noise=tuple(above.tolist()),
+        product_code=ProductCodes(map(str, products.index)),
+        rows=products["size"].to_numpy(),
+        least_orders=products["min"].to_numpy(),
+        most_orders=products["max"].to_numpy(),
+        relative_lower_noise=below,
+        relative_upper_noise=above,
     )
 
 
 def _remarks(
     orders: pd.DataFrame, catalogue: ProductCatalogue, model: TrainedModel
 ) -> ProductRemarks:
-    facts = zip(
-        catalogue.product_code, catalogue.rows, catalogue.least_orders, catalogue.most_orders
-    )
+    is_one_count = catalogue.least_orders == catalogue.most_orders
+    has_few_rows = (catalogue.rows < MIN_ROWS_OF_PRODUCT) | is_one_count
     flat = flat_products(model.grid)
     return ProductRemarks(
-        few_rows=tuple(
-            code for code, rows, least, most in facts if rows < MIN_ROWS_OF_PRODUCT or least == most
-        ),
+        few_rows=catalogue.product_code.those_of(has_few_rows),
         falling=_falling_products(orders[orders[PRODUCT].isin(flat)]),
         flat=flat,
         wide=tuple(map(str, model.grid.products[model.noise.for_intervals.falls_short])),
@@ -167,8 +164,9 @@ def _is_noisy(relative_noise: Floats) -> npt.NDArray[np.bool_]:
 
 def _falling_products(orders: pd.DataFrame) -> tuple[str, ...]:
     """Return the products whose hours fall as orders rise, by the sign of their covariance."""
-    return tuple(
-        str(code)
-        for code, rows in orders.groupby(PRODUCT, observed=True)
-        if len(rows) > 1 and rows[ORDERS].cov(rows[HOURS]) < 0
-    )
+    columns = orders[[ORDERS, HOURS]].astype(np.float64)
+    by_product = columns.groupby(orders[PRODUCT], observed=True)
+    deviations = columns - by_product.transform("mean")
+    products = deviations[ORDERS] * deviations[HOURS]
+    moments = products.groupby(orders[PRODUCT], observed=True).sum()
+    return tuple(map(str, moments.index[moments < 0]))

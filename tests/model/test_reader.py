@@ -11,15 +11,19 @@ import onnx
 import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from pydantic import ValidationError
 
 from pipeline.model.artifact import (
+    CATALOGUE_KEY,
     HOURS_OUTPUT,
     METADATA_KEY,
     MODELS,
     artifact_key,
     short_hash,
 )
-from pipeline.model.metadata import FORMAT_VERSION
+from pipeline.model.catalogue import CODES, COLUMNS
+from pipeline.model.columns import pack
+from pipeline.model.metadata import FORMAT_VERSION, READABLE_FORMATS
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.errors import ArtifactError, ObjectMissing
 from pipeline.stores.directory import DirectoryStore
@@ -49,7 +53,7 @@ def load(store: DirectoryStore, served_model: DispatchModel) -> Callable[[bytes]
 def test_a_loaded_model_estimates_its_products_and_no_others(served_model: DispatchModel) -> None:
     codes = ["SKU001", "SKU002", "SKU999", "", "sku001"]
     hours = served_model.estimate({"product_code": codes, "orders_placed": [112] * 5})
-    assert served_model.products == {"SKU001", "SKU002", "SKU003", "SKU004", "SKU005"}
+    assert [*served_model.products] == ["SKU001", "SKU002", "SKU003", "SKU004", "SKU005"]
     assert hours[0] == pytest.approx(8.28, abs=0.3)
     assert hours[1] != hours[0]
     assert np.isnan(hours).tolist() == [False, False, True, True, True]
@@ -95,7 +99,7 @@ def test_the_bounds_lie_around_the_estimate_and_never_below_zero(
         interval = served_model.metadata.interval
         assert (lower >= 0).all() and (lower <= hours).all() and (hours < upper).all()
         position = served_model.metadata.catalogue.product_code.index(product)
-        noise = served_model.metadata.catalogue.noise_to_both_sides[:, [position]]
+        noise = served_model.metadata.catalogue.noise_of(np.array([position]))
         below, above = interval.reach(hours, noise)
         assert np.allclose(upper - hours, above)
         # Where zero does not cut it off, it reaches as far below as the metadata say.
@@ -231,7 +235,7 @@ def test_a_model_without_metadata_is_refused(
         load(with_metadata(artifact, metadata))
 
 
-@pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
+@pytest.mark.parametrize("version", [READABLE_FORMATS[0] - 1, FORMAT_VERSION + 1])
 def test_another_format_is_refused_with_both_versions_and_what_to_do(
     version: int, artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
@@ -239,7 +243,7 @@ def test_another_format_is_refused_with_both_versions_and_what_to_do(
     other = {"format_version": version, "trained": "at some time"}
     with pytest.raises(ArtifactError) as refusal:
         load(with_metadata(artifact, {METADATA_KEY: json.dumps(other)}))
-    assert f"has format {version}, and this code knows format {FORMAT_VERSION}" in str(
+    assert f"has format {version}, and this code knows formats up to {FORMAT_VERSION}" in str(
         refusal.value
     )
     assert "Deploy the code that it was made with, or train it again" in str(refusal.value)
@@ -247,16 +251,59 @@ def test_another_format_is_refused_with_both_versions_and_what_to_do(
 
 @pytest.mark.parametrize(
     ("fact", "value", "reason"),
-    [
-        *[(fact, None, "Input should be") for fact in ("trained_at", "dataset", "metrics")],
-        ("catalogue", {"product_code": []}, "at least 1 item"),
-    ],
+    [(fact, None, "Input should be") for fact in ("trained_at", "dataset", "metrics")],
 )
 def test_incomplete_metadata_are_refused_and_the_fact_is_named(
     fact: str, value: Any, reason: str, artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
     with pytest.raises(ArtifactError, match=f"is incomplete: {fact}.*: .*{reason}"):
         load(with_facts(artifact, metadata_facts(artifact) | {fact: value}))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "reason"),
+    [
+        ("product_code", [], "at least one product"),
+        ("product_code", ["B", "A"], "'A' stands after 'B': codes are sorted, and differ"),
+        ("product_code", ["A", "A"], "'A' stands after 'A'"),
+        ("rows", [1, 2, 3], "different lengths: product_code 2, rows 3"),
+        ("rows", [1.5, 2.0], "not of the kind"),
+        ("rows", [-1, 2], "is negative"),
+        ("least_orders", [np.nan, 1.0], "not finite"),
+        ("most_orders", ["1", "2"], "no numbers"),
+        ("relative_upper_noise", [[1.0], [2.0]], "no numbers"),
+    ],
+)
+def test_a_catalogue_with_a_fault_is_refused_and_the_column_is_named(
+    column: str, values: list[Any], reason: str
+) -> None:
+    columns = {"product_code": ["A", "B"], "rows": [1, 2], "relative_noise": [1, 1]}
+    columns |= {"least_orders": [0, 0], "most_orders": [9, 9], column: values}
+    with pytest.raises(ValidationError, match=f"catalogue[^:]*{reason}"):
+        builders.metadata(catalogue=columns)
+
+
+@pytest.mark.parametrize("text", ["no base64!", pack({"rows": np.arange(3)})])
+def test_products_that_cannot_be_read_are_an_error(
+    text: str, artifact: bytes, load: Callable[[bytes], DispatchModel]
+) -> None:
+    damaged = with_metadata(artifact, properties(artifact) | {CATALOGUE_KEY: text})
+    with pytest.raises(ArtifactError, match="products of the model .* cannot be read: The"):
+        load(damaged)
+
+
+def test_an_artifact_of_before_with_the_catalogue_among_its_facts_is_read(
+    artifact: bytes, served_model: DispatchModel, load: Callable[[bytes], DispatchModel]
+) -> None:
+    catalogue = served_model.metadata.catalogue
+    numbers = {name: getattr(catalogue, name).tolist() for name in COLUMNS if name != CODES}
+    facts = metadata_facts(artifact) | {"format_version": 2}
+    facts |= {"catalogue": numbers | {CODES: [*catalogue.product_code]}}
+
+    older = load(with_metadata(artifact, {METADATA_KEY: json.dumps(facts)}))
+
+    order = {"product_code": ["SKU003"], "orders_placed": [112]}
+    assert older.predict(order) == served_model.predict(order)
 
 
 def test_facts_that_a_newer_writer_added_are_ignored(
@@ -304,9 +351,14 @@ def test_a_harmless_change_is_not_refused(
 
 def metadata_facts(artifact: bytes) -> dict[str, Any]:
     """Return the metadata in an artifact."""
-    (metadata,) = onnx.load_from_string(artifact).metadata_props
-    facts: dict[str, Any] = json.loads(metadata.value)
+    facts: dict[str, Any] = json.loads(properties(artifact)[METADATA_KEY])
     return facts
+
+
+def properties(artifact: bytes) -> dict[str, str]:
+    """Return all that an artifact carries beside the model."""
+    carried = onnx.load_from_string(artifact).metadata_props
+    return {each.key: each.value for each in carried}
 
 
 def with_metadata(artifact: bytes, metadata: dict[str, str]) -> bytes:
@@ -319,7 +371,7 @@ def with_metadata(artifact: bytes, metadata: dict[str, str]) -> bytes:
 
 def with_facts(artifact: bytes, facts: dict[str, Any]) -> bytes:
     """Return an artifact that says something else about itself."""
-    return with_metadata(artifact, {METADATA_KEY: json.dumps(facts)})
+    return with_metadata(artifact, properties(artifact) | {METADATA_KEY: json.dumps(facts)})
 
 
 def write_as_trained_at(store: DirectoryStore, artifact: bytes, trained_at: datetime) -> str:

@@ -52,4 +52,4 @@ def test_one_wrong_letter_among_very_many_products_is_found_wherever_it_is(place
     codes = {f"{drawn.choice('ABCDE')}-{drawn.randrange(10**9):09}" for _ in range(20_000)}
     meant = min(codes)
     wrong = f"{meant[:place]}X{meant[place + 1 :]}"
-    assert SimilarCodes(codes).similar_to(wrong)[:1] == [meant]
+    assert SimilarCodes(list(codes)).similar_to(wrong)[:1] == [meant]

@@ -18,7 +18,7 @@ from pipeline.stages.errors import ArtifactError, ObjectExists
 from pipeline.stores.directory import DirectoryStore
 from pipeline.stores.timestamped_keys import name_of
 from pipeline.training.selection import CANDIDATES
-from tests.support.builders import metadata_of
+from tests.support.builders import all_facts, metadata_of
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +111,7 @@ def test_metadata_travels_inside_the_artifact_and_time_and_hash_in_its_name(
     model = load_model(store)
     assert key.startswith("models/time_to_dispatch_2026-11-23T18-49-11-198262_")
     assert model.version == key.removeprefix("models/").removesuffix(".onnx")
-    assert model.metadata == metadata
+    assert all_facts(model.metadata) == all_facts(metadata)
 
 
 def test_a_model_older_than_the_newest_is_not_published(
@@ -136,7 +136,7 @@ def test_a_model_dated_ahead_is_overtaken_once_it_is_withdrawn(
     assert manage_models(["withdraw", name_of(key), store.url]) == 0
 
     assert store_artifact(store, "models", metadata, artifact) in store.list_keys("models")
-    assert load_model(store).metadata == metadata
+    assert all_facts(load_model(store).metadata) == all_facts(metadata)
 
 
 def test_an_artifact_is_never_overwritten(

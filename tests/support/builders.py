@@ -15,6 +15,7 @@ import pandas as pd
 
 from pipeline.curves.noise import NoiseScale
 from pipeline.model.arrays import Floats
+from pipeline.model.catalogue import to_text
 from pipeline.model.metadata import (
     ChampionComparison,
     Metrics,
@@ -199,6 +200,11 @@ def metadata_of(orders: pd.DataFrame, **changes: Any) -> ModelMetadata:
         "orders_placed": {"edges": edges.tolist(), "counts": counts.tolist()},
     }
     return metadata(map(str, placed.index), **_changed(facts, changes))
+
+
+def all_facts(metadata: ModelMetadata) -> tuple[str, str]:
+    """Return all that metadata say, to compare two of them: as JSON, and the catalogue."""
+    return metadata.model_dump_json(), to_text(metadata.catalogue)
 
 
 def comparison(**changes: Any) -> ChampionComparison:

@@ -161,9 +161,9 @@ def spoil(production: Path, champion: DispatchModel, content: bytes, is_renamed:
     ("change", "is_renamed", "reason"),
     [
         (
-            lambda content: content.replace(b'"format_version":2', b'"format_version":9'),
+            lambda content: content.replace(b'"format_version":3', b'"format_version":9'),
             True,
-            "has format 9, and this code knows format 2 only",
+            "has format 9, and this code knows formats up to 3",
         ),
         (lambda content: content[:-100], False, "is damaged or was renamed"),
         (lambda _: b"not a model", True, "is not an ONNX model"),
