@@ -1,7 +1,8 @@
 """The routes about the service itself: its model and products, its health, and its metrics."""
 
 import asyncio
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
+from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Response
@@ -10,11 +11,13 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic.json_schema import SkipJsonSchema
 
+from pipeline.api.model_answer import model_answer
 from pipeline.api.predictions import Service
 from pipeline.api.product_curves import product_answers
 from pipeline.api.schemas import HealthAnswer, LivenessAnswer, ModelAnswer, ProductsAnswer
 from pipeline.api.unknown_products import UnknownProducts
 from pipeline.model.artifact import REPORTS
+from pipeline.model.product_codes import ProductCodes
 from pipeline.stages.errors import ObjectMissing
 from pipeline.stages.settings import git_commit
 
@@ -32,9 +35,8 @@ router = APIRouter()
 
 @router.get("/api/v0.1/model", tags=["model"])
 async def get_model(service: Service) -> ModelAnswer:
-    """Return the version and the metadata of the model that is served."""
-    served = service.answers().model
-    return ModelAnswer(model_version=served.version, lineage=served.metadata)
+    """Return the version and the metadata of the model that is served; long lists are cut."""
+    return model_answer(service.answers().model)
 
 
 @router.get("/api/v0.2/products", tags=["model"])
@@ -43,30 +45,46 @@ async def list_products(
     product_code: Annotated[
         str | SkipJsonSchema[None], Query(description="only this product")
     ] = None,
+    search: Annotated[
+        str,
+        Query(description="only products whose code contains this; the case of A to Z is ignored"),
+    ] = "",
     after: Annotated[str, Query(description="only products after this code")] = "",
     limit: Annotated[
         int, Query(ge=1, le=MAX_PRODUCTS_ON_PAGE, description="most products on a page")
     ] = 20,
+    curves: Annotated[bool, Query(description="whether to give their curves")] = True,
 ) -> ProductsAnswer:
     """List the products that the model knows by code, with their ranges and their curves."""
     served = service.answers().model
-    codes = served.metadata.catalogue.product_code
+    codes = served.products
     if product_code is None:
-        start = bisect_right(codes, after)
-        positions = range(start, min(start + limit, len(codes)))
+        positions = await _found(codes, search, bisect_right(codes, after), limit + 1)
     elif (known_code := served.known_code(product_code)) is not None:
-        start = bisect_left(codes, known_code)
-        positions = range(start, start + 1)
+        positions = [codes.index(known_code)]
     else:
         fault = UnknownProducts(served).fault(product_code)
         raise RequestValidationError([{**fault, "loc": ("query", "product_code")}])
-    is_last = product_code is not None or positions.stop == len(codes)
     return ProductsAnswer(
         model_version=served.version,
         interval_level=served.metadata.interval.level,
-        products=product_answers(served, positions),
-        next_after=None if is_last else codes[positions.stop - 1],
+        products=product_answers(served, positions[:limit], curves),
+        next_after=codes[positions[limit - 1]] if len(positions) > limit else None,
     )
+
+
+async def _found(codes: ProductCodes, text: str, start: int, most: int) -> list[int]:
+    """Return where the first codes stand that contain a text, from one on.
+
+    A million are looked through in 20 ms, and other requests get their turn every 0.2 ms.
+    """
+    found: list[int] = []
+    for part in codes.containing(text, start):
+        found += islice(part, most - len(found))
+        if len(found) == most:
+            break
+        await asyncio.sleep(0)
+    return found
 
 
 @router.get("/report", response_class=HTMLResponse, responses={404: NO_REPORT}, tags=["model"])

@@ -13,32 +13,36 @@ from pipeline.model.reader import DispatchModel
 CURVE_POINTS = 41
 
 
-def product_answers(model: DispatchModel, positions: Sequence[int]) -> list[ProductAnswer]:
+def product_answers(
+    model: DispatchModel, positions: Sequence[int], with_curves: bool = True
+) -> list[ProductAnswer]:
     """Return what the model knows of products; all their curves are estimated in one call.
 
     Args:
         model: what to ask.
         positions: of the products in the model's catalogue.
+        with_curves: whether to estimate curves at all, which takes 0.2 ms for each product.
     """
     catalogue = model.metadata.catalogue
     codes = [catalogue.product_code[position] for position in positions]
-    least, most = catalogue.least_orders[positions], catalogue.most_orders[positions]
+    places = np.array(positions, dtype=np.intp)
+    least, most = catalogue.least_orders[places], catalogue.most_orders[places]
     orders = np.linspace(least, most, CURVE_POINTS, axis=1)
-    facts = zip(codes, catalogue.rows[positions].tolist(), least.tolist(), most.tolist())
+    curves = _curves(model, codes, orders) if with_curves else [None] * len(codes)
+    facts = zip(codes, catalogue.rows[places].tolist(), least.tolist(), most.tolist())
     return [
         ProductAnswer(
             product_code=code,
             curve_from=model.curve_from(code),
             trusted=not model.doubts(code),
             doubts=list(model.doubts(code)),
+            remarks=list(model.remarks(code)),
             rows=rows,
             least_orders=least_orders,
             most_orders=most_orders,
             curve=curve,
         )
-        for (code, rows, least_orders, most_orders), curve in zip(
-            facts, _curves(model, codes, orders)
-        )
+        for (code, rows, least_orders, most_orders), curve in zip(facts, curves)
     ]
 
 

@@ -138,7 +138,15 @@ class ModelAnswer(BaseModel):
     """The model that is served."""
 
     model_version: str
+    products: int = Field(
+        description="number of products that it knows, which `GET /api/v0.2/products` lists"
+    )
     lineage: ModelMetadata
+    cut: dict[str, int] = Field(
+        description="the lists in `lineage` of which only the start is shown, by their place, with "
+        "their full lengths; each product's own remarks are in `GET /api/v0.2/products`",
+        examples=[{"remarks.few_rows": 31_415}],
+    )
 
 
 class ProductCurve(BaseModel):
@@ -163,10 +171,14 @@ class ProductAnswer(BaseModel):
         description="the reasons if there are any, as the model's remarks name them: "
         + ", ".join(f"`{remark}`" for remark in DOUBTS)
     )
+    remarks: list[str] = Field(
+        description="all remarks of the model on it, doubts included, by the names that they have "
+        "in the model's metadata, such as `few_rows` or `flat`"
+    )
     rows: int = Field(description="rows of the product in that dataset")
     least_orders: float = Field(description="fewest orders placed seen with the product")
     most_orders: float = Field(description="most orders placed seen with the product")
-    curve: ProductCurve
+    curve: ProductCurve | None = Field(description="null if `curves` is false")
 
 
 class ProductsAnswer(BaseModel):

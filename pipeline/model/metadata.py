@@ -377,6 +377,8 @@ class ProductInSteps(MetadataModel):
 
 DOUBTS = ("unfit", "mixed", "unskilled", "biased", "surprising", "swapped")
 """The remarks after which the estimates of a product are not to be trusted."""
+REMARKS = (*DOUBTS, "few_rows", "falling", "flat", "retired", "wide", "noisy", "held_back")
+"""All remarks that are lists of products."""
 
 
 class ProductRemarks(MetadataModel):

@@ -4,7 +4,7 @@ This is the serving side: it imports neither the training code nor its libraries
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from functools import cached_property
@@ -27,7 +27,7 @@ from pipeline.model.artifact import (
 )
 from pipeline.model.catalogue import columns_of
 from pipeline.model.decisions import newest_usable_model
-from pipeline.model.metadata import FORMAT_VERSION, READABLE_FORMATS, ModelMetadata
+from pipeline.model.metadata import DOUBTS, FORMAT_VERSION, READABLE_FORMATS, REMARKS, ModelMetadata
 from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, normalised_code, number_or_nan
 from pipeline.model.product_codes import Positions, ProductCodes
 from pipeline.model.similar_codes import SimilarCodes
@@ -115,7 +115,12 @@ class DispatchModel:
 
     def doubts(self, product_code: str) -> tuple[str, ...]:
         """Return the remarks after which a product's estimates are not to be trusted, or none."""
-        return self._doubts.get(product_code, ())
+        return tuple(remark for remark in self.remarks(product_code) if remark in DOUBTS)
+
+    def remarks(self, product_code: str) -> tuple[str, ...]:
+        """Return all remarks on a product, doubts first."""
+        flags = int(self._flags[self.products.index(product_code)])
+        return tuple(name for bit, name in enumerate(REMARKS) if flags >> bit & 1) if flags else ()
 
     def estimate(self, orders: OrderColumns) -> Floats:
         """Return the estimated hours to dispatch, shape (n_rows,); NaN for unknown products."""
@@ -186,8 +191,13 @@ class DispatchModel:
         return made
 
     @cached_property
-    def _doubts(self) -> Mapping[str, tuple[str, ...]]:
-        return self.metadata.remarks.doubts
+    def _flags(self) -> npt.NDArray[np.uint16]:
+        """A bit for each remark on each product, in the sequence of `REMARKS`."""
+        flags = np.zeros(len(self.products), np.uint16)
+        for bit, remark in enumerate(REMARKS):
+            positions = self.products.positions(getattr(self.metadata.remarks, remark))
+            flags[positions[positions >= 0]] |= 1 << bit
+        return flags
 
     @cached_property
     def _week(self) -> npt.NDArray[np.int16]:

@@ -1,16 +1,20 @@
 """What the service tells about itself: model, products, report, health, and its own API."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from pipeline.api.model_answer import MAX_LISTED
 from pipeline.api.operations import MAX_PRODUCTS_ON_PAGE
 from pipeline.api.product_curves import CURVE_POINTS
 from pipeline.api.service import DispatchService
 from pipeline.model.artifact import REPORTS
+from pipeline.model.metadata import REMARKS
+from pipeline.model.product_codes import CODES_AT_A_TIME
 from pipeline.model.reader import DispatchModel
 from pipeline.serve_model import create_app
 from pipeline.stages.settings import ServeSettings
@@ -51,8 +55,32 @@ def test_the_model_tells_where_it_comes_from(
 ) -> None:
     assert trained.get("/api/v0.1/model").json() == {
         "model_version": served_model.version,
+        "products": 5,
         "lineage": served_model.metadata.model_dump(mode="json"),
+        "cut": {},
     }
+
+
+def test_of_long_lists_the_model_answer_shows_the_start_and_says_how_long_they_are() -> None:
+    codes = sorted(f"{number:0200}" for number in range(20_000))
+    lists: dict[str, Any] = {
+        "remarks": dict.fromkeys(REMARKS, codes),
+        "earlier_weeks": [KEPT, KEPT | {"product_code": codes}],
+        "dropped": [{"reason": "gone", "product_code": codes[:MAX_LISTED]}],
+    }
+    service = hand_made_service(model=HandMadeModel(codes, **lists))
+
+    answer = TestClient(create_app(service)).get("/api/v0.1/model")
+
+    model, lineage = answer.json(), answer.json()["lineage"]
+    assert len(answer.content) < 1_000_000
+    assert model["products"] == 20_000
+    assert model["cut"] == {
+        **{f"remarks.{remark}": 20_000 for remark in REMARKS},
+        "earlier_weeks.1.product_code": 20_000,
+    }
+    assert lineage["remarks"]["flat"] == codes[:MAX_LISTED]
+    assert lineage["dropped"][0]["product_code"] == codes[:MAX_LISTED]
 
 
 @pytest.mark.parametrize("limit", [1, 7, len(CODES) - 1, len(CODES), len(CODES) + 1])
@@ -83,6 +111,54 @@ def test_a_page_may_start_after_any_code(after: str, first: list[str], client: T
     page = client.get(PRODUCTS, params={"after": after, "limit": 1}).json()
     assert [product["product_code"] for product in page["products"]] == first
     assert page["next_after"] == (first[0] if first else None)
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("", CODES),
+        ("ku07", [f"SKU{n:03}" for n in range(70, 78)]),
+        (" SKU00\u00a0", [f"SKU{n:03}" for n in range(10)]),
+        ("z", ["Z", "z"]),
+        ("é", ["é"]),
+        ("É", []),
+        ("10\n9", []),
+        ("𝄞", ["𝄞"]),
+        ("7S", []),
+    ],
+)
+def test_products_are_found_by_a_part_of_their_codes(
+    search: str, found: list[str], client: TestClient
+) -> None:
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        query = {"search": search, "after": after, "limit": "3", "curves": "false"}
+        page = client.get(PRODUCTS, params=query).json()
+        seen += [product["product_code"] for product in page["products"]]
+        assert [product["curve"] for product in page["products"]] == [None] * len(page["products"])
+        after = page["next_after"]
+    assert seen == found
+
+
+def test_a_search_among_many_products_lets_others_have_their_turn() -> None:
+    codes = [f"{number:06}" for number in range(3 * CODES_AT_A_TIME)]
+    app = create_app(hand_made_service(model=HandMadeModel(codes)))
+
+    async def search_beside_a_question() -> list[str]:
+        done: list[str] = []
+
+        async def question(path: str, query: bytes) -> None:
+            answer = await ask(app, path, method="GET", query=query)
+            done.append(answer.body.decode())
+
+        searching = question(PRODUCTS, b"search=29999&curves=false")
+        await asyncio.gather(searching, question("/readyz", b""))
+        return done
+
+    first, last = asyncio.run(search_beside_a_question())
+    assert "ready" in first
+    assert [product["product_code"] for product in json.loads(last)["products"]] == ["029999"]
 
 
 @pytest.mark.parametrize("code", ODD_CODES)
@@ -173,6 +249,8 @@ def test_products_that_cannot_be_trusted_are_flagged_in_every_answer_and_say_why
     for answers in (products, batch, single):
         assert [answer["trusted"] for answer in answers] == [False, True, True]
     assert [product["doubts"] for product in products] == [["unfit", "swapped"], [], []]
+    noted = [["unfit", "swapped"], ["noisy"], []]
+    assert [product["remarks"] for product in products] == noted
 
 
 def _point(curve: dict[str, list[float]], n: int) -> tuple[float, float, float]:

@@ -84,6 +84,7 @@ async def ask(
     pieces: Sequence[bytes] = (b"",),
     headers: Headers = (JSON,),
     method: str = "POST",
+    query: bytes = b"",
 ) -> Answer:
     """Send a request just as it is, which a client would put right, and return the answer.
 
@@ -93,6 +94,7 @@ async def ask(
         pieces: of the body, as they arrive.
         headers: of the request, with names in lower case.
         method: of the request.
+        query: of its URL.
     """
     messages: list[Message] = [
         {"type": "http.request", "body": piece, "more_body": position < len(pieces)}
@@ -107,7 +109,8 @@ async def ask(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app(request_scope(method, path, headers), receive, send)
+    scope = {**request_scope(method, path, headers), "query_string": query}
+    await app(scope, receive, send)
     start, *rest = sent
     return Answer(
         start["status"],
