@@ -162,7 +162,7 @@ def _train(
 ) -> TrainedModel:
     """Train a model on a week; an error says which week it is."""
     try:
-        return train_on(dataset.orders, settings.interval_level, estimate=estimate, past=past)
+        return train_on(dataset.week, settings.interval_level, estimate=estimate, past=past)
     except DatasetError as error:
         raise DatasetError(
             error.message.headline,

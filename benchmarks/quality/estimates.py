@@ -20,6 +20,7 @@ from pipeline.orders.deliveries import given_delivery
 from pipeline.orders.repeats import find_repeats
 from pipeline.orders.splits import FOLDS, assign_folds
 from pipeline.orders.week_reader import WeekReader
+from pipeline.orders.week_rows import WeekRows
 from pipeline.orders.weekly_dataset import WeeklyDataset, read_dataset
 from pipeline.release.publishing import write_artifact
 from pipeline.stores.base import open_store
@@ -61,7 +62,7 @@ def _unseen(
         held_out = held_out[held_out[PRODUCT].isin(train[PRODUCT].unique())]
         model = train_on(train, 0.9, estimate=estimate)
         now = datetime.now(UTC)
-        metadata = gather_metadata(now, replace(dataset, orders=train), model)
+        metadata = gather_metadata(now, replace(dataset, week=WeekRows.of(train)), model)
         content = write_artifact(model.regressor, metadata)
         loaded = read_artifact(artifact_key(MODELS, now, content), content)
         predicted = loaded.predict(held_out)

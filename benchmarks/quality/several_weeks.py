@@ -16,6 +16,7 @@ from pipeline.orders.features import features_of
 from pipeline.orders.past_weeks import PastWeek, PastWeeks
 from pipeline.orders.rejected_rows import RejectedRows
 from pipeline.orders.simulator import FIRST_FRIDAY
+from pipeline.orders.week_rows import WeekRows
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.training.fitting import train_on
 
@@ -104,7 +105,7 @@ def _dataset(orders: pd.DataFrame, age: int) -> WeeklyDataset:
         key=f"week {-age}",
         sha256=str(age),
         delivered_at=FIRST_FRIDAY - timedelta(weeks=age),
-        orders=orders,
+        week=WeekRows.of(orders),
         rejected=RejectedRows(),
     )
 

@@ -82,8 +82,10 @@ def _fit_block(rows: LabelledRows, plan: CurvePlan, n_products: int, estimate: s
     start = start_at(plan.prior, placed)
     fit = huber_with_noise(placed, start, plan.prior, plan.start_noise_hours)
     fit = _fit_bisquare(placed, fit, plan)
-    if len(some.hours) < len(rows.hours):
-        fit = _one_step(rows, steps, fit, plan)
+    n_rows, n_some = (np.bincount(each.product, minlength=n_products) for each in (rows, some))
+    larger = n_rows > n_some
+    if larger.any():
+        fit.put(larger, _one_step(_of_products(rows, larger), steps[larger], fit.of(larger), plan))
     fit = fit._replace(coefficients=make_monotone(fit.coefficients, fit.equations, plan.prior))
     if estimate == "typical":
         return fit.coefficients
@@ -103,6 +105,14 @@ def _thinned(product: Positions, n_products: int) -> npt.NDArray[np.bool_] | sli
     place = np.arange(len(product)) - (np.cumsum(rows) - rows)[product]
     thinned: npt.NDArray[np.bool_] = place % every[product] == 0
     return thinned
+
+
+def _of_products(rows: LabelledRows, kept: npt.NDArray[np.bool_]) -> LabelledRows:
+    """Return the rows of some of the products, which are numbered anew."""
+    if kept.all():
+        return rows
+    some = rows.sample(kept[rows.product])
+    return some._replace(product=(np.cumsum(kept) - 1)[some.product])
 
 
 def _fit_bisquare(rows: PlacedRows, start: WeightedFit, plan: CurvePlan) -> WeightedFit:

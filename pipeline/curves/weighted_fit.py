@@ -115,7 +115,7 @@ class WeightedFit(NamedTuple):
             relative_noise=self.relative_noise[products],
         )
 
-    def put(self, products: Positions, other: Self) -> None:
+    def put(self, products: Positions | npt.NDArray[np.bool_], other: Self) -> None:
         """Replace the curves of some of the products, in place."""
         self.coefficients[products] = other.coefficients
         self.reduction[products] = other.reduction

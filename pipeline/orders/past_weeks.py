@@ -10,12 +10,15 @@ from pipeline.model.metadata import PastSources
 from pipeline.model.reader import read_artifact
 from pipeline.orders.deliveries import MAX_AHEAD, Delivery, deliveries_before
 from pipeline.orders.week_reader import WeekReader
+from pipeline.orders.week_rows import MAX_SAMPLE_ROWS
 from pipeline.orders.weekly_dataset import WeeklyDataset, read_dataset
 from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import ArtifactError, DatasetError
 from pipeline.stages.logs import LOG
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import split_by_name
+
+TOO_LARGE = f"weeks of more than {MAX_SAMPLE_ROWS:,} rows are not learnt from together"
 
 
 class PastWeek(NamedTuple):
@@ -73,6 +76,9 @@ def load_past_weeks(
     """
     if asked == 1:
         return None
+    if dataset.week.is_sampled:
+        LOG.warning(f"Trained on this week alone: {TOO_LARGE} ({option_of('weeks')}).")
+        return None
     this = Delivery(dataset.key, dataset.delivered_at)
     deliveries = deliveries_before(store, this, most=asked)
     weeks = tuple(_sound_weeks(store, dataset, deliveries, max_rejected_share))
@@ -107,6 +113,8 @@ def _sound_weeks(
                 f"{found.rejected_share:.2%} of the rows of {found.key} are bad, more than the "
                 f"limit of {max_rejected_share:.3g}."
             )
+        elif found.week.is_sampled:
+            _leave_out(f"{found.key}: {TOO_LARGE}.")
         elif found.sha256 in judged_badly:
             _leave_out(f"the model of {found.key} was {judged_badly[found.sha256]}.")
         else:

@@ -19,19 +19,22 @@ MIN_ROWS_OF_PRODUCT = FOLDS
 """A product with fewer rows in a dataset only trains."""
 
 
+TEST_FOLD = FOLDS - 1
+
+
 class Split(NamedTuple):
-    """Disjoint rows for training and testing; together they are all rows of the dataset.
+    """Disjoint rows for training and testing.
 
     Attributes:
+        orders: all rows.
         train: rows to fit.
         test: rows to test the fit on.
-        is_test: which rows of the dataset these are, shape (n_rows,).
         repeats: how many rows of the dataset repeat others.
     """
 
+    orders: pd.DataFrame
     train: pd.DataFrame
     test: pd.DataFrame
-    is_test: npt.NDArray[np.bool_]
     repeats: RepeatedRows
 
 
@@ -44,14 +47,14 @@ def split_orders(orders: pd.DataFrame) -> Split:
         DatasetError: no product has enough rows to test on.
     """
     repeats = find_repeats(orders)
-    is_test = assign_folds(orders, repeats) == FOLDS - 1
+    is_test = assign_folds(orders, repeats) == TEST_FOLD
     if not is_test.any():
         rows = f"{MIN_ROWS_OF_PRODUCT} rows or more{' that differ' if repeats.breached else ''}"
         raise DatasetError(
             f"Cannot judge a model on this dataset: no product has {rows} "
             f"(there are {len(orders):,} rows of {orders[PRODUCT].nunique():,} products)."
         )
-    return Split(orders[~is_test], orders[is_test], is_test, repeats)
+    return Split(orders, orders[~is_test], orders[is_test], repeats)
 
 
 def assign_folds(orders: pd.DataFrame, repeats: RepeatedRows) -> npt.NDArray[np.int8]:
@@ -62,6 +65,35 @@ def assign_folds(orders: pd.DataFrame, repeats: RepeatedRows) -> npt.NDArray[np.
     rows has none in the last folds. Where rows seem to be there several times, equal ones get the
     same fold, so that no fit is tested on rows that it has seen.
     """
+    dealt = _deal_out(orders, repeats)
+    folds = np.empty(len(orders), dtype=np.int8)
+    folds[dealt.order] = dealt.folds
+    return folds
+
+
+def deal_out(
+    orders: pd.DataFrame, repeats: RepeatedRows
+) -> tuple[pd.DataFrame, Hashes, npt.NDArray[np.int8]]:
+    """Return rows by product, and those of each by their hashes; their hashes; and their folds."""
+    dealt = _deal_out(orders, repeats)
+    return orders.iloc[dealt.order], dealt.hashes, dealt.folds
+
+
+class _Dealt(NamedTuple):
+    """Rows by product, and those of each by their hashes; all of shape (n_rows,).
+
+    Attributes:
+        order: places of these rows.
+        hashes: of them.
+        folds: of them.
+    """
+
+    order: npt.NDArray[np.intp]
+    hashes: Hashes
+    folds: npt.NDArray[np.int8]
+
+
+def _deal_out(orders: pd.DataFrame, repeats: RepeatedRows) -> _Dealt:
     product, _ = positions_of(orders[PRODUCT])
     hashes = hash_rows(orders)
     order = by_product(product, hashes)
@@ -71,9 +103,8 @@ def assign_folds(orders: pd.DataFrame, repeats: RepeatedRows) -> npt.NDArray[np.
     if not repeats.breached:
         is_next[:] = True
     rank = np.cumsum(is_next)
-    folds = np.empty(len(product), dtype=np.int8)
-    folds[order] = (rank - rank[is_first][np.cumsum(is_first) - 1]) % FOLDS
-    return folds
+    rank -= rank[is_first][np.cumsum(is_first) - 1]
+    return _Dealt(order, hashes, (rank % FOLDS).astype(np.int8))
 
 
 def by_product(product: npt.NDArray[np.intp], hashes: Hashes) -> npt.NDArray[np.intp]:

@@ -1,20 +1,18 @@
-"""A weekly dataset of a store, validated and ready for training: all of its rows in memory."""
+"""A weekly dataset of a store, validated and ready for training."""
 
 import reprlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
-from pipeline.model.order import PRODUCT
 from pipeline.orders.deliveries import Delivery
-from pipeline.orders.hashes import hash_of_rows
-from pipeline.orders.order_rows import concat_orders
 from pipeline.orders.rejected_rows import RejectedRows, judge_rejected, keep_rejected
 from pipeline.orders.week_reader import WeekReader
+from pipeline.orders.week_rows import WeekRows, gather_rows
 from pipeline.stages.logs import LOG
 from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore
@@ -28,29 +26,34 @@ class WeeklyDataset:
         key: where it is in the store.
         sha256: hash of the file, unpacked, or of the names and hashes of all parts, in hex digits.
         delivered_at: the time in its name, taken as UTC.
-        orders: the valid rows, see `OrderRows`, the products sorted.
+        week: the valid rows.
         rejected: the bad rows, which were set aside.
     """
 
     key: str
     sha256: str
     delivered_at: datetime
-    orders: pd.DataFrame
+    week: WeekRows
     rejected: RejectedRows
+
+    @property
+    def orders(self) -> pd.DataFrame:
+        """All valid rows, or of a large week a sample, see `WeekRows`; the products sorted."""
+        return self.week.sample
 
     @property
     def rejected_share(self) -> float:
         """Share of the rows of the file that are bad."""
-        return len(self.rejected) / max(len(self.orders) + len(self.rejected), 1)
+        return len(self.rejected) / max(self.week.n_rows + len(self.rejected), 1)
 
-    @cached_property
+    @property
     def rows_sha256(self) -> str:
         """Hash of the valid rows in any order, in hex digits."""
-        return hash_of_rows(self.orders)
+        return self.week.hash.hexdigest()
 
 
 def load_dataset(
-    store: ObjectStore, delivery: Delivery, max_rejected_share: float
+    store: ObjectStore, delivery: Delivery, max_rejected_share: float, scratch: Path | None = None
 ) -> WeeklyDataset:
     """Read a delivered dataset, and set its bad rows aside.
 
@@ -58,33 +61,38 @@ def load_dataset(
         store: holds the dataset, and gets `rejected/<dataset name>.csv` if rows are bad.
         delivery: where the dataset is.
         max_rejected_share: refuse the dataset if a larger share of its rows is bad.
+        scratch: folder for the rows of a week that is too large for the memory; see `gather_rows`.
 
     Raises:
         DatasetError: it is no dataset of orders, or too many rows are bad.
         StoreError: the store cannot be read or written.
     """
     place = f"{store.url}/{delivery.key}"
-    dataset = read_dataset(WeekReader(store, delivery))
+    dataset = read_dataset(WeekReader(store, delivery), scratch)
     bad_rows_at = None
     if len(dataset.rejected):
         kept = keep_rejected(store, dataset.key, dataset.sha256, dataset.rejected)
         bad_rows_at = f"{store.url}/{kept}"
     judge_rows(dataset, max_rejected_share, place, bad_rows_at)
-    LOG.info(f"Read {len(dataset.orders):,} valid rows of {place}.")
+    LOG.info(f"Read {dataset.week.n_rows:,} valid rows of {place}.")
     return dataset
 
 
-def read_dataset(week: WeekReader) -> WeeklyDataset:
-    """Read all rows of a dataset into memory, the valid and the bad ones.
+def read_dataset(reader: WeekReader, scratch: Path | None = None) -> WeeklyDataset:
+    """Read all rows of a dataset, the valid and the bad ones.
+
+    Args:
+        reader: of the dataset.
+        scratch: folder for the rows of a week that is too large for the memory.
 
     Raises:
         DatasetError: it is no dataset of orders.
         StoreError: the store cannot be read.
     """
-    orders = concat_orders([*week.chunks()])
-    warn_of_cases(orders[PRODUCT].cat.categories)
-    delivery = week.delivery
-    return WeeklyDataset(delivery.key, week.sha256, delivery.delivered_at, orders, week.rejected)
+    week = gather_rows(reader.chunks(), scratch)
+    warn_of_cases(week.products.index)
+    delivery = reader.delivery
+    return WeeklyDataset(delivery.key, reader.sha256, delivery.delivered_at, week, reader.rejected)
 
 
 def judge_rows(
@@ -93,7 +101,7 @@ def judge_rows(
     """Refuse a dataset with too many bad rows, and warn of fewer; see `judge_rejected`."""
     judge_rejected(
         dataset.rejected,
-        len(dataset.orders),
+        dataset.week.n_rows,
         max_rejected_share,
         dataset.key,
         place,

@@ -12,7 +12,7 @@ from scipy import stats
 
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import CatalogueChange, Failure, ProductsApart, RewrittenCode
-from pipeline.model.order import PRODUCT, normalised_code
+from pipeline.model.order import normalised_code
 from pipeline.model.product_codes import ProductCodes
 from pipeline.model.reader import DispatchModel
 from pipeline.model.similar_codes import plain_form
@@ -27,23 +27,22 @@ MIN_CHANCE = 0.001
 
 
 def compare_catalogues(
-    champion: DispatchModel, orders: pd.DataFrame, retired: Set[str]
+    champion: DispatchModel, now: "pd.Series[int]", retired: Set[str]
 ) -> CatalogueChange:
     """Return which products vanished since the champion's week, and which are new.
 
     Args:
         champion: the model in production.
-        orders: all valid rows of this week.
+        now: rows of each product in this week, by its code.
         retired: normalised codes of products that people retired, which may vanish.
     """
     rows = champion.metadata.own_rows
     expected = {code: n for code, n in rows.items() if normalised_code(code) not in retired}
     before = pd.Series(expected, dtype=float)
-    now = orders.groupby(PRODUCT, observed=True).size().astype(float)
-    now.index = pd.Index([str(code) for code in now.index], dtype=object)
+    counts = now.astype(float)
     return CatalogueChange(
-        vanished=_apart(before, now, known=now.index),
-        new=_apart(now, before, known=champion.products),
+        vanished=_apart(before, counts, known=now.index),
+        new=_apart(counts, before, known=champion.products),
         rewritten=tuple(_rewritten(champion.products, now.index)),
     )
 

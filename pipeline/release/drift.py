@@ -86,12 +86,14 @@ class Week(NamedTuple):
     """What is measured.
 
     Attributes:
-        orders: all valid rows of this week.
-        sample: rows of it to measure errors on, outliers included, with `hours_to_dispatch` too.
+        rows: of each product this week, by its code.
+        orders_placed: of this week's rows, or of a sample of them, shape (n_rows,).
+        sample: rows to measure errors on, outliers included, with `hours_to_dispatch` too.
         share_above_largest: share of rows that should have a label above the largest one.
     """
 
-    orders: pd.DataFrame
+    rows: "pd.Series[int]"
+    orders_placed: Floats
     sample: pd.DataFrame
     share_above_largest: float
 
@@ -110,18 +112,19 @@ def measure_drift(
     Returns:
         One measure for each thing that can drift; without a value if it cannot be measured.
     """
-    products = _rows_by_product(champion, week.orders)
-    outside_range = _outside_range(champion.metadata.orders_placed, week.orders)
+    products = _rows_by_product(champion, week.rows)
+    outside_range = _outside_range(champion.metadata.orders_placed, week.orders_placed)
     common = (products.before > 0) & (products.now > 0)
     return (
         _measure(
             ROWS_RATIO,
-            len(week.orders) / champion.metadata.dataset.rows,
+            float(week.rows.sum()) / champion.metadata.dataset.rows,
             least=MIN_ROWS_RATIO,
             most=MAX_ROWS_RATIO,
         ),
         _stability(
-            ORDERS_STABILITY, *grouped_by_orders(champion.metadata.orders_placed, week.orders)
+            ORDERS_STABILITY,
+            *grouped_by_orders(champion.metadata.orders_placed, week.orders_placed),
         ),
         outside_range,
         _stability(PRODUCT_STABILITY, products.before[common], products.now[common]),
@@ -142,15 +145,9 @@ class _RowsByProduct(NamedTuple):
     now: Floats
 
 
-def _rows_by_product(champion: DispatchModel, orders: pd.DataFrame) -> _RowsByProduct:
-    before = champion.metadata.own_rows
-    now = orders.groupby(PRODUCT, observed=True).size()
-    rows = pd.DataFrame(
-        {
-            "before": pd.Series(before, dtype=float),
-            "now": pd.Series(now.to_numpy(), index=list(map(str, now.index)), dtype=float),
-        }
-    ).fillna(0.0)
+def _rows_by_product(champion: DispatchModel, now: "pd.Series[int]") -> _RowsByProduct:
+    before = pd.Series(champion.metadata.own_rows, dtype=float)
+    rows = pd.DataFrame({"before": before, "now": now.astype(float)}).fillna(0.0)
     return _RowsByProduct(rows["before"].to_numpy(), rows["now"].to_numpy())
 
 
@@ -158,15 +155,15 @@ def _share_apart(name: str, products: ProductsApart, most: float) -> DriftMeasur
     return _measure(name, products.share, most=most + products.by_chance)
 
 
-def _outside_range(reference: Histogram, orders: pd.DataFrame) -> DriftMeasure:
+def _outside_range(reference: Histogram, orders_placed: Floats) -> DriftMeasure:
     """Measure for how many of the champion's orders the new model has to extrapolate."""
     edges, counts = np.array(reference.edges), np.array(reference.counts)
-    least, most = np.quantile(orders[ORDERS].to_numpy(dtype=float), RANGE_QUANTILES)
+    least, most = np.quantile(orders_placed, RANGE_QUANTILES)
     is_outside = (edges[1:] < least) | (edges[:-1] > most)
     # Of n values from the same distribution, the share beyond the smallest and the largest follows
     # Beta(2, n − 1) (Wilks 1941).
     normal, sound = (
-        max(limit, float(stats.beta.isf(rate, 2, max(len(orders) - 1, 1))))
+        max(limit, float(stats.beta.isf(rate, 2, max(len(orders_placed) - 1, 1))))
         for limit, rate in (
             (MAX_OUTSIDE_SHARE, FALSE_ALARM_RATE),
             (MAX_SOUND_OUTSIDE_SHARE, REFUSAL_FALSE_ALARM_RATE),
@@ -207,7 +204,7 @@ def _error_growth(champion: DispatchModel, comparison: ChampionComparison) -> Dr
 def _above_largest(champion: DispatchModel, week: Week) -> DriftMeasure:
     """Measure whether labels end at a cap, or late orders are missing, unless it is always so."""
     before = champion.metadata.share_above_largest
-    most = max(most_above_largest(len(week.orders)), 2 * (before or 0.0))
+    most = max(most_above_largest(int(week.rows.sum())), 2 * (before or 0.0))
     refused = None if before is None else most
     return _measure(ABOVE_LARGEST, week.share_above_largest, most=most, refused_above=refused)
 

@@ -14,7 +14,7 @@ from pipeline.model.metadata import (
     Failure,
     Trend,
 )
-from pipeline.model.order import HOURS, PRODUCT
+from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.splits import systematic_sample
 from pipeline.orders.weekly_dataset import WeeklyDataset
@@ -127,8 +127,8 @@ def judge(
         alike: of the same week, but of typical or mean hours as the champion is: what is compared
             with it, if the new model is not of the same kind.
     """
-    rows = dataset.orders[PRODUCT].value_counts()
-    own_rows = {str(code): int(n) for code, n in rows.items()}
+    rows = dataset.week.products["rows"]
+    own_rows = dict(zip(rows.index, rows.tolist()))
     doubts = [
         doubt_unfit(dataset.orders[PRODUCT], model.noise, limits.max_outlier_share),
         doubt_mixed(model.mixed),
@@ -153,10 +153,11 @@ def judge(
     comparison = compare_with_champion(champion, challenger, dataset.sha256, limits.max_shift)
     earlier = references(history, champion)
     trend = measure_trend(earlier, challenger, limits.max_trend)
-    change = compare_catalogues(champion, dataset.orders, retired)
+    change = compare_catalogues(champion, rows, retired)
     sample = systematic_sample(len(dataset.orders), MAX_COMPARED_ROWS)
     some = dataset.orders[sample]
-    drift = measure_drift(champion, Week(dataset.orders, some, above_largest), comparison, change)
+    week = Week(rows, dataset.orders[ORDERS].to_numpy(dtype=float), some, above_largest)
+    drift = measure_drift(champion, week, comparison, change)
     failures += comparison_failures(comparison, limits.champion_tolerance)
     if not limits.accept_shift:
         if comparison.same_dataset:  # the champion was fitted on these rows
@@ -190,7 +191,7 @@ def _challenger(model: TrainedModel, rows: "pd.Series[int]") -> Challenger:
     return Challenger(
         test=model.test.where(systematic_sample(len(model.test.rows), MAX_COMPARED_ROWS)),
         grid=model.grid,
-        rows=rows.reindex(model.grid.products).to_numpy().astype(np.int64),
+        rows=rows.to_numpy().astype(np.int64),
         noise=model.noise.scale.of(
             np.arange(len(model.grid.products)), model.grid.hours.mean(axis=1)
         ),

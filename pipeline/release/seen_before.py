@@ -36,7 +36,7 @@ def _failure(model: DispatchModel, dataset: WeeklyDataset) -> Failure:
     return Failure(
         rule="seen_before",
         summary="this is no new week: a model was trained on the same "
-        f"{len(dataset.orders):,} rows on {model.metadata.trained_at:%Y-%m-%d}",
+        f"{dataset.week.n_rows:,} rows on {model.metadata.trained_at:%Y-%m-%d}",
         details=(
             f"The model is {model.version}, its dataset was {made.key}, this one is {dataset.key}.",
             "The new week may not have been exported, or an old file was delivered again.",

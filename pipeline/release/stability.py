@@ -38,7 +38,7 @@ def stability_by_chance(reference: Floats, current: Floats, rate: float) -> floa
     return scale * float(stats.chi2.isf(rate, len(reference) - 1))
 
 
-def grouped_by_orders(reference: Histogram, orders: pd.DataFrame) -> tuple[Floats, Floats]:
+def grouped_by_orders(reference: Histogram, orders_placed: Floats) -> tuple[Floats, Floats]:
     """Count the champion's orders and this week's in about ten groups of equal shares of the first.
 
     A bin belongs to the tenth that the middle of its orders falls into when all are lined up.
@@ -46,7 +46,7 @@ def grouped_by_orders(reference: Histogram, orders: pd.DataFrame) -> tuple[Float
     """
     edges = np.array(reference.edges)
     before = np.array(reference.counts, dtype=float)
-    within = np.clip(orders[ORDERS].to_numpy(dtype=float), edges[0], edges[-1])
+    within = np.clip(orders_placed, edges[0], edges[-1])
     now = np.histogram(within, bins=edges)[0].astype(float)
     middle = (np.cumsum(before) - before / 2) / before.sum()
     tenth = (middle * GROUPS).astype(int)

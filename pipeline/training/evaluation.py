@@ -15,7 +15,8 @@ from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.orders.features import features_of
 from pipeline.training.selection import OutOfSample
 
-GRID_POINTS = 41
+GRID_POINTS, MIN_GRID_POINTS, MAX_POINTS = 41, 9, 4_000_000
+"""Points of each product; of many products fewer, down to one for each knot of a curve."""
 ROUNDING_HOURS = 1e-9
 """Estimates that differ by less, by rounding, are the same."""
 
@@ -25,7 +26,7 @@ class GridEstimates(NamedTuple):
 
     Attributes:
         products: sorted product codes, shape (n_products,).
-        orders: evenly spaced order counts, shape (n_products, 41).
+        orders: evenly spaced order counts, shape (n_products, n_points).
         hours: estimates for them, of the same shape.
     """
 
@@ -69,11 +70,16 @@ def _r_squared(test: OutOfSample) -> float | None:
     return float(r2_score(truth, test.estimates)) if np.ptp(truth) > 0 else None
 
 
-def estimate_on_grid(model: DispatchCurve, orders: pd.DataFrame) -> GridEstimates:
-    """Ask a model for every product of these rows, from zero to the most orders placed."""
-    most_orders = orders.groupby(PRODUCT, observed=True)[ORDERS].max().sort_index()
+def estimate_on_grid(model: DispatchCurve, most_orders: "pd.Series[float]") -> GridEstimates:
+    """Ask a model for every product, from zero to the most orders placed.
+
+    Args:
+        model: gives the estimates.
+        most_orders: of each product, by its code, sorted.
+    """
     products = most_orders.index.to_numpy(dtype=object)
-    grid = np.linspace(0.0, most_orders.to_numpy(), GRID_POINTS, axis=1)
+    points = int(np.clip(MAX_POINTS // len(products), MIN_GRID_POINTS, GRID_POINTS))
+    grid = np.linspace(0.0, most_orders.to_numpy(dtype=float), points, axis=1, dtype=float)
     empty = GridEstimates(products, grid, np.zeros_like(grid))
     return empty._replace(hours=model.predict(empty.points()).reshape(grid.shape))
 

@@ -23,6 +23,7 @@ from pipeline.model.metadata import (
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.product_codes import ProductCodes
 from pipeline.orders.splits import MIN_ROWS_OF_PRODUCT
+from pipeline.orders.week_rows import WeekRows
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.stages.settings import git_commit
 from pipeline.training.evaluation import flat_products
@@ -42,7 +43,7 @@ def gather_metadata(
 ) -> ModelMetadata:
     """Put together all facts about a model that do not depend on the model in production."""
     orders = dataset.orders
-    catalogue = _catalogue(orders, model.noise)
+    catalogue = _catalogue(dataset.week.products, model.noise)
     counts, edges = np.histogram(orders[ORDERS], bins=ORDERS_PLACED_BINS)
     return ModelMetadata(
         trained_at=trained_at,
@@ -56,7 +57,7 @@ def gather_metadata(
             sha256=dataset.sha256,
             rows_sha256=dataset.rows_sha256,
             delivered_at=dataset.delivered_at,
-            rows=len(orders),
+            rows=dataset.week.n_rows,
             rejected_rows=len(dataset.rejected),
             step_hours=_coarse_step(orders, model.noise),
             repeated=model.repeated,
@@ -64,7 +65,7 @@ def gather_metadata(
         metrics=model.metrics,
         skill=model.skill,
         interval=model.interval,
-        outliers=_outliers(orders, model.noise),
+        outliers=_outliers(dataset.week, model.noise),
         catalogue=catalogue,
         remarks=_remarks(orders, catalogue, model),
         orders_placed=Histogram(edges=edges.tolist(), counts=counts.tolist()),
@@ -82,17 +83,18 @@ def _coarse_step(orders: pd.DataFrame, noise: ModelNoise) -> float | None:
     return step if step > MIN_STEP_SHARE_OF_NOISE * np.median(noise.hours) else None
 
 
-def _outliers(orders: pd.DataFrame, noise: ModelNoise) -> Outliers:
+def _outliers(week: WeekRows, noise: ModelNoise) -> Outliers:
     positions = np.flatnonzero(noise.is_outlier)
     farthest = positions[np.argsort(-np.abs(noise.distances[positions]), kind="stable")]
     farthest = farthest[:MAX_LISTED_OUTLIERS]
     distances = noise.distances[farthest]
-    rows = orders.iloc[farthest]
+    rows = week.sample.iloc[farthest]
     estimates = rows[HOURS] - distances * noise.hours[farthest]
     listed = zip(rows[PRODUCT], rows[ORDERS], rows[HOURS], estimates, distances)
+    share = len(positions) / len(week.sample)
     return Outliers(
-        rows=len(positions),
-        share=len(positions) / len(orders),
+        rows=round(share * week.n_rows),
+        share=share,
         farthest=tuple(
             Outlier(
                 product_code=str(code),
@@ -106,16 +108,14 @@ def _outliers(orders: pd.DataFrame, noise: ModelNoise) -> Outliers:
     )
 
 
-def _catalogue(orders: pd.DataFrame, noise: ModelNoise) -> ProductCatalogue:
-    products = orders.groupby(PRODUCT, observed=True)[ORDERS].agg(["size", "min", "max"])
-    products = products.sort_index()
+def _catalogue(products: pd.DataFrame, noise: ModelNoise) -> ProductCatalogue:
     # Rounded up: many labels may be at the very end of an interval.
     below, above = np.ceil(noise.for_intervals.relative * 10**NOISE_DECIMALS) / 10**NOISE_DECIMALS
     return ProductCatalogue(
         product_code=ProductCodes(map(str, products.index)),
-        rows=products["size"].to_numpy(),
-        least_orders=products["min"].to_numpy(),
-        most_orders=products["max"].to_numpy(),
+        rows=products["rows"].to_numpy(),
+        least_orders=products["least_orders"].to_numpy(),
+        most_orders=products["most_orders"].to_numpy(),
         relative_lower_noise=below,
         relative_upper_noise=above,
     )

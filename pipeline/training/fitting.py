@@ -1,6 +1,6 @@
 """A week's orders -> a model, and everything that is known of how good it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -28,14 +28,16 @@ from pipeline.model.metadata import (
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.orders.features import features_of
 from pipeline.orders.past_weeks import PastWeeks
-from pipeline.orders.products import positions_of
 from pipeline.orders.splits import Split, split_orders, systematic_sample
+from pipeline.orders.week_rows import WeekRows
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
 from pipeline.training.intervals import ProductNoise, calibrate_interval, calibrate_products
 from pipeline.training.kinds import find_mixed
+from pipeline.training.partitions import FitBuckets, FittedWeek, fit_here, fit_week
 from pipeline.training.selection import (
     CANDIDATES,
+    GUESSES,
     Candidate,
     Choice,
     CrossValidated,
@@ -46,7 +48,7 @@ from pipeline.training.several_weeks import WeighedWeeks, is_worse, weigh_weeks
 from pipeline.training.skill import measure_skill
 
 MAX_NOISE_ROWS = 500_000
-"""As many are enough to measure the noise of thousands of products, and to calibrate on."""
+"""As many are enough to look at the labels of thousands of products."""
 MAX_AGREEMENT_ROWS = 100_000
 """As many test rows are enough to see whether the artifact agrees with the regressor."""
 
@@ -57,7 +59,7 @@ class ModelNoise(NamedTuple):
     Attributes:
         scale: of the noise, estimated from out-of-sample predictions.
         for_intervals: of products, below and above the estimates.
-        hours: noise of each row of the week, shape (n_rows,).
+        hours: noise of each row of the week's sample, shape (n_rows,).
         distances: of these rows from their estimates, in units of the noise, negative below,
             shape (n_rows,).
     """
@@ -78,7 +80,7 @@ class LabelFacts(NamedTuple):
 
     Attributes:
         products: sorted product codes, shape (n_products,).
-        product: position of each row's product, shape (n_rows,).
+        product: position of the product of each row of the week's sample, shape (n_rows,).
         steps: in which the labels of each product come, in hours; zero for none, shape
             (n_products,).
         sample: the rows that ties were looked for among.
@@ -92,9 +94,10 @@ class LabelFacts(NamedTuple):
     ties: Ties
 
     @classmethod
-    def of(cls, orders: pd.DataFrame) -> Self:
+    def of(cls, week: WeekRows) -> Self:
         """Look at the labels of a week."""
-        product, products = positions_of(orders[PRODUCT])
+        orders, products = week.sample, week.products.index
+        product = week.positions(orders)
         hours = orders[HOURS].to_numpy()
         some = systematic_sample(len(hours), MAX_NOISE_ROWS)
         placed = orders[ORDERS].iloc[some].to_numpy(dtype=float)
@@ -116,7 +119,7 @@ class TrainedModel:
         noise: of the labels around the regressor's estimates.
         interval: calibrated on out-of-sample predictions.
         grid: the regressor's estimates over the orders seen with each product.
-        test: the test rows without outliers, predicted by a regressor fitted on the training rows.
+        test: test rows without outliers, predicted by a regressor fitted on the training rows.
         metrics: of that regressor on these rows.
         repeated: rows that are in the week several times.
         skill: of that regressor, beside guesses.
@@ -171,11 +174,12 @@ class TrainedModel:
 
 
 def train_on(
-    orders: pd.DataFrame,
+    orders: WeekRows | pd.DataFrame,
     interval_level: float,
     candidates: tuple[Candidate, ...] = CANDIDATES,
     estimate: Estimate = "typical",
     past: PastWeeks | None = None,
+    fit_buckets: FitBuckets = fit_here,
 ) -> TrainedModel:
     """Choose a candidate, test it on rows that it has not seen, and fit it on all rows.
 
@@ -184,37 +188,33 @@ def train_on(
     measured is measured on this week's rows.
 
     Args:
-        orders: the valid rows of a week.
+        orders: the valid rows of a week; a frame is one that is in memory.
         interval_level: share of orders that the prediction intervals should hold.
         candidates: the kinds of model to choose from, from the simplest to the most flexible.
         estimate: whether typical or mean hours are estimated.
         past: earlier weeks that may help; None to learn from this one alone.
+        fit_buckets: fits the rows of all products, bucket by bucket.
 
     Raises:
         DatasetError: no product has enough rows to test on.
     """
-    split = split_orders(orders)
+    week = orders if isinstance(orders, WeekRows) else WeekRows.of(orders)
+    split = split_orders(week.whole_products())
     candidates = tuple(candidate.estimating(estimate) for candidate in candidates)
     choice = choose_candidate(split.train, candidates)
     weighed = None
     if past is not None:
-        weighed = weigh_weeks(choice.ranked[0].candidate, orders, past)
+        weighed = weigh_weeks(choice.ranked[0].candidate, split.orders, past)
         choice, weighed = _choose_with_past(choice, weighed, split, candidates)
     past_rows = weighed.rows() if weighed else None
     passed_over: dict[str, tuple[str, ...]] = {}
-    sample = systematic_sample(len(split.test), MAX_NOISE_ROWS)
-    guesses = {
-        guess.candidate.name: (guess.out_of_fold, _test(guess.candidate, split).where(sample))
-        for guess in choice.guesses
-    }
-    labels = LabelFacts.of(orders)
+    labels = LabelFacts.of(week)
     chosen: TrainedModel | None = None
     for contender in choice.ranked:
-        model = _train(
-            contender, guesses, orders, past_rows, labels, split, interval_level, estimate
-        )
+        fitted = fit_week((contender.candidate, *GUESSES), week, split, past_rows, fit_buckets)
+        model = _measure(fitted, contender, choice, week, labels, interval_level, estimate)
         chosen = chosen or model
-        broken = _broken_rules(model, orders)
+        broken = _broken_rules(model, week.sample)
         if not broken:
             break
         passed_over[model.name] = broken
@@ -250,45 +250,40 @@ def _choose_with_past(
     return together, weighed
 
 
-def _test(candidate: Candidate, split: Split, past: pd.DataFrame | None = None) -> OutOfSample:
-    """Fit a candidate on the training rows, and return what it says of the test rows."""
-    fitted = candidate.fit(split.train, past)
-    return OutOfSample(split.test, fitted.predict(features_of(split.test)))
-
-
-def _train(
+def _measure(
+    fitted: FittedWeek,
     contender: CrossValidated,
-    guesses: Mapping[str, Sequence[OutOfSample]],
-    orders: pd.DataFrame,
-    past: pd.DataFrame | None,
+    choice: Choice,
+    week: WeekRows,
     labels: LabelFacts,
-    split: Split,
     interval_level: float,
     estimate: Estimate,
 ) -> TrainedModel:
-    """Fit a candidate on the training rows to test it, and on all rows to publish it."""
-    candidate = contender.candidate
-    test = _test(candidate, split, past)
-    regressor = candidate.fit(orders, past)
-    unseen = [contender.out_of_fold, test.where(systematic_sample(len(test.rows), MAX_NOISE_ROWS))]
-    noise, interval = _measure_noise(regressor, orders, labels, unseen, interval_level)
-    is_inlier = ~noise.is_outlier[split.is_test]
+    """Measure a fitted candidate on the rows that fits of its kind had not seen."""
+    regressor, test = fitted.regressor, fitted.test
+    unseen = [contender.out_of_fold, test]
+    guesses = {
+        guess.candidate.name: (guess.out_of_fold, fitted.guesses[guess.candidate.name])
+        for guess in choice.guesses
+    }
+    noise, interval = _measure_noise(regressor, week.sample, labels, unseen, interval_level)
+    test_noise, distances = _distances(regressor, noise.scale, week.positions(test.rows), test.rows)
+    is_inlier = np.abs(distances) <= OUTLIER_DISTANCE
     if not is_inlier.any():  # the share of outliers refuses the model, and the report needs rows
         is_inlier = np.ones_like(is_inlier)
-    test_noise = noise.hours[split.is_test]
     return TrainedModel(
         regressor=regressor,
-        name=candidate.name,
+        name=contender.candidate.name,
         candidates=(),
         noise=noise,
         interval=interval,
-        grid=estimate_on_grid(regressor, orders),
+        grid=estimate_on_grid(regressor, week.products["most_orders"]),
         test=test.where(is_inlier),
-        metrics=compute_metrics(test, is_inlier, test_noise, len(split.train)),
+        metrics=compute_metrics(test, is_inlier, test_noise, fitted.train_rows),
         skill=measure_skill(unseen, guesses, estimate),
         steps=labels.steps,
         mixed=_find_mixed(noise, labels),
-        repeated=split.repeats,
+        repeated=fitted.repeats,
         unseen=OutOfSample(
             pd.concat([part.rows for part in unseen]),
             np.concatenate([part.estimates for part in unseen]),
@@ -332,10 +327,24 @@ def _measure_noise(
     rows = (product, estimates, residuals, scale)
     interval = calibrate_interval(*rows, level)
     for_intervals = calibrate_products(*rows, interval)
-    in_sample = regressor.predict(features_of(orders))
-    noise_hours = scale.of(labels.product, in_sample)
-    distances = (orders[HOURS].to_numpy() - in_sample) / noise_hours
+    noise_hours, distances = _distances(regressor, scale, labels.product, orders)
     return ModelNoise(scale, for_intervals, noise_hours, distances), interval
+
+
+def _distances(
+    regressor: DispatchCurve, scale: NoiseScale, product: Positions, orders: pd.DataFrame
+) -> tuple[Floats, Floats]:
+    """Return the noise of rows in hours, and their distances from their estimates in units of it.
+
+    Args:
+        regressor: gives the estimates.
+        scale: of the noise.
+        product: position of each row's product, shape (n_rows,).
+        orders: the rows.
+    """
+    estimates = regressor.predict(features_of(orders))
+    noise_hours = scale.of(product, estimates)
+    return noise_hours, (orders[HOURS].to_numpy() - estimates) / noise_hours
 
 
 def _find_mixed(noise: ModelNoise, labels: LabelFacts) -> tuple[MixedProduct, ...]:

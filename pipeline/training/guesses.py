@@ -9,6 +9,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from pipeline.model.arrays import Floats
 from pipeline.model.order import PRODUCT
 
+MAX_ROWS_OF_PRODUCT = 1_000
+"""The mean of as many is as good a guess as that of more."""
+
 
 class Guess(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Guesses the mean or median of the hours, of each product or of all: it is no model.
@@ -23,12 +26,27 @@ class Guess(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.statistic = statistic
         self.per_product = per_product
 
-    def fit(self, X: pd.DataFrame, y: Floats) -> Self:
-        """Learn from orders and their hours."""
-        hours = pd.Series(np.asarray(y, dtype=float))
-        groups = hours.groupby(X[PRODUCT].astype("category").array, observed=True)
-        self.of_all_ = float(hours.agg(self.statistic))
-        self.of_product_ = groups.agg(self.statistic) if self.per_product else None
+    def plan(self, X: pd.DataFrame, y: Floats) -> float:
+        """Return the guess for all products, in hours."""
+        return float(pd.Series(np.asarray(y, dtype=float)).agg(self.statistic))
+
+    def fit(self, X: pd.DataFrame, y: Floats, plan: float | None = None) -> Self:
+        """Learn from orders and their hours.
+
+        Args:
+            X: the features of orders.
+            y: their hours.
+            plan: the guess for all products, if these are some of them.
+        """
+        self.of_all_ = self.plan(X, y) if plan is None else plan
+        self.of_product_ = None
+        if self.per_product:
+            codes = X[PRODUCT].astype("category").array
+            hours = pd.Series(np.asarray(y, dtype=float))
+            place = hours.groupby(codes, observed=True).cumcount().to_numpy()
+            some = place < MAX_ROWS_OF_PRODUCT
+            own = hours[some].groupby(codes[some], observed=True)
+            self.of_product_ = own.agg(self.statistic)
         return self
 
     def predict(self, X: pd.DataFrame) -> Floats:

@@ -1,6 +1,6 @@
 """The kinds of model that a week may get, and the choice among them by cross-validation."""
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from pipeline.training.guesses import Guess
 
 WEIGHT = "sample_weight"
 """Column of the rows of earlier weeks: how much each counts beside a row of this week."""
+PLAN = "plan"
+"""Parameter of the `fit` of regressors that plan on whole products, and then fit each alone."""
 MAX_SELECTION_ROWS = 50_000
 MAX_SELECTION_ROWS_OF_PRODUCT = 500
 MAX_NEGLIGIBLE_EXCESS_HOURS = 1e-4
@@ -44,24 +46,41 @@ class Candidate(NamedTuple):
             return self
         return self._replace(regressor=clone(self.regressor).set_params(estimate=estimate))
 
-    def fit(self, orders: pd.DataFrame, past: pd.DataFrame | None = None) -> DispatchCurve:
+    def plan(self, orders: pd.DataFrame, past: pd.DataFrame | None = None) -> Any:
+        """Return what products have in common, by whole ones; None if nothing is planned apart.
+
+        Args:
+            orders: all rows of some products of this week.
+            past: rows of earlier weeks, see `fit`.
+        """
+        if not has_fit_parameter(self.regressor, PLAN):
+            return None
+        return self.regressor.plan(**self._training_data(orders, past))
+
+    def fit(
+        self, orders: pd.DataFrame, past: pd.DataFrame | None = None, plan: Any = None
+    ) -> DispatchCurve:
         """Return a regressor of this kind, fitted on these rows.
 
         Args:
             orders: rows of this week, all of which count alike.
             past: rows of earlier weeks, with a column `WEIGHT`. Those of products that have none in
                 `orders` are left out, and so are all if the regressor's `fit` takes no weights.
+            plan: what all products have in common, if these are some of them.
         """
-        regressor = clone(self.regressor)
-        fitted: DispatchCurve
-        if past is None or not has_fit_parameter(regressor, WEIGHT):
-            fitted = regressor.fit(features_of(orders), orders[HOURS])
-            return fitted
+        planned = {} if plan is None else {PLAN: plan}
+        data = self._training_data(orders, past)
+        fitted: DispatchCurve = clone(self.regressor).fit(**data, **planned)
+        return fitted
+
+    def _training_data(self, orders: pd.DataFrame, past: pd.DataFrame | None) -> dict[str, Any]:
+        """Return features, labels and weights as the regressor takes them."""
+        if past is None or not has_fit_parameter(self.regressor, WEIGHT):
+            return {"X": features_of(orders), "y": orders[HOURS]}
         known = past[past[PRODUCT].isin(orders[PRODUCT].unique())]
         known = known.astype({PRODUCT: orders[PRODUCT].dtype})
         rows = pd.concat([orders.assign(**{WEIGHT: 1.0}), known], ignore_index=True)
-        fitted = regressor.fit(features_of(rows), rows[HOURS], sample_weight=rows[WEIGHT])
-        return fitted
+        return {"X": features_of(rows), "y": rows[HOURS], WEIGHT: rows[WEIGHT]}
 
 
 CANDIDATES = (

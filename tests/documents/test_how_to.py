@@ -33,7 +33,7 @@ from pipeline.training.candidate_rules import behaviour_failures
 from pipeline.training.evaluation import estimate_on_grid
 from pipeline.training.fitting import train_on
 from pipeline.training.selection import CANDIDATES, Candidate
-from tests.support.builders import metadata
+from tests.support.builders import metadata, most_orders
 from tests.support.helpers import HTTP, ROOT, deliver, names_in, running_service
 from tests.support.how_to import (
     blocks,
@@ -151,7 +151,9 @@ def test_histogram_trees_agree_and_may_be_refused_for_negative_estimates(
     week = fractional_week()
     fitted = code["HISTOGRAM_TREES"].fit(week)
     check_agreement(fitted, METADATA, write_artifact(fitted, METADATA), week)
-    (failure,) = behaviour_failures(estimate_on_grid(fitted, week), week["hours_to_dispatch"].max())
+    (failure,) = behaviour_failures(
+        estimate_on_grid(fitted, most_orders(week)), week["hours_to_dispatch"].max()
+    )
     assert failure.rule == "negative_estimates"
 
 
@@ -177,7 +179,9 @@ def test_what_skl2onnx_converts_wrong_is_not_published(
 def test_with_absolute_error_the_trees_may_fall(code: dict[str, Any]) -> None:
     week = whole_week()
     model = histogram_trees(code, loss="absolute_error").fit(week)
-    failures = behaviour_failures(estimate_on_grid(model, week), week["hours_to_dispatch"].max())
+    failures = behaviour_failures(
+        estimate_on_grid(model, most_orders(week)), week["hours_to_dispatch"].max()
+    )
     assert "falling_estimates" in {failure.rule for failure in failures}
 
 

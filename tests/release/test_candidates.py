@@ -9,6 +9,7 @@ from pipeline.release.publishing import write_artifact
 from pipeline.training.candidate_rules import behaviour_failures
 from pipeline.training.evaluation import estimate_on_grid
 from pipeline.training.selection import CANDIDATES, Candidate
+from tests.support.builders import most_orders
 from tests.support.service_fixtures import HandMadeModel
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,7 @@ def week() -> pd.DataFrame:
 @every_candidate
 def test_it_keeps_the_rules_of_behaviour(candidate: Candidate) -> None:
     orders = week()
-    grid = estimate_on_grid(candidate.fit(orders), orders)
+    grid = estimate_on_grid(candidate.fit(orders), most_orders(orders))
     failures = behaviour_failures(grid, orders["hours_to_dispatch"].max())
     assert failures == []
 

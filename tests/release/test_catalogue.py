@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.model.metadata import CatalogueChange
+from pipeline.orders.week_rows import WeekRows
 from pipeline.release.catalogue import catalogue_failures, compare_catalogues
 from tests.support.builders import LineModel, metadata_of
 
@@ -23,7 +24,7 @@ def change_between(
     before: Mapping[str, int], now: Mapping[str, int], *retired: str
 ) -> CatalogueChange:
     champion = LineModel("champion", metadata_of(week_of(before)), {})
-    return compare_catalogues(champion, week_of(now), set(retired))
+    return compare_catalogues(champion, WeekRows.of(week_of(now)).products["rows"], set(retired))
 
 
 def failures_between(before: Mapping[str, int], now: Mapping[str, int]) -> list[str]:

@@ -34,6 +34,7 @@ from tests.support.builders import (
     comparison,
     estimate,
     model,
+    most_orders,
 )
 
 TOLERANCE = 0.05
@@ -96,7 +97,7 @@ def challenger_of(
     rows = orders.groupby("product_code").size().to_numpy().astype(np.int64)
     return Challenger(
         OutOfSample(orders, test_estimates),
-        estimate_on_grid(LineRegressor(lines), orders),
+        estimate_on_grid(LineRegressor(lines), most_orders(orders)),
         rows,
         np.ones(len(rows)),
         OutOfSample(orders, test_estimates),

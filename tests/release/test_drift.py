@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.model.metadata import DriftMeasure, Failure
 from pipeline.orders.simulator import simulate_orders
+from pipeline.orders.week_rows import WeekRows
 from pipeline.release.catalogue import compare_catalogues
 from pipeline.release.drift import (
     ABOVE_LARGEST,
@@ -61,8 +62,9 @@ def measure(
     """
     if isinstance(champion, pd.DataFrame):
         champion = champion_of(champion)
-    change = compare_catalogues(champion, orders, frozenset())
-    week = Week(orders, orders, above_largest)
+    rows = WeekRows.of(orders).products["rows"]
+    change = compare_catalogues(champion, rows, frozenset())
+    week = Week(rows, orders["orders_placed"].to_numpy(dtype=float), orders, above_largest)
     measures = measure_drift(champion, week, comparison(**changes), change)
     return {measure.name: measure for measure in measures}
 

@@ -9,7 +9,7 @@ from pipeline.release.champion import Challenger
 from pipeline.release.swaps import find_swaps
 from pipeline.training.evaluation import estimate_on_grid
 from pipeline.training.selection import OutOfSample
-from tests.support.builders import Line, LineModel, LineRegressor, estimate, model
+from tests.support.builders import Line, LineModel, LineRegressor, estimate, model, most_orders
 
 CALM, RESTLESS = 0.02, 0.1
 
@@ -30,7 +30,7 @@ def swapped(of: dict[str, Line], one: str = "P0001", other: str = "P0002") -> di
 def challenger_of(of: dict[str, Line], noise: float = 0.8) -> Challenger:
     orders = pd.DataFrame({"product_code": sorted(of), "orders_placed": float(BUSIEST_DAY)})
     test = OutOfSample(orders, estimate(of, orders))
-    grid = estimate_on_grid(LineRegressor(of), orders)
+    grid = estimate_on_grid(LineRegressor(of), most_orders(orders))
     return Challenger(test, grid, np.full(len(of), 200), np.full(len(of), noise), test)
 
 

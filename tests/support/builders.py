@@ -29,6 +29,7 @@ from pipeline.model.reader import DispatchModel, OrderColumns
 from pipeline.orders.rejected_rows import RejectedRows
 from pipeline.orders.repeats import find_repeats
 from pipeline.orders.simulator import NOISE_HOURS
+from pipeline.orders.week_rows import WeekRows
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.training.evaluation import GridEstimates, estimate_on_grid
 from pipeline.training.fitting import ModelNoise, TrainedModel
@@ -257,11 +258,18 @@ def several_weeks(decay: float, **changes: Any) -> SeveralWeeks:
     return SeveralWeeks.model_validate(facts | changes)
 
 
+def most_orders(orders: pd.DataFrame) -> "pd.Series[float]":
+    """Return the most orders placed of each product."""
+    return WeekRows.of(orders).products["most_orders"]
+
+
 def dataset(orders: pd.DataFrame, **changes: Any) -> WeeklyDataset:
     """Return a week of valid orders without bad rows."""
     rejected = RejectedRows()
     key = "datasets/time_to_dispatch_2026-11-20T23-00-00.csv"
-    return replace(WeeklyDataset(key, "ab12" * 16, DELIVERED_AT, orders, rejected), **changes)
+    return replace(
+        WeeklyDataset(key, "ab12" * 16, DELIVERED_AT, WeekRows.of(orders), rejected), **changes
+    )
 
 
 def own_noise_of(noise: NoiseScale) -> ProductNoise:
@@ -291,7 +299,7 @@ def trained_model(
         candidates=(),
         noise=ModelNoise(noise, own_noise_of(noise), np.full(len(orders), NOISE_HOURS), distances),
         interval=PredictionInterval.model_validate(INTERVAL),
-        grid=estimate_on_grid(regressor, orders),
+        grid=estimate_on_grid(regressor, most_orders(orders)),
         test=OutOfSample(test, estimate(lines, test)),
         metrics=Metrics.model_validate(METRICS | {"r_squared": 0.99}),
         repeated=find_repeats(orders),

@@ -11,7 +11,7 @@ from pipeline.training.evaluation import (
     flat_products,
 )
 from pipeline.training.selection import OutOfSample
-from tests.support.builders import LineRegressor
+from tests.support.builders import LineRegressor, most_orders
 
 
 def out_of_sample(hours: list[float], estimates: list[float]) -> OutOfSample:
@@ -46,7 +46,7 @@ def test_r_squared_is_not_defined_where_all_hours_are_the_same(hours: list[float
 def test_the_grid_covers_the_orders_seen_with_each_product() -> None:
     orders = pd.DataFrame({"product_code": ["A", "A", "B"], "orders_placed": [10.0, 40.0, 8.0]})
 
-    found = estimate_on_grid(LineRegressor({"A": (0.0, 0.1), "B": (1.0, 0.0)}), orders)
+    found = estimate_on_grid(LineRegressor({"A": (0.0, 0.1), "B": (1.0, 0.0)}), most_orders(orders))
 
     assert found.products.tolist() == ["A", "B"]
     np.testing.assert_allclose(found.orders[0], np.linspace(0, 40, GRID_POINTS))

@@ -11,6 +11,7 @@ from pipeline.model.metadata import ModelMetadata
 from pipeline.orders.features import features_of
 from pipeline.orders.rejected_rows import RejectedRows
 from pipeline.orders.simulator import simulate_orders
+from pipeline.orders.week_rows import WeekRows
 from pipeline.orders.weekly_dataset import WeeklyDataset
 from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import TrainedModel, train_on
@@ -49,7 +50,9 @@ def odd_products() -> pd.DataFrame:
 
 def gather(orders: pd.DataFrame, model: TrainedModel, rejected: int = 0) -> ModelMetadata:
     bad = pd.DataFrame({"product_code": ["?"] * rejected, "reason": ["is missing"] * rejected})
-    dataset = WeeklyDataset("datasets/week.csv", "0" * 64, NOW, orders, RejectedRows(bad))
+    dataset = WeeklyDataset(
+        "datasets/week.csv", "0" * 64, NOW, WeekRows.of(orders), RejectedRows(bad)
+    )
     return gather_metadata(NOW, dataset, model)
 
 

@@ -63,7 +63,7 @@ def test_a_world_gets_the_simplest_candidate_within_one_standard_error(
 
 
 def test_chance_does_not_let_the_best_candidate_beat_a_simpler_one() -> None:
-    mean, _, curve = choose(level_orders(600, seed=2)).scores
+    mean, _, curve = choose(level_orders(600, seed=9)).scores
 
     assert curve.excess_hours == 0.0 < mean.excess_hours
     assert mean.chosen
