@@ -120,13 +120,17 @@ def _manifest(store: ObjectStore, folder: str) -> Manifest:
     try:
         return Manifest.model_validate_json(store.read(folder + MANIFEST))
     except ValidationError as error:
-        reasons = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        reasons = [": ".join([*_place(e["loc"]), e["msg"]]) for e in error.errors()]
         raise DatasetError(
             f"its {MANIFEST} cannot be read",
             *reasons[:5],
             'It should read {"parts": [{"name": "part-00000.csv"}, …]}, with rows, bytes and '
             "sha256 of a part if you like.",
         ) from error
+
+
+def _place(location: tuple[int | str, ...]) -> list[str]:
+    return [".".join(map(str, location))] if location else []
 
 
 def _faults(

@@ -4,6 +4,7 @@ What is held meanwhile: one block of one part as bytes (16 MiB), its rows, and t
 """
 
 import hashlib
+import io
 import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ class WeekReader:
         with unpacked(file) as content:
             sha256 = _sha256(content)
             self._refuse_copy(part, sha256)
-            orders = ParquetOrders(content) if is_parquet(content) else CsvOrders(content)
+            orders = self._opened(content)
             self._unused.update(unused_columns(orders.columns))
             for rows in orders.chunks():
                 self.valid_rows += len(rows.valid)
@@ -102,6 +103,13 @@ class WeekReader:
         if read:
             self._with_rows[sha256] = part.name
         _check_rows(part, read)
+
+    def _opened(self, content: BinaryIO) -> ParquetOrders | CsvOrders:
+        if is_parquet(content):
+            return ParquetOrders(content)
+        if is_folder(self._key):
+            _check_end(content)
+        return CsvOrders(content)
 
     @contextmanager
     def _named(self, part: Part | None = None) -> Iterator[None]:
@@ -148,12 +156,23 @@ def _sha256(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
+def _check_end(content: BinaryIO) -> None:
+    """Refuse a part whose last line has no end, as programs that write parts always do."""
+    size = content.seek(0, io.SEEK_END)
+    content.seek(max(size - 1, 0))
+    if size and content.read() not in b"\r\n":
+        raise DatasetError(
+            "its last line has no end",
+            "Was it cut off? Deliver it again; if not, end it with a line break.",
+        )
+
+
 def _check_bytes(part: Part, file: BinaryIO) -> None:
     """Refuse a part that is not the file that the manifest promises."""
     promised = part.promised
     if promised is None:
         return
-    size = file.seek(0, 2)
+    size = file.seek(0, io.SEEK_END)
     if promised.bytes is not None and size != promised.bytes:
         raise DatasetError(
             f"it has {size:,} bytes, and the manifest says {promised.bytes:,}",

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.orders.deliveries import newest_delivery
-from pipeline.stages.errors import DatasetError
+from pipeline.orders.deliveries import given_delivery, newest_delivery
+from pipeline.stages.errors import DatasetError, DatasetMissing
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.stores.directory import DirectoryStore
 from tests.support.helpers import logged
+from tests.support.order_files import csv, deliver_parts
 
 NOW = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 OLDER = "datasets/time_to_dispatch_2026-11-13T23-00-00.csv"
+PARTS = {"part-0.csv": csv("SKU001,1,2")}
 NEWEST = "datasets/time_to_dispatch_2026-11-20T23-00-00"
 
 
@@ -149,3 +151,74 @@ def test_a_file_that_came_before_the_week_is_only_logged(
 def arrive(path: Path, moment: datetime) -> None:
     """Let a file have been written at some time."""
     os.utime(path, (moment.timestamp(), moment.timestamp()))
+
+
+@pytest.mark.parametrize("lacking", ["neither", "names what is not there"])
+def test_the_newest_whole_folder_counts_and_a_newer_one_that_is_not_whole_is_told_of(
+    lacking: str, any_store: ObjectStore
+) -> None:
+    manifest = [{"name": "part-1.csv"}] if lacking.startswith("names") else None
+    deliver(any_store, "datasets/time_to_dispatch_2026-11-06T23-00-00.csv")
+    deliver_parts(any_store, PARTS, folder="datasets/time_to_dispatch_2026-11-13T23-00-00/")
+    deliver_parts(any_store, PARTS, manifest, success=False, folder=f"{NEWEST}/")
+
+    delivery = newest_delivery(any_store, NOW)
+
+    assert delivery.key == "datasets/time_to_dispatch_2026-11-13T23-00-00/"
+    (warning,) = delivery.warnings
+    assert warning.headline == (
+        f"The newest week is not whole, and an older one is used: {NEWEST}/."
+    )
+    assert lacking in warning.details[0] and "_SUCCESS or _manifest.json last" in str(warning)
+    assert warning.facts == {"unfinished": [f"{NEWEST}/"], "dataset": delivery.key}
+
+
+def test_a_whole_folder_is_taken_without_a_word(any_store: ObjectStore) -> None:
+    deliver(any_store, OLDER)
+    deliver_parts(any_store, PARTS, folder=f"{NEWEST}/")
+
+    delivery = newest_delivery(any_store, NOW)
+
+    assert (delivery.key, delivery.warnings) == (f"{NEWEST}/", ())
+    assert delivery.delivered_at == datetime(2026, 11, 20, 23, tzinfo=UTC)
+
+
+def test_a_store_with_no_whole_folder_says_what_each_lacks(store: DirectoryStore) -> None:
+    deliver_parts(store, PARTS, success=False, folder=f"{NEWEST}/")
+
+    with pytest.raises(DatasetMissing, match=f"{NEWEST}/ is not whole: neither _SUCCESS"):
+        newest_delivery(store, NOW)
+
+
+def test_a_file_and_a_folder_with_the_newest_time_are_refused(any_store: ObjectStore) -> None:
+    deliver(any_store, f"{NEWEST}.csv")
+    deliver_parts(any_store, PARTS, folder=f"{NEWEST}/")
+
+    with pytest.raises(DatasetError, match=rf"^Refused {NEWEST}.csv, {NEWEST}/: all have"):
+        newest_delivery(any_store, NOW)
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_told_of"),
+    [("time_to_dispatch_2026-11-27/", True), ("archive_2026-11-20T23-30-00/", False)],
+)
+def test_a_folder_that_is_nearly_named_as_a_week_is_told_of_and_others_are_not(
+    folder: str, is_told_of: bool, store: DirectoryStore
+) -> None:
+    deliver(store, OLDER)
+    deliver_parts(store, PARTS, folder=f"datasets/{folder}")
+
+    delivery = newest_delivery(store, NOW)
+
+    assert (delivery.key, bool(delivery.warnings)) == (OLDER, is_told_of)
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_folder_can_be_asked_for_with_its_slash_or_without(end: str) -> None:
+    assert given_delivery(NEWEST + end, NOW).key == f"{NEWEST}/"
+
+
+@pytest.mark.parametrize("key", ["datasets/week/", "reports/a_2026-11-20T23-00-00", "x"])
+def test_what_is_not_named_as_a_dataset_cannot_be_asked_for(key: str) -> None:
+    with pytest.raises(DatasetError, match="a dataset is not named like that"):
+        given_delivery(key, NOW)

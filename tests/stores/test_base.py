@@ -43,6 +43,26 @@ def test_keys_directly_in_the_folder_are_listed_in_order(store: ObjectStore) -> 
     assert store.list_keys("models/old") == ["models/old/b.onnx"]
 
 
+def test_folders_directly_in_the_folder_are_listed_in_order(store: ObjectStore) -> None:
+    for key in ["datasets/b/part-0.csv", "datasets/a/part-0.csv", "datasets/a/x/y", "datasets/c"]:
+        store.write_new(key, b"content")
+
+    assert store.list_folders("datasets") == ["datasets/a/", "datasets/b/"]
+    assert store.list_keys("datasets/a") == ["datasets/a/part-0.csv"]
+    assert store.list_folders("nowhere") == []
+
+
+@pytest.mark.parametrize("size", [0, 20_000_000])
+def test_an_opened_object_is_read_from_any_position(store: ObjectStore, size: int) -> None:
+    content = os.urandom(size)
+    store.write_new(KEY, content)
+
+    with store.open(KEY) as file:
+        assert file.read() == content
+        assert file.seek(size // 2) == size // 2
+        assert file.read(10) == content[size // 2 :][:10]
+
+
 def test_each_key_has_the_time_when_it_was_written(store: ObjectStore) -> None:
     before = datetime.now(UTC).replace(microsecond=0)  # S3 tells no fractions of seconds
     for name in "ab":
@@ -58,6 +78,8 @@ def test_each_key_has_the_time_when_it_was_written(store: ObjectStore) -> None:
 def test_an_absent_key_cannot_be_read(store: ObjectStore) -> None:
     with pytest.raises(ObjectMissing) as failure:
         store.read(KEY)
+    with pytest.raises(ObjectMissing, match="^Cannot read "), store.open(KEY):
+        pass
 
     assert str(failure.value).startswith(f"Cannot read {store.url}/{KEY}: ")
 
