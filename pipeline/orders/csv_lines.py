@@ -57,20 +57,26 @@ def csv_rows(text: Iterable[str], first_line: int = 1) -> Iterator[CsvRow]:
         ) from error
 
 
-def is_row_by_row(block: bytes) -> bool:
-    """Tell whether each line of a block is a row, with quotes as RFC 4180 has them."""
-    if b'"' not in block:
-        return True
-    has_blanks = BLANKS_BEFORE_QUOTE.search(block) is not None
-    lines = (line.decode() for line in block.splitlines(keepends=True))
-    reader = csv.reader(lines, strict=True)
+def bytes_row_by_row(block: bytes) -> int:
+    """Return how many bytes a block begins with of whose lines each is a row.
+
+    Quotes in it are such as RFC 4180 has them; the first other row ends it.
+    """
+    quote = block.find(b'"')
+    if quote < 0:
+        return len(block)
+    end = block.rfind(b"\n", 0, quote) + 1
+    has_blanks = BLANKS_BEFORE_QUOTE.search(block, end) is not None
+    lines: list[bytes] = block[end:].splitlines(keepends=True)
+    reader = csv.reader((line.decode() for line in lines), strict=True)
     try:
-        for rows, row in enumerate(reader, start=1):
-            if rows != reader.line_num or (has_blanks and any(map(_is_quoted_late, row))):
-                return False
+        for number, row in enumerate(reader):
+            if number + 1 != reader.line_num or (has_blanks and any(map(_is_quoted_late, row))):
+                return end
+            end += len(lines[number])
     except csv.Error:
-        return False
-    return True
+        pass
+    return end
 
 
 def _is_quoted_late(field: str) -> bool:

@@ -18,7 +18,7 @@ from pyarrow import csv as arrow_csv
 
 from pipeline.model.order import OPTIONAL, PRODUCT
 from pipeline.orders.csv_layout import check_layout, names_of
-from pipeline.orders.csv_lines import csv_rows, is_row_by_row
+from pipeline.orders.csv_lines import csv_rows, bytes_row_by_row
 from pipeline.orders.csv_text import separate
 from pipeline.orders.file_kinds import check_kind
 from pipeline.orders.line_blocks import LineBlocks
@@ -35,6 +35,8 @@ from pipeline.stages.errors import DatasetError
 
 CHUNK_ROWS = 50_000
 """Rows in memory as text at a time."""
+ODD_ROWS = 10_000
+"""So many rows are read as text from one on that goes over several lines."""
 NUMBER = r'"?[ \t]*(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ \t]*"?'
 ANY_FIELD = r'(?:"(?:[^"\r\n]|"")*"|[^",\r\n][^,\r\n]*|)'
 """A field of a line that is a row."""
@@ -70,12 +72,13 @@ class CsvOrders:
             DatasetError: from some line on this is not a CSV.
         """
         while block := self._lines.peek():
-            lines = block.count(b"\n") or block.count(b"\r")
-            if is_row_by_row(block):
-                yield self._rows_of(block)
-                self._lines.skip(block, lines)
-            else:
-                yield from self._rows_over_lines(self._lines.line + lines)
+            tidy = block[: bytes_row_by_row(block)]
+            if tidy:
+                yield self._rows_of(tidy)
+                self._lines.skip(tidy)
+            if len(tidy) < len(block):
+                rows = csv_rows(self._lines.lines(), self._lines.line)
+                yield separate([*islice(rows, ODD_ROWS)], self.columns)
 
     def _rows_of(self, block: bytes) -> OrderRows:
         """Read a block, each line of which is a row."""
@@ -138,12 +141,6 @@ class CsvOrders:
         broken = pd.Index([row for *_, row in broken_rules(rows)], dtype=int).unique()
         is_odd[broken] = True
         return rows.drop(index=broken), is_odd
-
-    def _rows_over_lines(self, end: int) -> Iterator[OrderRows]:
-        """Read rows that may go over several lines, until a line is passed."""
-        rows = csv_rows(self._lines.lines(), self._lines.line)
-        while self._lines.line < end and (chunk := list(islice(rows, CHUNK_ROWS))):
-            yield separate(chunk, self.columns)
 
     def _line_pattern(self) -> str:
         """Return what a sound line looks like, but for the sizes of its numbers."""

@@ -1,5 +1,6 @@
 """A CSV of any size -> blocks of whole lines, in UTF-8, one of which is in memory at a time."""
 
+import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -35,10 +36,7 @@ class LineBlocks:
         self._file.seek(self._position)
         block = self._file.read(BLOCK_BYTES)
         if len(block) == BLOCK_BYTES:
-            end = (block.rfind(b"\n") + 1) or (block.rfind(b"\r") + 1)
-            block = block[:end]
-            if not end:
-                raise _too_long(self.line)
+            block = _whole_lines(block, self.line)
         if not block.isascii():
             _decoded(block, self.line)
         return block
@@ -52,9 +50,9 @@ class LineBlocks:
         self._file.seek(self._position)
         number = self.line
         while text := self._file.readline(BLOCK_BYTES):
-            if len(text) == BLOCK_BYTES:
-                raise _too_long(number)
-            for line in text.splitlines(keepends=True):
+            lines = _whole_lines(text, number) if len(text) == BLOCK_BYTES else text
+            self._file.seek(len(lines) - len(text), io.SEEK_CUR)
+            for line in lines.splitlines(keepends=True):
                 yield _decoded(line, number)
                 number += 1
 
@@ -69,10 +67,10 @@ class LineBlocks:
             self.line += 1
             yield line
 
-    def skip(self, block: bytes, lines: int) -> None:
-        """Go behind a block of so many lines, which was peeked at."""
-        self._position += len(block)
-        self.line += lines
+    def skip(self, lines: bytes) -> None:
+        """Go behind lines that were peeked at."""
+        self._position += len(lines)
+        self.line += lines.count(b"\n") or lines.count(b"\r")
 
 
 def _decoded(lines: bytes, first_line: int) -> str:
@@ -82,5 +80,9 @@ def _decoded(lines: bytes, first_line: int) -> str:
         raise not_utf_8(lines, error, first_line) from error
 
 
-def _too_long(line: int) -> DatasetError:
-    return DatasetError(f"line {line:,} is longer than {BLOCK_BYTES:,} bytes")
+def _whole_lines(block: bytes, first_line: int) -> bytes:
+    """Return the lines of a block without the last, which may go on behind it."""
+    end = (block.rfind(b"\n") + 1) or (block.rfind(b"\r") + 1)
+    if not end:
+        raise DatasetError(f"line {first_line:,} is longer than {BLOCK_BYTES:,} bytes")
+    return block[:end]

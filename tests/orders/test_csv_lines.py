@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.orders.csv_lines import is_row_by_row
+from pipeline.orders.csv_lines import bytes_row_by_row
 from pipeline.orders.csv_text import INSIDE_QUOTES
 from pipeline.stages.errors import DatasetError
 from tests.support.order_files import read_order_rows
@@ -82,7 +82,7 @@ def test_a_code_that_goes_on_after_its_quote_is_no_other_product(code: str) -> N
 def test_a_sound_quoted_code_is_read_in_one_pass(field: str, code: str) -> None:
     content = week({}) + f'n,{field},1,2,"urgent, ""now"""\n'.encode()
 
-    assert is_row_by_row(content)
+    assert bytes_row_by_row(content) == len(content)
     rows = read_order_rows(content)
     assert rows.rejected.empty and code in set(rows.valid["product_code"])
 

@@ -18,7 +18,7 @@ from pipeline.stores.directory import DirectoryStore
 from tests.support.helpers import logged
 from tests.support.order_files import FOLDER, HEADER, csv, deliver_parts, in_parquet, read_folder
 
-WEEK = simulate_orders(300, seed=1)
+WEEK = simulate_orders(300, seed=1).assign(hours_to_dispatch=lambda rows: rows.orders_placed / 7)
 PARTS = [WEEK[start : start + 100] for start in (0, 100, 200)]
 A, B = csv("SKU001,1,2", "SKU002,3,4"), csv("SKU003,5,6")
 
