@@ -18,7 +18,7 @@ from pyarrow import csv as arrow_csv
 
 from pipeline.model.order import OPTIONAL, PRODUCT
 from pipeline.orders.csv_layout import check_layout, names_of
-from pipeline.orders.csv_lines import csv_rows, bytes_row_by_row
+from pipeline.orders.csv_lines import bytes_row_by_row, csv_rows
 from pipeline.orders.csv_text import separate
 from pipeline.orders.file_kinds import check_kind
 from pipeline.orders.line_blocks import LineBlocks

@@ -242,7 +242,8 @@ class TrainSettings(AlertSettings, StoreSettings, LimitSettings):
 
     dataset_key: str | None = Field(
         default=None,
-        description="key of the dataset to train on, such as datasets/….csv, instead of the newest",
+        description="key of the dataset to train on, such as datasets/….csv or a folder, instead "
+        "of the newest",
     )
     retrain: bool = Field(
         default=False, description="train although the model in production is of the same dataset"
@@ -279,7 +280,7 @@ class TrainSettings(AlertSettings, StoreSettings, LimitSettings):
 
 
 class CheckSettings(LimitSettings):
-    """Judge a CSV of a week as train_model would, and write nothing to any store."""
+    """Judge a week as train_model would, and write nothing to any store."""
 
     program = "python -m pipeline.check_dataset"
     options_title = "check"
@@ -288,7 +289,9 @@ class CheckSettings(LimitSettings):
         "python -m pipeline.check_dataset week.csv --store s3://my-bucket --report week.html",
     )
 
-    file: str = Field(description="the CSV, which may be gzipped")
+    file: str = Field(
+        description="the CSV, gzipped or not, the Parquet file, or the folder of parts"
+    )
     store: str | None = Field(
         default=None, description="store of the model in production, to compare with"
     )

@@ -9,6 +9,7 @@ import pytest
 from pipeline.orders.simulator import HOURS_PER_ORDER, add_week, main, simulate_orders
 from pipeline.stores.directory import DirectoryStore
 from tests.support.helpers import SAMPLE_WEEKS, names_in
+from tests.support.order_files import DELIVERED_AT, deliver_parts
 
 
 def test_the_same_seed_gives_the_same_orders() -> None:
@@ -52,6 +53,14 @@ def test_the_next_week_is_the_newest_and_not_ahead_of_the_clock(
     key = add_week(DirectoryStore(str(sample_store)), newest + timedelta(days=days))
 
     assert key == f"datasets/time_to_dispatch_{expected}.csv"
+
+
+def test_a_week_is_newer_than_any_folder_of_parts(store: DirectoryStore) -> None:
+    deliver_parts(store, {"part-0.csv": b""})
+
+    key = add_week(store, DELIVERED_AT + timedelta(days=30))
+
+    assert key == "datasets/time_to_dispatch_2026-11-27T23-00-00.csv"
 
 
 def test_the_sample_data_is_what_the_simulator_makes_week_by_week(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 from pipeline.check_dataset import main
 from pipeline.model.order import HOURS
 from pipeline.orders.simulator import simulate_orders
+from pipeline.stores.directory import DirectoryStore
 from tests.support.helpers import NEXT_WEEK, ROOT, SAMPLE_WEEKS, logged
+from tests.support.order_files import deliver_parts
 
 NAME = Path(NEXT_WEEK).name
 ORDINARY = simulate_orders(1_000, seed=2)
@@ -68,6 +70,28 @@ def test_without_a_store_the_file_is_judged_alone_and_its_report_is_written(
     (warning,) = logged(caplog, "WARNING")
     assert "with --store" in warning
     assert NAME in report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("is_whole", "code", "said"),
+    [(True, 0, "most moved"), (False, 3, "it is not whole: neither _SUCCESS nor _manifest.json")],
+    ids=["whole", "unfinished"],
+)
+def test_a_folder_of_parts_is_judged_as_a_file_is(
+    is_whole: bool,
+    code: int,
+    said: str,
+    trained_store: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts = {f"part-{n}.csv": ORDINARY[n::2].to_csv(index=False).encode() for n in range(2)}
+    folder = NAME.removesuffix(".csv")
+    deliver_parts(DirectoryStore(str(tmp_path)), parts, success=is_whole, folder=f"{folder}/")
+
+    assert main([str(tmp_path / folder), "--store", str(trained_store)]) == code
+
+    assert said in caplog.text
 
 
 def test_limits_can_be_set_as_for_the_training(trained_store: Path, tmp_path: Path) -> None:

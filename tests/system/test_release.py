@@ -28,6 +28,7 @@ from tests.support.helpers import (
     logged,
     names_in,
 )
+from tests.support.order_files import deliver_parts
 
 ORDINARY = simulate_orders(1_000, seed=2)
 NO_CHAMPION = "There is no model in production to compare with."
@@ -535,6 +536,28 @@ def test_a_file_that_is_overlooked_is_told_to_people(
     (warning,), (alert,) = logged(caplog, "WARNING"), webhook.texts
     assert "'datasets/time_to_dispatch_2026-11-27T23-00.csv'" in warning
     assert alert == f"time-to-dispatch: {warning}"
+
+
+def test_a_newer_folder_that_is_not_whole_is_told_to_people_until_it_is(
+    sample_store: Path, webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    week = simulate_orders(1_000, seed=1)
+    parts = {f"part-{n}.parquet": week[n::2].to_parquet() for n in range(2)}
+    folder = NEXT_WEEK.replace(".csv", "/")
+    store = DirectoryStore(str(sample_store))
+    deliver_parts(store, parts, success=False, folder=folder)
+
+    assert main([str(sample_store), "--alert-webhook", webhook.url]) == 0
+
+    (warning,), (alert,) = logged(caplog, "WARNING"), webhook.texts
+    assert f"an older one is used: {folder}" in warning
+    assert alert == f"time-to-dispatch: {warning}"
+
+    store.write_new(f"{folder}_SUCCESS", b"")
+    assert main([str(sample_store), "--alert-webhook", webhook.url]) == 0
+
+    assert load_model(store).metadata.dataset.key == folder
+    assert len(webhook.texts) == 1
 
 
 def test_a_failure_posts_its_reason(tmp_path: Path, webhook: Webhook) -> None:
