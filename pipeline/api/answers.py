@@ -1,28 +1,40 @@
-"""The answers of a model to orders, as JSON, and a cache of the last ones.
+"""The answers of a model to orders, as JSON.
 
-The fast path and FastAPI's routes answer with these bytes.
+The fast path and FastAPI's routes answer with these bytes. What is the same for all orders of a
+product is written once for each model; of one order only the numbers are left to write.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
 from pipeline.api.schemas import (
+    DispatchedWithin,
+    DispatchInterval,
+    OrderEstimate,
     TimeToDispatchAnswer,
     TimeToDispatchAnswerWithInterval,
     TimeToDispatchRequest,
 )
 from pipeline.model.arrays import Floats
-from pipeline.model.order import FEATURES, PRODUCT, BaseOrder, Order, OrderKey, key_of
-from pipeline.model.reader import DispatchModel
+from pipeline.model.order import PRODUCT, BaseOrder, Order
+from pipeline.model.product_codes import Positions
+from pipeline.model.reader import DispatchModel, Predictions
 
 DECIMALS = 2
+SCALE = 10.0**DECIMALS
 CHECK_V0_1 = TypeAdapter(TimeToDispatchRequest).validator.validate_json
 CHECK_V0_2 = TypeAdapter(Order).validator.validate_json
+HOURS, LOWER, UPPER = -1.25e300, -1.5e300, -1.75e300
+"""Stand for the numbers of an order in a template; no model gives them."""
+
+
+Kind = tuple[datetime, bool]
+"""When the orders of a curve were delivered, and whether it can be trusted."""
 
 
 class OrderAnswer(NamedTuple):
@@ -44,114 +56,124 @@ class UnknownProduct(LookupError):
 
 
 class ModelAnswers:
-    """A model and its last answers.
+    """A model, and how its answers are written.
 
-    Order counts are whole numbers, and the same few are asked for again and again.
+    Products are of few kinds: all that is said of those of one kind is the same, but for their
+    estimates.
 
     Attributes:
         model: the model.
-        remembered_answer: what `answer_body` does with this model, if it has not been done before.
     """
 
-    def __init__(self, model: DispatchModel, cached_answers: int) -> None:
-        """Prepare for requests; nothing is computed yet.
+    def __init__(self, model: DispatchModel) -> None:
+        """Write all that does not depend on orders."""
+        self.model = model
+        self._codes = model.metadata.catalogue.product_code
+        self._kind, kinds = _kinds(model)
+        self._kind_of_one = self._kind.data
+        self._brief = _template(
+            TimeToDispatchAnswer(est_hours_to_dispatch=HOURS, model_version=model.version)
+        )
+        estimates = [
+            [_estimate(model, *kind, is_far) for is_far in (False, True)] for kind in kinds
+        ]
+        self._rows = [[_template(one) for one in pair] for pair in estimates]
+        self._full = [[_template(_full_answer(model, one)) for one in pair] for pair in estimates]
+
+    def answer_body(self, body: bytes, with_interval: bool) -> OrderAnswer:
+        """Return the answer to an order in JSON; see `answer_order`.
+
+        Raises:
+            ValidationError: the body is not an order.
+            UnknownProduct: the model does not know the product.
+        """
+        return self.answer_order((CHECK_V0_2 if with_interval else CHECK_V0_1)(body), with_interval)
+
+    def answer_order(self, order: BaseOrder, with_interval: bool) -> OrderAnswer:
+        """Return the answer to an order, in the form of v0.2 or else of v0.1.
+
+        Raises:
+            UnknownProduct: the model does not know the product.
+        """
+        fields = vars(order)
+        position = self.model.position_of(fields[PRODUCT])
+        if position is None:
+            raise UnknownProduct(fields[PRODUCT])
+        hours, lower, upper, extrapolated = self.model.predict_one(position, fields)
+        if with_interval:
+            numbers = _numbers(_written(hours), _written(lower), _written(upper), extrapolated)
+            content = self._full[self._kind_of_one[position]][extrapolated] % numbers
+        else:
+            content = self._brief % _written(hours)
+        return OrderAnswer(content, self._codes[position], extrapolated)
+
+    def rows(self, positions: Positions, predicted: Predictions) -> list[bytes]:
+        """Return an `OrderEstimate` as JSON for each order.
 
         Args:
-            model: what to ask.
-            cached_answers: how many answers to remember, for as long as the model is served.
+            positions: of the products of the orders.
+            predicted: what the model says to them.
         """
-        self.model = model
-        self.remembered_answer = lru_cache(maxsize=cached_answers)(partial(answer_body, model))
-        self._most_estimates = cached_answers
-        self._estimates: dict[OrderKey, OrderAnswer] = {}
-
-    def estimates_of(self, keys: Sequence[OrderKey]) -> dict[OrderKey, OrderAnswer]:
-        """Return an `OrderEstimate` as JSON for each of these orders, of products in the model.
-
-        Those that are not remembered are asked for in one call.
-        """
-        remembered = self._estimates
-        found = {key: remembered[key] for key in keys if key in remembered}
-        unknown = [key for key in dict.fromkeys(keys) if key not in found]
-        if unknown:
-            orders = _columns(unknown)
-            estimates = zip(unknown, orders[PRODUCT], _predict(self.model, orders))
-            new = {
-                key: OrderAnswer(to_json(estimate), product_code, estimate["extrapolated"])
-                for key, product_code, estimate in estimates
-            }
-            if len(remembered) + len(new) > self._most_estimates:
-                remembered.clear()
-            if len(new) <= self._most_estimates:
-                remembered.update(new)
-            found.update(new)
-        return found
+        numbers = (to_json(rounded(column))[1:-1].split(b",") for column in predicted[:3])
+        kinds, extrapolated = self._kind[positions].tolist(), predicted.extrapolated.tolist()
+        return [
+            self._rows[kind][outside] % _numbers(hours, lower, upper, outside)
+            for kind, outside, hours, lower, upper in zip(kinds, extrapolated, *numbers)
+        ]
 
 
-def answer_body(model: DispatchModel, body: bytes, with_interval: bool) -> OrderAnswer:
-    """Return the answer to an order in JSON; see `answer_order`.
-
-    Raises:
-        ValidationError: the body is not an order.
-        UnknownProduct: the model does not know the product.
-    """
-    order = CHECK_V0_2(body) if with_interval else CHECK_V0_1(body)
-    return answer_order(model, order, with_interval)
-
-
-def answer_order(model: DispatchModel, order: BaseOrder, with_interval: bool) -> OrderAnswer:
-    """Return the answer to an order, in the form of v0.2 or else of v0.1.
-
-    Raises:
-        UnknownProduct: the model does not know the product.
-    """
-    product_code = model.known_code(order.product_code)
-    if product_code is None:
-        raise UnknownProduct(order.product_code)
-    key = key_of({**dict(order), PRODUCT: product_code})
-    (estimate,) = _predict(model, _columns([key]))
-    answer: BaseModel
-    if with_interval:
-        answer = TimeToDispatchAnswerWithInterval(**estimate, model_version=model.version)
-    else:
-        hours = estimate["est_hours_to_dispatch"]
-        answer = TimeToDispatchAnswer(est_hours_to_dispatch=hours, model_version=model.version)
-    return OrderAnswer(to_json(answer), product_code, estimate["extrapolated"])
-
-
-def _columns(keys: Sequence[OrderKey]) -> dict[str, tuple[Any, ...]]:
-    """Return the fields of one or more orders as columns."""
-    return dict(zip(FEATURES, zip(*keys)))
-
-
-def _predict(model: DispatchModel, orders: dict[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """Return the fields of an `OrderEstimate` for each order, of products in the model."""
-    predicted = model.predict(orders)
-    level, share = model.metadata.interval.level, model.metadata.interval.share_within
-    columns = [rounded(column) for column in predicted[:3]]
-    return [
-        {
-            "est_hours_to_dispatch": hours,
-            "interval": {
-                "level": None if extrapolated else level,
-                "lower_hours": lower,
-                "upper_hours": upper,
-            },
-            "dispatched_within": None if extrapolated else {"share": share, "hours": upper},
-            "extrapolated": extrapolated,
-            "curve_from": model.curve_from(product_code),
-            "trusted": not model.doubts(product_code),
-        }
-        for hours, lower, upper, extrapolated, product_code in zip(
-            *columns, predicted.extrapolated.tolist(), orders[PRODUCT]
-        )
-    ]
+def _written(hours: float) -> bytes:
+    """Return hours as `rounded` rounds them, as JSON."""
+    return to_json(round(hours * SCALE) / SCALE)
 
 
 def rounded(hours: Floats) -> list[float]:
     """Return hours as they are answered; rounding keeps an estimate within its bounds.
 
-    NumPy's way of rounding, for a single order as for a batch, so that both get the same answer.
+    NumPy multiplies, rounds half to even, and divides; a single order is rounded in the same way.
     """
     decimals: list[float] = np.round(hours, DECIMALS).tolist()
     return decimals
+
+
+def _kinds(model: DispatchModel) -> tuple[npt.NDArray[np.int16], list[Kind]]:
+    """Return the number of each product's kind, shape (n_products,), and the kinds."""
+    metadata = model.metadata
+    times = [metadata.dataset.delivered_at, *(each.delivered_at for each in metadata.earlier_weeks)]
+    kinds = [(time, is_trusted) for time in times for is_trusted in (True, False)]
+    return metadata.week_of_products * np.int16(2) + ~model.trusted, kinds
+
+
+def _estimate(
+    model: DispatchModel, curve_from: datetime, trusted: bool, extrapolated: bool
+) -> OrderEstimate:
+    """Return an estimate with what stands for its numbers."""
+    interval = model.metadata.interval
+    level = None if extrapolated else interval.level
+    within = DispatchedWithin(share=interval.share_within, hours=UPPER)
+    return OrderEstimate(
+        est_hours_to_dispatch=HOURS,
+        interval=DispatchInterval(level=level, lower_hours=LOWER, upper_hours=UPPER),
+        dispatched_within=None if extrapolated else within,
+        extrapolated=extrapolated,
+        curve_from=curve_from,
+        trusted=trusted,
+    )
+
+
+def _full_answer(model: DispatchModel, estimate: OrderEstimate) -> TimeToDispatchAnswerWithInterval:
+    """Return the answer to a single order in v0.2."""
+    return TimeToDispatchAnswerWithInterval(**dict(estimate), model_version=model.version)
+
+
+def _template(answer: BaseModel) -> bytes:
+    """Return an answer as JSON, with places for the numbers."""
+    content = to_json(answer).replace(b"%", b"%%")
+    for number in (HOURS, LOWER, UPPER):
+        content = content.replace(to_json(number), b"%b")
+    return content
+
+
+def _numbers(hours: bytes, lower: bytes, upper: bytes, extrapolated: bool) -> tuple[bytes, ...]:
+    """Return the numbers of an order in the sequence in which a template has places for them."""
+    return (hours, lower, upper) if extrapolated else (hours, lower, upper, upper)

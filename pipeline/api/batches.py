@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
@@ -15,7 +16,7 @@ from pipeline.api.answers import ModelAnswers
 from pipeline.api.faults import PydanticFault, faults_of
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.unknown_products import UnknownProducts
-from pipeline.model.order import PRODUCT, REQUIRED, Order, key_of
+from pipeline.model.order import FEATURES, PRODUCT, REQUIRED, Order
 from pipeline.model.reader import DispatchModel
 
 SLICE_ORDERS = 250
@@ -82,7 +83,7 @@ def _faults(
             told = NO_ORDER if fault["type"] == "model_type" else {**fault, "loc": tuple(place)}
             faults.setdefault(int(position), []).append(told)
     for position, order in enumerate(orders):
-        if position not in faults and model.known_code(order[PRODUCT]) is None:
+        if position not in faults and model.position_of(order[PRODUCT]) is None:
             faults[position] = [unknown.fault(order[PRODUCT])]
     return faults
 
@@ -99,11 +100,15 @@ def _estimates(
     answers: ModelAnswers, orders: Sequence[dict[str, Any]], metrics: ServiceMetrics
 ) -> list[bytes]:
     """Return as JSON like `OrderEstimate` what the model says to good orders."""
-    known = answers.model.known_code
-    keys = [key_of({**order, PRODUCT: known(order[PRODUCT])}) for order in orders]
-    found = answers.estimates_of(keys)
-    estimates = [found[key] for key in keys]
-    extrapolated = sum(estimate.extrapolated for estimate in estimates)
-    by_product = Counter(estimate.product_code for estimate in estimates)
-    metrics.count_predictions(by_product, extrapolated)
-    return [estimate.content for estimate in estimates]
+    if not orders:
+        return []
+    model = answers.model
+    found = [model.position_of(order[PRODUCT]) for order in orders]
+    positions = np.array(found, dtype=np.intp)
+    predicted = model.predict_at(
+        positions, {name: [order.get(name) for order in orders] for name in FEATURES}
+    )
+    codes = model.metadata.catalogue.product_code
+    by_product = Counter(codes[position] for position in positions.tolist())
+    metrics.count_predictions(by_product, int(predicted.extrapolated.sum()))
+    return answers.rows(positions, predicted)

@@ -60,8 +60,8 @@ async def list_products(
     codes = served.products
     if product_code is None:
         positions = await _found(codes, search, bisect_right(codes, after), limit + 1)
-    elif (known_code := served.known_code(product_code)) is not None:
-        positions = [codes.index(known_code)]
+    elif (position := served.position_of(product_code)) is not None:
+        positions = [position]
     else:
         fault = UnknownProducts(served).fault(product_code)
         raise RequestValidationError([{**fault, "loc": ("query", "product_code")}])

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 
-from pipeline.api.answers import UnknownProduct, answer_order
+from pipeline.api.answers import UnknownProduct
 from pipeline.api.batches import answer_batch
 from pipeline.api.schemas import (
     BatchAnswer,
@@ -63,11 +63,11 @@ def _answer(service: DispatchService, order: BaseOrder, with_interval: bool) -> 
     Raises:
         RequestValidationError: the model does not know the product.
     """
-    model = service.answers().model
+    answers = service.answers()
     try:
-        answer = answer_order(model, order, with_interval)
+        answer = answers.answer_order(order, with_interval)
     except UnknownProduct as error:
-        fault = UnknownProducts(model).fault(order.product_code)
+        fault = UnknownProducts(answers.model).fault(order.product_code)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])}]) from error
     service.metrics.count_prediction(answer.product_code, answer.extrapolated)
     return Response(answer.content, media_type="application/json")

@@ -59,7 +59,7 @@ class DispatchService:
 
         Requests that are being answered keep the model that they began with.
         """
-        self._answers = ModelAnswers(model, self.settings.answer_cache)
+        self._answers = ModelAnswers(model)
         self.metrics.describe_model(model)
         LOG.info(
             f"Serving {model.version} with {len(model.products):,} products, trained on "

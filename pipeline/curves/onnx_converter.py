@@ -7,17 +7,20 @@ gets NaN, never another product's estimate. The tables have names, by which next
 finds the curves that it carries along.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 from onnx import TensorProto, numpy_helper
 from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import DoubleTensorType
 
-from pipeline.curves.estimator import PerProductCurve
+from pipeline.curves.estimator import DispatchCurve, PerProductCurve
 from pipeline.curves.tables import CurveTable, JoinedTables, join
 from pipeline.model.arrays import Floats
+from pipeline.model.curve_table import CurveColumns
 from pipeline.model.order import FEATURES, ORDERS, PRODUCT
 
 LEVELS, RISES, WEEK = "levels", "rises", "week"
@@ -76,6 +79,34 @@ def _add_ramps(graph: "_Graph", tables: JoinedTables, product: str, orders_place
     # ramp = clip((orders - start) / width, lower, upper)
     ramps = graph.node("Div", [graph.node("Sub", [orders_placed, starts]), widths])
     return graph.node("Min", [graph.node("Max", [ramps, graph.table(lower)]), upper])
+
+
+def curves_of(model: DispatchCurve, product_codes: Sequence[str]) -> CurveColumns | None:
+    """Return a model as the plain curves that the service evaluates, None if it is not one of them.
+
+    Args:
+        model: a fitted regressor.
+        product_codes: of the catalogue; one without a curve gets NaN.
+    """
+    if not isinstance(model, PerProductCurve):
+        return None
+    tables = join(model.tables)
+    missing = np.full((1, tables.coefficients.shape[1]), np.nan)
+    rows = pd.Index(tables.products).get_indexer(pd.Index(product_codes))
+    coefficients = np.append(tables.coefficients, missing, axis=0)[rows]
+    # A level alone is a curve with one segment that does not rise.
+    if coefficients.shape[1] == 1:
+        none = np.zeros((len(tables.starts), 1))
+        tables = tables._replace(starts=none, widths=none + 1, upper=none)
+        coefficients = np.pad(coefficients, [(0, 0), (0, 1)])
+    last = np.isinf(tables.upper).argmax(axis=1)[:, None]
+    is_segment = np.arange(tables.starts.shape[1]) <= last
+    return CurveColumns(
+        week=np.append(tables.week, 0)[rows].astype(np.int32),
+        coefficients=coefficients.astype(np.float32),
+        starts=np.where(is_segment, tables.starts, np.inf),
+        widths=tables.widths,
+    )
 
 
 def read_tables(content: bytes) -> tuple[CurveTable, ...]:

@@ -2,7 +2,8 @@
 
 An artifact is one ONNX file under `models/`. It takes the fields of orders, gives estimated hours,
 and carries its metadata as JSON in its metadata, and beside them, as columns, the products that it
-knows. Its name holds the start of the training run and the hash of its own bytes:
+knows, and its curves if it is made of curves. Its name holds the start of the training run and the
+hash of its own bytes:
 `time_to_dispatch_<timestamp>_<sha256>.onnx`.
 """
 
@@ -23,6 +24,8 @@ SUFFIX = ".onnx"
 HOURS_OUTPUT = "est_hours_to_dispatch"
 METADATA_KEY = "lineage"
 CATALOGUE_KEY = "catalogue"
+CURVES_KEY = "curves"
+"""Of the plain tables of a regressor that is made of curves (see `curve_table`)."""
 
 HASH_IN_NAME = re.compile(r"_([0-9a-f]{16})$")
 

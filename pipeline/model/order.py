@@ -8,9 +8,8 @@ them stay valid. Serving imports this module, so it imports nothing but pydantic
 
 import sys
 import unicodedata
-from collections.abc import Mapping
 from math import nan
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,9 +29,6 @@ MAX_ORDERS_PLACED = 1_000_000
 """Orders placed on one day."""
 MAX_HOURS_TO_DISPATCH = 100_000
 """Hours until an order is dispatched; more than eleven years."""
-
-OrderKey = tuple[Any, ...]
-"""The fields of an order in the order of `FEATURES`: what its answer is remembered by."""
 
 
 class BaseOrder(BaseModel):
@@ -89,11 +85,6 @@ def normalised_code(text: str) -> str:
     if len(code) > MAX_PRODUCT_CODE_LENGTH:
         return code  # Sorting a long run of accents would take quadratic time.
     return unicodedata.normalize("NFC", code)
-
-
-def key_of(order: Mapping[str, Any]) -> OrderKey:
-    """Return the key of a valid order; fields that it does not have are None in it."""
-    return tuple(order.get(name) for name in FEATURES)
 
 
 def number_or_nan(value: float | None) -> float:

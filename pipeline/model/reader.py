@@ -4,32 +4,36 @@ This is the serving side: it imports neither the training code nor its libraries
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from functools import cached_property
 from threading import Thread
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from pydantic import ValidationError
 
 from pipeline.model.arrays import Floats
 from pipeline.model.artifact import (
     CATALOGUE_KEY,
-    HOURS_OUTPUT,
+    CURVES_KEY,
     METADATA_KEY,
     MODELS,
     hash_of_version,
     short_hash,
 )
+from pipeline.model.bounds import IntervalTable
 from pipeline.model.catalogue import columns_of
+from pipeline.model.curve_check import check_curves
+from pipeline.model.curve_table import CurveColumns, CurveTable
 from pipeline.model.decisions import newest_usable_model
 from pipeline.model.metadata import DOUBTS, FORMAT_VERSION, READABLE_FORMATS, REMARKS, ModelMetadata
-from pipeline.model.order import FEATURES, OPTIONAL, ORDERS, PRODUCT, normalised_code, number_or_nan
+from pipeline.model.onnx_regressor import OnnxRegressor, open_session, reason
+from pipeline.model.order import ORDERS, PRODUCT, normalised_code
 from pipeline.model.product_codes import Positions, ProductCodes
+from pipeline.model.regressor import OrderColumns, Regressor
 from pipeline.model.similar_codes import SimilarCodes
 from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore
@@ -57,44 +61,48 @@ class Predictions(NamedTuple):
     extrapolated: npt.NDArray[np.bool_]
 
 
-class OrderColumns(Protocol):
-    """The fields of orders as columns of equal length: a dictionary or a data frame."""
-
-    def get(self, name: str, /) -> Any:
-        """Return a column, or None where an optional field is missing."""
-
-
 class DispatchModel:
     """A loaded model.
+
+    Its products have positions: their places in `products`.
 
     Attributes:
         version: name of its artifact without folder and suffix.
         metadata: where it comes from and what it is.
     """
 
-    def __init__(
-        self, version: str, metadata: ModelMetadata, session: onnxruntime.InferenceSession
-    ) -> None:
+    def __init__(self, version: str, metadata: ModelMetadata, regressor: Regressor) -> None:
         """Put together what was read from an artifact."""
         self.version = version
         self.metadata = metadata
-        self._session = session
-        self._inputs = [tensor.name for tensor in session.get_inputs()]
+        self._regressor = regressor
 
     @property
     def products(self) -> ProductCodes:
         """The codes of the products that the model knows."""
         return self.metadata.catalogue.product_code
 
-    def known_code(self, text: str) -> str | None:
-        """Return the code under which the model knows what a text stands for, if it does.
+    def position_of(self, text: str) -> int | None:
+        """Return the position of the product that a text stands for, if the model knows it.
 
         Artifacts may hold codes from before codes were normalised, so it is first taken as it is.
         """
-        if text in self.products:
-            return text
+        position = self.products.position(text)
+        if position is not None:
+            return position
         code = normalised_code(text)
-        return code if code in self.products else self._unusual_codes.get(code)
+        position = self.products.position(code)
+        if position is None and code in self._unusual_codes:
+            return self.products.position(self._unusual_codes[code])
+        return position
+
+    def positions_of(self, texts: Sequence[str]) -> Positions:
+        """Return what `position_of` does for each text, shape (n_texts,); -1 in place of None."""
+        positions = self.products.positions(texts)
+        for row in np.flatnonzero(positions < 0).tolist():
+            position = self.position_of(texts[row])
+            positions[row] = -1 if position is None else position
+        return positions
 
     def similar_codes(self, text: str) -> list[str]:
         """Return the codes of the products that a text may stand for, if there are any.
@@ -117,6 +125,13 @@ class DispatchModel:
         """Return the remarks after which a product's estimates are not to be trusted, or none."""
         return tuple(remark for remark in self.remarks(product_code) if remark in DOUBTS)
 
+    @property
+    def trusted(self) -> npt.NDArray[np.bool_]:
+        """Whether there are no doubts about each product, shape (n_products,)."""
+        doubted = sum(1 << bit for bit, remark in enumerate(REMARKS) if remark in DOUBTS)
+        is_trusted: npt.NDArray[np.bool_] = (self._flags & doubted) == 0
+        return is_trusted
+
     def remarks(self, product_code: str) -> tuple[str, ...]:
         """Return all remarks on a product, doubts first."""
         flags = int(self._flags[self.products.index(product_code)])
@@ -124,12 +139,9 @@ class DispatchModel:
 
     def estimate(self, orders: OrderColumns) -> Floats:
         """Return the estimated hours to dispatch, shape (n_rows,); NaN for unknown products."""
-        codes = [str(code) for code in orders.get(PRODUCT)]
-        inputs = {name: _input(name, orders, codes) for name in self._inputs}
-        (hours,) = self._session.run([HOURS_OUTPUT], inputs)
-        estimates = np.array(hours, dtype=np.float64).ravel()
-        # scikit-learn's encoders give an unknown product some estimate.
-        estimates[self.products.positions(codes) < 0] = np.nan
+        positions = self.products.positions([str(code) for code in orders.get(PRODUCT)])
+        estimates = self._regressor.hours(np.maximum(positions, 0), orders)
+        estimates[positions < 0] = np.nan
         return estimates
 
     def bounds(self, product_codes: Sequence[str], estimates: Floats) -> tuple[Floats, Floats]:
@@ -145,7 +157,7 @@ class DispatchModel:
         Raises:
             KeyError: a code is not among `products`.
         """
-        return self._bounds_at(self.products.known_positions(product_codes), estimates)
+        return self._intervals.around(self.products.known_positions(product_codes), estimates)
 
     def reach_of_noise(self, product_codes: Sequence[str], estimates: Floats) -> Floats:
         """Return how far the intervals would reach below and above without movement, shape (2, n).
@@ -153,29 +165,29 @@ class DispatchModel:
         Raises:
             KeyError: a code is not among `products`.
         """
-        at_zero, growth, _ = self._reach_at(self.products.known_positions(product_codes))
-        reach: Floats = at_zero + growth * estimates
-        return reach
+        positions = self.products.known_positions(product_codes)
+        return self._intervals.reach_of_noise(positions, estimates)
 
     def predict(self, orders: OrderColumns) -> Predictions:
         """Return all that the model says to orders.
 
-        Outside of the range of orders seen with a product, nothing is known of its curve. There
-        its interval reaches as far again for each width of that range that the order is away from
-        it, as if the slope were off by as much as the interval reaches over one width, and holds
-        no share of orders that could be told.
-
         Raises:
             KeyError: a product code is not among `products`.
         """
-        catalogue = self.metadata.catalogue
-        positions = self.products.known_positions(orders.get(PRODUCT))
+        return self.predict_at(self.products.known_positions(orders.get(PRODUCT)), orders)
+
+    def predict_at(self, positions: Positions, orders: OrderColumns) -> Predictions:
+        """Return all that the model says to orders of the products at these positions."""
         placed = np.asarray(orders.get(ORDERS), dtype=np.float64)
-        hours = self.estimate(orders)
-        least, most = catalogue.least_orders[positions], catalogue.most_orders[positions]
-        distance = np.maximum(least - placed, placed - most)
-        widening = 1 + np.maximum(distance, 0.0) / _range(least, most)
-        return Predictions(hours, *self._bounds_at(positions, hours, widening), distance > 0)
+        hours = self._regressor.hours(positions, orders)
+        return Predictions(hours, *self._intervals.at(positions, placed, hours))
+
+    def predict_one(
+        self, position: int, order: Mapping[str, Any]
+    ) -> tuple[float, float, float, bool]:
+        """Return what `predict_at` says to one order, to the bit: hours, bounds, extrapolated."""
+        hours = self._regressor.hours_of_one(position, order)
+        return hours, *self._intervals.at_one(position, order[ORDERS], hours)
 
     @cached_property
     def _unusual_codes(self) -> dict[str, str]:
@@ -204,58 +216,8 @@ class DispatchModel:
         return self.metadata.week_of_products
 
     @cached_property
-    def _intervals(self) -> Floats:
-        """The multiples, the noise and the movement of each week's interval, shape (5, n_weeks)."""
-        intervals = [
-            self.metadata.interval,
-            *(week.interval for week in self.metadata.earlier_weeks),
-        ]
-        return np.array(
-            [
-                (*each.multiples[:, 0], each.noise_base_hours, each.noise_growth, each.movement)
-                for each in intervals
-            ]
-        ).T
-
-    def _reach_at(self, positions: Positions) -> Floats:
-        """Return what the reach of products below and above comes from, shape (3, 2, n).
-
-        These are what the noise asks for where the estimate is zero, by how much that grows with
-        each hour of the estimate, and by which share of itself the estimate moves; see
-        `PredictionInterval.reach`.
-        """
-        interval = self._intervals[:, self._week[positions]]
-        base, growth, movement = interval[2:]
-        multiples = interval[:2] * self.metadata.catalogue.noise_of(positions)
-        return np.array([multiples * base, multiples * growth, [movement, movement]])
-
-    def _bounds_at(
-        self, positions: Positions, hours: Floats, widening: Floats | float = 1.0
-    ) -> tuple[Floats, Floats]:
-        at_zero, growth, movement = self._reach_at(positions)
-        below, above = np.hypot(at_zero + growth * hours, movement * hours) * widening
-        return np.maximum(hours - below, 0.0), hours + above
-
-
-def _range(least_orders: Floats, most_orders: Floats) -> Floats:
-    """Return the widths of the ranges seen of products, in orders placed, shape (n_products,).
-
-    Where there was one order count only, it is that count, and at least one order.
-    """
-    widths = most_orders - least_orders
-    return np.where(widths > 0, widths, np.maximum(most_orders, 1.0))
-
-
-def _input(name: str, orders: OrderColumns, codes: Sequence[str]) -> npt.NDArray[Any]:
-    """Return a field of orders in the form that the artifact takes."""
-    if name == PRODUCT:
-        return np.array(codes, dtype=object).reshape(-1, 1)
-    column = orders.get(name)
-    if column is None:
-        return np.full((len(codes), 1), np.nan)
-    if name in OPTIONAL:
-        column = [number_or_nan(value) for value in column]
-    return np.asarray(column, dtype=np.float64).reshape(-1, 1)
+    def _intervals(self) -> IntervalTable:
+        return IntervalTable(self.metadata, self._week)
 
 
 def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
@@ -288,14 +250,18 @@ def read_artifact(key: str, content: bytes) -> DispatchModel:
     """
     version = name_of(key)
     _check_hash(key, version, content)
-    session = _open_session(key, content)
-    metadata = _read_metadata(key, session)
+    session = open_session(key, content)
+    carried = session.get_modelmeta().custom_metadata_map
+    metadata = _read_metadata(key, carried)
     if timestamp_of(key) != metadata.trained_at:
         raise ArtifactError(
             f"The model {key} was renamed: its metadata says that it was trained at "
             f"{metadata.trained_at.isoformat()}. Restore its name."
         )
-    return DispatchModel(version, metadata, session)
+    graph = OnnxRegressor(session, metadata.catalogue.product_code)
+    if CURVES_KEY not in carried:
+        return DispatchModel(version, metadata, graph)
+    return DispatchModel(version, metadata, _read_curves(key, carried, metadata, graph))
 
 
 def newest_model_key(store: ObjectStore) -> str:
@@ -329,26 +295,7 @@ def _check_hash(key: str, version: str, content: bytes) -> None:
         )
 
 
-def _open_session(key: str, content: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no class of their own in common
-        raise ArtifactError(f"The model {key} is not an ONNX model: {_reason(error)}") from error
-    names = {tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())}
-    if names.union(OPTIONAL) != {*FEATURES, HOURS_OUTPUT}:
-        raise ArtifactError(
-            f"The model {key} is of another kind: its inputs and outputs are "
-            f"{', '.join(sorted(names))}."
-        )
-    return session
-
-
-def _read_metadata(key: str, session: onnxruntime.InferenceSession) -> ModelMetadata:
-    carried = session.get_modelmeta().custom_metadata_map
+def _read_metadata(key: str, carried: Mapping[str, str]) -> ModelMetadata:
     try:
         facts = json.loads(carried[METADATA_KEY])
         format_version = int(facts["format_version"])
@@ -372,20 +319,29 @@ def _read_metadata(key: str, session: onnxruntime.InferenceSession) -> ModelMeta
         raise ArtifactError(f"The products of the model {key} cannot be read: {error}") from error
 
 
+def _read_curves(
+    key: str, carried: Mapping[str, str], metadata: ModelMetadata, graph: OnnxRegressor
+) -> CurveTable:
+    """Return the curves of an artifact, which say what its graph says."""
+    codes = metadata.catalogue.product_code
+    try:
+        columns = CurveColumns.unpacked(carried[CURVES_KEY], len(codes))
+    except ValueError as error:
+        raise ArtifactError(f"The curves in the model {key} cannot be read: {error}") from error
+    curves = CurveTable(columns)
+    check_curves(key, curves, graph, codes)
+    return curves
+
+
 def _warm_up(model: DispatchModel) -> None:
     """Make one prediction, so that the first request is fast and a broken model is never served."""
     product = model.metadata.catalogue.product_code[0]
     try:
         (hours,) = model.estimate({PRODUCT: [product], ORDERS: [WARM_UP_ORDERS]})
-    except Exception as error:  # see _open_session
-        raise ArtifactError(f"The model {model.version} does not work: {_reason(error)}") from error
+    except Exception as error:  # see open_session
+        raise ArtifactError(f"The model {model.version} does not work: {reason(error)}") from error
     if not 0 <= hours < np.inf:
         raise ArtifactError(
             f"The model {model.version} does not work: it estimates {hours} h for {product} and "
             f"{WARM_UP_ORDERS:g} orders."
         )
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of an error's message, for our own in one line."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,9 +7,10 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 
 from pipeline.curves.estimator import DispatchCurve
-from pipeline.curves.onnx_converter import register_converters
+from pipeline.curves.onnx_converter import curves_of, register_converters
 from pipeline.model.artifact import (
     CATALOGUE_KEY,
+    CURVES_KEY,
     HOURS_OUTPUT,
     METADATA_KEY,
     MODELS,
@@ -18,6 +19,7 @@ from pipeline.model.artifact import (
 from pipeline.model.catalogue import to_text
 from pipeline.model.decisions import newest_not_withdrawn
 from pipeline.model.metadata import ModelMetadata
+from pipeline.model.onnx_regressor import OnnxRegressor, open_session
 from pipeline.model.order import FEATURES, PRODUCT
 from pipeline.model.reader import read_artifact
 from pipeline.orders.features import features_of
@@ -46,6 +48,9 @@ def write_artifact(model: DispatchCurve, metadata: ModelMetadata) -> bytes:
         METADATA_KEY: metadata.model_dump_json(),
         CATALOGUE_KEY: to_text(metadata.catalogue),
     }
+    curves = curves_of(model, metadata.catalogue.product_code)
+    if curves is not None:
+        facts[CURVES_KEY] = curves.packed()
     helper.set_model_props(onnx_model, facts)
     content: bytes = onnx_model.SerializeToString(deterministic=True)
     return content
@@ -82,6 +87,8 @@ def check_agreement(
 ) -> None:
     """Read an artifact back as the service will, and compare its estimates with the model's.
 
+    Its ONNX graph is asked for the same estimates, also where the service asks its curves.
+
     Args:
         model: what the artifact was made from.
         metadata: what the artifact says of itself.
@@ -92,13 +99,16 @@ def check_agreement(
     Raises:
         ArtifactError: the artifact cannot be read, or the two disagree.
     """
-    artifact = read_artifact(artifact_key(MODELS, metadata.trained_at, content), content)
-    written = artifact.estimate(orders)
+    key = artifact_key(MODELS, metadata.trained_at, content)
+    codes = metadata.catalogue.product_code
+    positions = pd.Index(codes).get_indexer(pd.Index(orders[PRODUCT]))
+    graph = OnnxRegressor(open_session(key, content), codes).hours(positions, orders)
     fitted = model.predict(features_of(orders))
-    difference = np.abs(written - fitted)
     tolerance = np.maximum(MAX_DIFFERENCE_HOURS, MAX_RELATIVE_DIFFERENCE * np.abs(fitted))
-    if not (difference <= tolerance).all():
-        raise ArtifactError(
-            "The model cannot be published: after conversion to ONNX its estimates differ by up "
-            f"to {difference.max():.2g} h from those of scikit-learn. Please report this."
-        )
+    for written in (graph, read_artifact(key, content).estimate(orders)):
+        difference = np.abs(written - fitted)
+        if not (difference <= tolerance).all():
+            raise ArtifactError(
+                "The model cannot be published: after conversion to ONNX its estimates differ by "
+                f"up to {difference.max():.2g} h from those of scikit-learn. Please report this."
+            )

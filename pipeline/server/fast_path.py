@@ -9,7 +9,6 @@ speed would change.
 import re
 from collections.abc import Callable
 
-from pipeline.api.answers import answer_body
 from pipeline.api.predictions import ESTIMATE, ESTIMATE_WITH_INTERVAL
 from pipeline.api.service import DispatchService
 
@@ -19,8 +18,6 @@ JSON = b"application/json"
 LIKE_JSON = re.compile(rb"\s*application/(?:[^/;]*\+)?json\s*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 """JSON in other words: FastAPI compares media types without case and parameters. A charset among
 them means nothing, since JSON is UTF-8 (RFC 8259, sections 8.1 and 11)."""
-MAX_CACHED_BODY_BYTES = 256
-"""Answers are cached by the bodies of their requests, which have some 50 bytes."""
 
 FastAnswer = Callable[[DispatchService, str, bytes | None, bytes], bytes | None]
 
@@ -42,11 +39,7 @@ def answer_fast(
     if content_type != JSON and not LIKE_JSON.fullmatch(content_type):
         return None
     try:
-        answers = service.answers()
-        if len(body) > MAX_CACHED_BODY_BYTES:
-            answer = answer_body(answers.model, body, with_interval)
-        else:
-            answer = answers.remembered_answer(body, with_interval)
+        answer = service.answers().answer_body(body, with_interval)
     except Exception:  # an invalid request, no model or a bug: FastAPI tells them apart
         return None
     service.metrics.count_prediction(answer.product_code, answer.extrapolated)

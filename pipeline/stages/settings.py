@@ -340,7 +340,6 @@ class ServeSettings(StoreSettings):
         description="origins whose web pages may ask the service, such as https://shop.example.com;"
         " several with commas between them, or * for all",
     )
-    answer_cache: int = Field(default=4096, ge=0, description="answers to remember")
     max_concurrency: int = Field(
         default=100, ge=1, description="requests worked on at once, beyond which others get 503"
     )

@@ -163,7 +163,7 @@ def test_each_order_is_counted() -> None:
 def test_a_batch_gives_way_after_every_slice() -> None:
     metrics = ServiceMetrics()
     for n_orders, n_pauses in ((1, 0), (SLICE_ORDERS, 0), (SLICE_ORDERS + 1, 1), (MOST, 39)):
-        batch = answer_batch(ModelAnswers(HandMadeModel(), 0), [EXAMPLE] * n_orders, metrics)
+        batch = answer_batch(ModelAnswers(HandMadeModel()), [EXAMPLE] * n_orders, metrics)
         pauses = 0
         try:
             while True:

@@ -21,7 +21,7 @@ from tests.support.service_fixtures import (
     V0_1,
     V0_2,
     Answer,
-    BrokenModel,
+    broken_model,
     hand_made_service,
     send,
     service_without_model,
@@ -213,7 +213,7 @@ def test_without_a_model_the_answer_is_503_with_the_reason(path: str, tmp_path: 
 
 @BOTH
 def test_a_fault_of_ours_is_500_in_the_form_of_the_version(path: str) -> None:
-    answer = send(create_app(hand_made_service(model=BrokenModel())), path)
+    answer = send(create_app(hand_made_service(model=broken_model())), path)
     assert answer.status == 500
     if path == V0_2:
         document = problem(answer)

@@ -175,7 +175,6 @@ def test_predictions_and_extrapolations_are_counted(
     assert series(service, "ttd_predictions_total")["SKU001",] == 0
     for orders in (9.99, 10, 200.5, 200.51):
         for path in (V0_1, V0_2):
-            # The second time the answer is remembered, and counts all the same.
             for _ in range(2):
                 client.post(path, json={"product_code": "SKU002", "orders_placed": orders})
     client.post(V0_1, json=EXAMPLE)

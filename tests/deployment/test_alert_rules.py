@@ -25,7 +25,7 @@ from tests.support.service_fixtures import (
     PRODUCTS,
     V0_1,
     V0_2,
-    BrokenModel,
+    broken_model,
     hand_made_service,
 )
 
@@ -65,7 +65,7 @@ def exposed() -> dict[str, list[Series]]:
     client.post(BATCH, json={"orders": [EXAMPLE]})
     for path in (PRODUCTS, "/", "/healthz", "/readyz", "/metrics"):
         client.get(path)
-    service.serve(BrokenModel())
+    service.serve(broken_model())
     client.post(V0_1, json=EXAMPLE)
     samples: dict[str, list[Series]] = {}
     for family in text_string_to_metric_families(service.metrics.exposition().decode()):

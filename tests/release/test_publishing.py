@@ -91,7 +91,7 @@ def test_an_artifact_gives_the_model_s_estimates_everywhere(week: pd.DataFrame) 
         assert np.isnan(model.estimate(unknown)).all()
 
 
-def test_ten_thousand_curves_fit_into_a_megabyte() -> None:
+def test_ten_thousand_curves_fit_into_a_megabyte_and_a_half() -> None:
     slopes = {f"SKU{i:05}": 0.01 + i / 1e5 for i in range(10_000)}
     orders = simulate_orders(60_000, seed=2, hours_per_order=slopes)
     orders = orders.astype({"product_code": "category"})
@@ -100,7 +100,7 @@ def test_ten_thousand_curves_fit_into_a_megabyte() -> None:
     metadata = metadata_of(orders, catalogue={"relative_noise": noise.round(3).tolist()})
     content = write_artifact(CANDIDATES[-1].fit(orders), metadata)
 
-    assert 600_000 < len(content) <= 1_000_000
+    assert 900_000 < len(content) <= 1_400_000
 
 
 def test_metadata_travels_inside_the_artifact_and_time_and_hash_in_its_name(

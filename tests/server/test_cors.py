@@ -14,7 +14,7 @@ from tests.support.service_fixtures import (
     V0_1,
     V0_2,
     Answer,
-    BrokenModel,
+    broken_model,
     hand_made_service,
     send,
     service_without_model,
@@ -52,7 +52,7 @@ FOR_SHOP = {
 SERVICES: dict[str, MakeService] = {
     "plain": hand_made_service,
     "locked": lambda *cors: hand_made_service("--api-key", "right", *cors),
-    "broken": lambda *cors: hand_made_service(*cors, model=BrokenModel()),
+    "broken": lambda *cors: hand_made_service(*cors, model=broken_model()),
     "empty": lambda *cors: service_without_model(Path("/no/such/folder"), *cors),
 }
 ANSWERS = [

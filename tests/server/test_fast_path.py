@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pipeline.api.service import DispatchService
 from pipeline.model.arrays import Floats
-from pipeline.model.reader import OrderColumns
+from pipeline.model.product_codes import Positions
+from pipeline.model.regressor import OrderColumns
 from pipeline.serve_model import create_app
 from pipeline.server.body_limit import MAX_BODY_BYTES
 from pipeline.server.fast_path import answer_fast
@@ -23,9 +24,9 @@ from tests.support.service_fixtures import (
     V0_1,
     V0_2,
     Answer,
-    BrokenModel,
     HandMadeModel,
     ask,
+    broken_model,
     hand_made_service,
     service_without_model,
 )
@@ -41,16 +42,19 @@ MADE_UP = settings(
 )
 
 
-class SensitiveModel(HandMadeModel):
-    """A model whose estimate changes with the last bit of the orders placed."""
+class SensitiveRegressor:
+    """A regressor whose estimate changes with the last bit of the orders placed."""
 
-    def estimate(self, orders: OrderColumns) -> Floats:
+    def hours(self, positions: Positions, orders: OrderColumns) -> Floats:
         """Return hours, shape (n_rows,), that have nothing to do with dispatching."""
         placed = np.asarray(orders.get("orders_placed"), dtype=np.float64)
         bits = placed.view(np.uint64) % 99_991
-        codes = orders.get("product_code")
-        level = super().estimate({"product_code": codes, "orders_placed": np.zeros(len(bits))})
-        return bits / 100 + level
+        return bits / 100 + 3 * positions
+
+    def hours_of_one(self, position: int, order: Mapping[str, Any]) -> float:
+        """Return the same for one order."""
+        columns = {name: [value] for name, value in order.items()}
+        return float(self.hours(np.array([position]), columns)[0])
 
 
 class BothWays(NamedTuple):
@@ -103,7 +107,10 @@ def both_ways(make_service: Callable[[], DispatchService]) -> BothWays:
 @pytest.fixture(scope="module")
 def ways() -> BothWays:
     """Return both ways to a model that misses no bit."""
-    return both_ways(lambda: hand_made_service(model=SensitiveModel(["SKU001", "SKU002", "é/~𝄞"])))
+    codes = ["SKU001", "SKU002", "é/~𝄞"]
+    return both_ways(
+        lambda: hand_made_service(model=HandMadeModel(codes, regressor=SensitiveRegressor()))
+    )
 
 
 def order(orders: bytes = b"112", product: bytes = b'"SKU001"', more: bytes = b"") -> bytes:
@@ -324,7 +331,7 @@ def _counts(service: DispatchService) -> list[str]:
 
 @VERSIONS
 def test_both_ways_fail_alike_if_the_model_is_broken_or_missing(path: str, tmp_path: Path) -> None:
-    broken = both_ways(lambda: hand_made_service(model=BrokenModel()))
+    broken = both_ways(lambda: hand_made_service(model=broken_model()))
     assert broken.ask(path, PLAIN).status == 500
     assert both_ways(lambda: service_without_model(tmp_path)).ask(path, PLAIN).status == 503
 

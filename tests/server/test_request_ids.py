@@ -11,7 +11,7 @@ from tests.support.service_fixtures import (
     ORDER,
     V0_1,
     V0_2,
-    BrokenModel,
+    broken_model,
     hand_made_service,
     send,
     service_without_model,
@@ -24,7 +24,7 @@ OURS = "[0-9a-f]{16}-[0-9a-f]+"
 def test_answers_of_each_kind_of_service_name_their_requests(path: str, tmp_path: Path) -> None:
     check_identifiers(hand_made_service(), path, ORDER, 200)
     check_identifiers(hand_made_service("--api-key", "right"), path, ORDER, 401)
-    check_identifiers(hand_made_service(model=BrokenModel()), path, ORDER, 500)
+    check_identifiers(hand_made_service(model=broken_model()), path, ORDER, 500)
     check_identifiers(service_without_model(tmp_path), path, ORDER, 503)
 
 

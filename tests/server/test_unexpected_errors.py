@@ -14,9 +14,9 @@ from tests.support.service_fixtures import (
     PRODUCTS,
     V0_1,
     V0_2,
-    BrokenModel,
     HandMadeModel,
     ask,
+    broken_model,
     hand_made_service,
     send,
 )
@@ -38,7 +38,7 @@ BATCH_OF_ONE = json.dumps({"orders": [EXAMPLE]}).encode()
 def test_it_is_one_line_with_one_traceback_and_the_identifier(
     method: str, path: str, body: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app = create_app(hand_made_service(model=BrokenModel()))
+    app = create_app(hand_made_service(model=broken_model()))
     answer = send(app, path, body, (b"x-request-id", b"theirs-1"), method=method)
     log = capsys.readouterr().err
     (error,) = [line for line in log.splitlines() if " - ERROR - " in line]
@@ -64,7 +64,7 @@ def test_it_is_logged_even_after_the_answer_has_begun(caplog: pytest.LogCaptureF
 
 
 def test_it_is_counted_and_the_next_request_is_answered() -> None:
-    service = hand_made_service(model=BrokenModel())
+    service = hand_made_service(model=broken_model())
     app = create_app(service)
     assert send(app, V0_1).status == 500
     service.serve(HandMadeModel())

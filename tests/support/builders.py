@@ -16,6 +16,7 @@ import pandas as pd
 from pipeline.curves.noise import NoiseScale
 from pipeline.model.arrays import Floats
 from pipeline.model.catalogue import to_text
+from pipeline.model.curve_table import CurveColumns, CurveTable
 from pipeline.model.metadata import (
     ChampionComparison,
     Metrics,
@@ -25,7 +26,8 @@ from pipeline.model.metadata import (
     Skill,
 )
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
-from pipeline.model.reader import DispatchModel, OrderColumns
+from pipeline.model.reader import DispatchModel
+from pipeline.model.regressor import OrderColumns, Regressor
 from pipeline.orders.rejected_rows import RejectedRows
 from pipeline.orders.repeats import find_repeats
 from pipeline.orders.simulator import NOISE_HOURS
@@ -77,25 +79,27 @@ Line = tuple[float, float]
 """Hours at zero orders, and hours for each order."""
 
 
-class NoSession:
-    """Stands for the session of a model that is asked for no estimate."""
-
-    def get_inputs(self) -> list[Any]:
-        """Return that there are none."""
-        return []
-
-
 class LineModel(DispatchModel):
     """A loaded model without an artifact: a straight line for each product."""
 
-    def __init__(self, version: str, metadata: ModelMetadata, lines: Mapping[str, Line]) -> None:
+    def __init__(
+        self,
+        version: str,
+        metadata: ModelMetadata,
+        lines: Mapping[str, Line],
+        regressor: Regressor | None = None,
+    ) -> None:
         """Put it together; a product of the metadata without a line gets no estimate."""
-        super().__init__(version, metadata, NoSession())
+        codes = metadata.catalogue.product_code
+        super().__init__(version, metadata, regressor or CurveTable(curves_of(lines, codes)))
         self.lines = lines
 
-    def estimate(self, orders: OrderColumns) -> Floats:
-        """Return the estimated hours to dispatch, shape (n_rows,); NaN for unknown products."""
-        return estimate(self.lines, orders)
+
+def curves_of(lines: Mapping[str, Line], product_codes: Sequence[str]) -> CurveColumns:
+    """Return lines as an artifact carries curves; NaN for products that they lack."""
+    found = np.array([lines.get(code, (np.nan, np.nan)) for code in product_codes], dtype=float)
+    week = np.zeros(len(found), dtype=np.int32)
+    return CurveColumns(week, found, starts=np.zeros((1, 1)), widths=np.ones((1, 1)))
 
 
 class LineRegressor:

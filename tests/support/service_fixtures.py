@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,9 @@ from starlette.types import ASGIApp, Message, Scope
 
 from pipeline.api.service import DispatchService
 from pipeline.model.arrays import Floats
-from pipeline.model.reader import DispatchModel, OrderColumns
+from pipeline.model.product_codes import Positions
+from pipeline.model.reader import DispatchModel
+from pipeline.model.regressor import OrderColumns, Regressor
 from pipeline.stages.settings import ServeSettings
 from tests.support import builders
 from tests.support.helpers import EXAMPLE
@@ -37,19 +39,30 @@ class HandMadeModel(builders.LineModel):
         self,
         products: Iterable[str] = builders.PRODUCTS,
         version: str = "by_hand",
+        regressor: Regressor | None = None,
         **changes: Any,
     ) -> None:
         """Make it up, with these changes of its metadata."""
         facts = builders.metadata(products, **changes)
-        super().__init__(version, facts, builders.lines_of(facts.catalogue.product_code))
+        lines = builders.lines_of(facts.catalogue.product_code)
+        super().__init__(version, facts, lines, regressor)
 
 
-class BrokenModel(HandMadeModel):
-    """A model with a bug."""
+class BrokenRegressor:
+    """A regressor with a bug."""
 
-    def estimate(self, orders: OrderColumns) -> Floats:
+    def hours(self, positions: Positions, orders: OrderColumns) -> Floats:
         """Fail."""
         raise ZeroDivisionError("the model is broken")
+
+    def hours_of_one(self, position: int, order: Mapping[str, Any]) -> float:
+        """Fail, too."""
+        raise ZeroDivisionError("the model is broken")
+
+
+def broken_model() -> DispatchModel:
+    """Return a model with a bug."""
+    return HandMadeModel(regressor=BrokenRegressor())
 
 
 def hand_made_service(*arguments: str, model: DispatchModel | None = None) -> DispatchService:
