@@ -29,7 +29,12 @@ from pipeline.api import operations, predictions, web_page
 from pipeline.api.errors import install_error_handlers
 from pipeline.api.openapi import DescribedAPI
 from pipeline.api.service import DispatchService
-from pipeline.server.fast_path import FastAnswer, answer_fast
+from pipeline.server.fast_path import (
+    FastAnswer,
+    FastBatchAnswer,
+    answer_fast,
+    answer_fast_batch,
+)
 from pipeline.server.listening import sockets_for
 from pipeline.server.middleware import RequestMiddleware
 from pipeline.server.reload import ModelReloader
@@ -76,13 +81,16 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 
 def create_app(
-    service: DispatchService, fast_answer: FastAnswer = answer_fast
+    service: DispatchService,
+    fast_answer: FastAnswer = answer_fast,
+    fast_batch: FastBatchAnswer = answer_fast_batch,
 ) -> RequestMiddleware:
     """Return the application that answers the requests to a service.
 
     Args:
         service: what it is about.
         fast_answer: see `answer_fast`.
+        fast_batch: see `answer_fast_batch`.
     """
     # A redirect would name the host and the scheme that this process sees, not the client's.
     api = DescribedAPI(service, lifespan=_live, redirect_slashes=False)
@@ -91,7 +99,7 @@ def create_app(
         api.include_router(router)
         paths |= {route.path for route in router.routes if isinstance(route, Route)}
     install_error_handlers(api)
-    return RequestMiddleware(api, service, paths, fast_answer)
+    return RequestMiddleware(api, service, paths, fast_answer, fast_batch)
 
 
 def _who_may_ask(keys: int) -> str:

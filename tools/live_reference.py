@@ -36,6 +36,7 @@ MOVING_PARTS = {
 """What is different each time, and what the documents show instead."""
 EXAMPLE = {"product_code": "SKU001", "orders_placed": 112}
 UNKNOWN = {"product_code": "SKU01", "orders_placed": 5}
+IN_COLUMNS = {name: [EXAMPLE[name], UNKNOWN[name]] for name in EXAMPLE}
 ESTIMATE = "/api/v0.1/time_to_dispatch"
 ESTIMATE_WITH_INTERVAL = "/api/v0.2/time_to_dispatch"
 BATCH = f"{ESTIMATE_WITH_INTERVAL}/batch"

@@ -4,14 +4,16 @@ The fast path and FastAPI's routes answer with these bytes. What is the same for
 product is written once for each model; of one order only the numbers are left to write.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
+from pipeline.api.column_answers import ColumnAnswers
+from pipeline.api.product_kinds import ProductKind, product_kinds
+from pipeline.api.rounding import rounded, rounded_one
 from pipeline.api.schemas import (
     DispatchedWithin,
     DispatchInterval,
@@ -20,21 +22,14 @@ from pipeline.api.schemas import (
     TimeToDispatchAnswerWithInterval,
     TimeToDispatchRequest,
 )
-from pipeline.model.arrays import Floats
 from pipeline.model.order import PRODUCT, BaseOrder, Order
 from pipeline.model.product_codes import Positions
 from pipeline.model.reader import DispatchModel, Predictions
 
-DECIMALS = 2
-SCALE = 10.0**DECIMALS
 CHECK_V0_1 = TypeAdapter(TimeToDispatchRequest).validator.validate_json
 CHECK_V0_2 = TypeAdapter(Order).validator.validate_json
 HOURS, LOWER, UPPER = -1.25e300, -1.5e300, -1.75e300
 """Stand for the numbers of an order in a template; no model gives them."""
-
-
-Kind = tuple[datetime, bool]
-"""When the orders of a curve were delivered, and whether it can be trusted."""
 
 
 class OrderAnswer(NamedTuple):
@@ -42,12 +37,12 @@ class OrderAnswer(NamedTuple):
 
     Attributes:
         content: JSON.
-        product_code: of the order.
+        label: what it is counted by.
         extrapolated: whether the order count is outside of what the model saw of the product.
     """
 
     content: bytes
-    product_code: str
+    label: str
     extrapolated: bool
 
 
@@ -58,25 +53,33 @@ class UnknownProduct(LookupError):
 class ModelAnswers:
     """A model, and how its answers are written.
 
-    Products are of few kinds: all that is said of those of one kind is the same, but for their
-    estimates.
-
     Attributes:
         model: the model.
+        columns: writes the answers to batches in columns.
     """
 
-    def __init__(self, model: DispatchModel) -> None:
-        """Write all that does not depend on orders."""
+    def __init__(self, model: DispatchModel, labels: Sequence[str]) -> None:
+        """Write all that does not depend on orders.
+
+        Args:
+            model: what to ask.
+            labels: what estimates are counted by: the first stands for all but the other products.
+        """
         self.model = model
-        self._codes = model.metadata.catalogue.product_code
-        self._kind, kinds = _kinds(model)
+        self.columns = ColumnAnswers(model)
+        self._labels = labels
+        self._label = np.zeros(len(model.products), dtype=np.int16)
+        positions = model.products.positions(labels[1:])
+        for number, position in enumerate(positions.tolist(), 1):
+            if position >= 0:
+                self._label[position] = number
+        self._label_of_one = self._label.data
+        self._kind, kinds = product_kinds(model)
         self._kind_of_one = self._kind.data
         self._brief = _template(
             TimeToDispatchAnswer(est_hours_to_dispatch=HOURS, model_version=model.version)
         )
-        estimates = [
-            [_estimate(model, *kind, is_far) for is_far in (False, True)] for kind in kinds
-        ]
+        estimates = [[_estimate(model, kind, is_far) for is_far in (False, True)] for kind in kinds]
         self._rows = [[_template(one) for one in pair] for pair in estimates]
         self._full = [[_template(_full_answer(model, one)) for one in pair] for pair in estimates]
 
@@ -101,11 +104,12 @@ class ModelAnswers:
             raise UnknownProduct(fields[PRODUCT])
         hours, lower, upper, extrapolated = self.model.predict_one(position, fields)
         if with_interval:
-            numbers = _numbers(_written(hours), _written(lower), _written(upper), extrapolated)
-            content = self._full[self._kind_of_one[position]][extrapolated] % numbers
+            numbers = _written(hours), _written(lower), _written(upper)
+            template = self._full[self._kind_of_one[position]][extrapolated]
+            content = template % (numbers if extrapolated else (*numbers, numbers[2]))
         else:
             content = self._brief % _written(hours)
-        return OrderAnswer(content, self._codes[position], extrapolated)
+        return OrderAnswer(content, self._labels[self._label_of_one[position]], extrapolated)
 
     def rows(self, positions: Positions, predicted: Predictions) -> list[bytes]:
         """Return an `OrderEstimate` as JSON for each order.
@@ -116,37 +120,26 @@ class ModelAnswers:
         """
         numbers = (to_json(rounded(column))[1:-1].split(b",") for column in predicted[:3])
         kinds, extrapolated = self._kind[positions].tolist(), predicted.extrapolated.tolist()
+        rows = self._rows
         return [
-            self._rows[kind][outside] % _numbers(hours, lower, upper, outside)
+            rows[kind][1] % (hours, lower, upper)
+            if outside
+            else rows[kind][0] % (hours, lower, upper, upper)
             for kind, outside, hours, lower, upper in zip(kinds, extrapolated, *numbers)
         ]
 
+    def by_label(self, positions: Positions) -> dict[str, int]:
+        """Return the numbers of orders, by what they are counted by."""
+        counts = np.bincount(self._label[positions]).tolist()
+        return {label: count for label, count in zip(self._labels, counts) if count}
+
 
 def _written(hours: float) -> bytes:
-    """Return hours as `rounded` rounds them, as JSON."""
-    return to_json(round(hours * SCALE) / SCALE)
+    """Return rounded hours as JSON."""
+    return to_json(rounded_one(hours))
 
 
-def rounded(hours: Floats) -> list[float]:
-    """Return hours as they are answered; rounding keeps an estimate within its bounds.
-
-    NumPy multiplies, rounds half to even, and divides; a single order is rounded in the same way.
-    """
-    decimals: list[float] = np.round(hours, DECIMALS).tolist()
-    return decimals
-
-
-def _kinds(model: DispatchModel) -> tuple[npt.NDArray[np.int16], list[Kind]]:
-    """Return the number of each product's kind, shape (n_products,), and the kinds."""
-    metadata = model.metadata
-    times = [metadata.dataset.delivered_at, *(each.delivered_at for each in metadata.earlier_weeks)]
-    kinds = [(time, is_trusted) for time in times for is_trusted in (True, False)]
-    return metadata.week_of_products * np.int16(2) + ~model.trusted, kinds
-
-
-def _estimate(
-    model: DispatchModel, curve_from: datetime, trusted: bool, extrapolated: bool
-) -> OrderEstimate:
+def _estimate(model: DispatchModel, kind: ProductKind, extrapolated: bool) -> OrderEstimate:
     """Return an estimate with what stands for its numbers."""
     interval = model.metadata.interval
     level = None if extrapolated else interval.level
@@ -156,8 +149,8 @@ def _estimate(
         interval=DispatchInterval(level=level, lower_hours=LOWER, upper_hours=UPPER),
         dispatched_within=None if extrapolated else within,
         extrapolated=extrapolated,
-        curve_from=curve_from,
-        trusted=trusted,
+        curve_from=kind.curve_from,
+        trusted=kind.trusted,
     )
 
 
@@ -167,13 +160,11 @@ def _full_answer(model: DispatchModel, estimate: OrderEstimate) -> TimeToDispatc
 
 
 def _template(answer: BaseModel) -> bytes:
-    """Return an answer as JSON, with places for the numbers."""
+    """Return an answer as JSON, with places for the numbers.
+
+    These are the estimate, both bounds and, where `dispatched_within` is not null, the upper bound.
+    """
     content = to_json(answer).replace(b"%", b"%%")
     for number in (HOURS, LOWER, UPPER):
         content = content.replace(to_json(number), b"%b")
     return content
-
-
-def _numbers(hours: bytes, lower: bytes, upper: bytes, extrapolated: bool) -> tuple[bytes, ...]:
-    """Return the numbers of an order in the sequence in which a template has places for them."""
-    return (hours, lower, upper) if extrapolated else (hours, lower, upper, upper)

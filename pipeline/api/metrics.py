@@ -7,7 +7,7 @@ the largest hundred, and reasons are those in our code and pydantic's.
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -85,18 +85,21 @@ class ServiceMetrics(Collector):
         times.counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
         times.sum_seconds += seconds
 
-    def count_prediction(self, product_code: str, extrapolated: bool) -> None:
-        """Count an estimate that was given."""
-        label = product_code if product_code in self._predictions else OTHER
+    def count_prediction(self, label: str, extrapolated: bool) -> None:
+        """Count an estimate, by one of `product_labels`."""
         self._predictions[label] += 1
         self._extrapolations += extrapolated
 
-    def count_predictions(self, by_product: Mapping[str, int], extrapolated: int) -> None:
-        """Count many estimates: how many for each product, and how many were extrapolated."""
-        for product_code, count in by_product.items():
-            label = product_code if product_code in self._predictions else OTHER
+    def count_predictions(self, by_label: Mapping[str, int], extrapolated: int) -> None:
+        """Count many estimates, by `product_labels`, and how many of them were extrapolated."""
+        for label, count in by_label.items():
             self._predictions[label] += count
         self._extrapolations += extrapolated
+
+    @property
+    def product_labels(self) -> Sequence[str]:
+        """`OTHER`, and the products that are counted one by one."""
+        return list(self._predictions)
 
     def count_refusal(self, reason: str) -> None:
         """Count a fault in what a client sent."""

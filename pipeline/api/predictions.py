@@ -6,10 +6,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from pipeline.api.answers import UnknownProduct
+from pipeline.api.batch_schemas import Batch, BatchAnswer, ColumnsAnswer
 from pipeline.api.batches import answer_batch
 from pipeline.api.schemas import (
-    BatchAnswer,
-    OrderBatch,
     TimeToDispatchAnswer,
     TimeToDispatchAnswerWithInterval,
     TimeToDispatchRequest,
@@ -46,14 +45,14 @@ async def estimate_with_interval(order: Order, service: Service) -> Response:
     return _answer(service, order, with_interval=True)
 
 
-@router.post(ESTIMATE_BATCH, response_model=BatchAnswer)
-async def estimate_batch(batch: OrderBatch, service: Service) -> Response:
-    """Estimate the hours to dispatch of 1 to 10,000 orders.
+@router.post(ESTIMATE_BATCH, response_model=BatchAnswer | ColumnsAnswer)
+async def estimate_batch(batch: Batch, service: Service) -> Response:
+    """Estimate the hours to dispatch of 1 to 10,000 orders, or of 100,000 in columns, in 8 MiB.
 
-    The answers come in the sequence of the orders. An order that is not valid gets its errors in
-    its place, and the others get their estimates.
+    The answers come in the sequence of the orders, in columns if the orders did. An order that is
+    not valid gets its errors, and the others get their estimates.
     """
-    content = await answer_batch(service.answers(), batch.orders, service.metrics)
+    content = await answer_batch(service.answers(), batch, service.metrics)
     return Response(content, media_type="application/json")
 
 
@@ -69,5 +68,5 @@ def _answer(service: DispatchService, order: BaseOrder, with_interval: bool) -> 
     except UnknownProduct as error:
         fault = UnknownProducts(answers.model).fault(order.product_code)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])}]) from error
-    service.metrics.count_prediction(answer.product_code, answer.extrapolated)
+    service.metrics.count_prediction(answer.label, answer.extrapolated)
     return Response(answer.content, media_type="application/json")

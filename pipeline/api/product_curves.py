@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.api.answers import rounded
+from pipeline.api.rounding import rounded
 from pipeline.api.schemas import ProductAnswer, ProductCurve
 from pipeline.model.arrays import Floats
 from pipeline.model.order import ORDERS, PRODUCT

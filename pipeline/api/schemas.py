@@ -1,18 +1,16 @@
 """What the service is asked and what it answers, as JSON: the schemas of both API versions.
 
 v0.1 is frozen: a request for a prediction has exactly two fields, and the answer two keys. v0.2
-takes an `Order` with all its fields, adds a prediction interval, and takes many orders at once.
+takes an `Order` with all its fields, and adds a prediction interval; `batch_schemas` has its
+batches.
 """
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, Field
 
 from pipeline.model.metadata import DOUBTS, ModelMetadata
-from pipeline.model.order import EXAMPLE, ORDERS, PRODUCT, BaseOrder
-
-MAX_ORDERS_IN_BATCH = 10_000
+from pipeline.model.order import ORDERS, PRODUCT, BaseOrder
 
 
 class TimeToDispatchRequest(BaseOrder):
@@ -89,21 +87,6 @@ class TimeToDispatchAnswerWithInterval(OrderEstimate):
     model_version: str = Field(description="model version: the name of the model's artifact")
 
 
-class OrderBatch(BaseModel):
-    """Many orders at once.
-
-    Each order is checked on its own: one that is not valid gets its errors in its place, and the
-    others get their estimates. So this schema accepts anything in the list.
-    """
-
-    orders: list[Any] = Field(
-        min_length=1,
-        max_length=MAX_ORDERS_IN_BATCH,
-        description="objects like the body of a single prediction",
-        examples=[[EXAMPLE]],
-    )
-
-
 class Fault(BaseModel):
     """One error in the input."""
 
@@ -116,21 +99,6 @@ class Fault(BaseModel):
     )
     parameter: str | None = Field(
         default=None, description="name of the parameter in the URL that is wrong"
-    )
-
-
-class OrderRefusal(BaseModel):
-    """The errors of an order of a batch that is not valid."""
-
-    errors: list[Fault]
-
-
-class BatchAnswer(BaseModel):
-    """The answers to the orders of a batch, in the same order."""
-
-    model_version: str = Field(description="model version: the name of the model's artifact")
-    predictions: list[OrderEstimate | OrderRefusal] = Field(
-        description="for each order its estimate or its errors"
     )
 
 

@@ -59,8 +59,8 @@ class DispatchService:
 
         Requests that are being answered keep the model that they began with.
         """
-        self._answers = ModelAnswers(model)
         self.metrics.describe_model(model)
+        self._answers = ModelAnswers(model, self.metrics.product_labels)
         LOG.info(
             f"Serving {model.version} with {len(model.products):,} products, trained on "
             f"{model.metadata.dataset.key}."

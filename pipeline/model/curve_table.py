@@ -9,6 +9,7 @@ that both give the same bits.
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -100,14 +101,17 @@ class CurveTable:
         placed = np.asarray(orders.get(ORDERS), dtype=np.float64)
         curves = self._curves
         week = curves.week[positions]
-        segment = (placed[:, None] >= curves.starts[week, 1:]).sum(axis=1)
-        found = curves.coefficients[positions].astype(np.float64)
-        levels, rises = found[:, 0], found[:, 1:]
-        rows = np.arange(len(placed))
-        passed = np.zeros_like(rises)
-        np.cumsum(rises[:, :-1], axis=1, out=passed[:, 1:])
+        inner_starts = curves.starts[:, 1:].T[:, week]
+        segment = (placed >= inner_starts).sum(axis=0)
+        level, *rises = curves.coefficients[positions].T.astype(np.float64)
+        passed = np.zeros(len(placed))
+        own = rises[0]
+        for number, (rise, following) in enumerate(pairwise(rises)):
+            is_passed = segment > number
+            passed += np.where(is_passed, rise, 0.0)
+            own = np.where(is_passed, following, own)
         share = (placed - curves.starts[week, segment]) / curves.widths[week, segment]
-        hours = levels + (passed[rows, segment] + rises[rows, segment] * share)
+        hours = level + (passed + own * share)
         # Adding zero turns -0.0 into 0.0.
         estimates: Floats = np.maximum(hours, 0.0) + 0.0
         return estimates

@@ -27,6 +27,8 @@ class OnnxRegressor:
     def hours(self, positions: Positions, orders: OrderColumns) -> Floats:
         """See `Regressor.hours`."""
         codes = [self._codes[position] for position in positions.tolist()]
+        if not len(positions):
+            return np.zeros(0)  # a graph that reshapes cannot do that
         inputs = {name: _input(name, orders, codes) for name in self._inputs}
         (hours,) = self._session.run([HOURS_OUTPUT], inputs)
         return np.array(hours, dtype=np.float64).ravel()

@@ -7,9 +7,9 @@ from pipeline.server.exchange import Exchange
 from pipeline.server.refusals import RequestRefused
 
 MAX_BODY_BYTES = 1024 * 1024
-MAX_BATCH_BODY_BYTES = 4 * 1024 * 1024
+MAX_BATCH_BODY_BYTES = 8 * 1024 * 1024
 MIN_DIGITS_TOO_LONG = len(str(MAX_BODY_BYTES))
-MAX_WAITING_BODY_BYTES = 64 * 1024 * 1024
+MAX_WAITING_BODY_BYTES = 68 * 1024 * 1024
 """Of all bodies together that have arrived in part; clients may be slow, and many."""
 
 

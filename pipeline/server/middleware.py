@@ -7,10 +7,11 @@
 4. `body_limit` reads the body, and refuses one that is too long; `content_coding` refuses one
    that is compressed.
 5. `fast_path` answers a valid request for a prediction. Most requests end here.
-6. `concurrency_limit` refuses a request if FastAPI, which takes longer, has too many already.
-7. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.
-8. `refusals` answers what one of the steps has refused.
-9. `request_metrics` counts and logs the request with the status of its answer.
+6. `concurrency_limit` refuses a request if there are too many already of those that take longer.
+7. `fast_path` answers a valid batch.
+8. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.
+9. `refusals` answers what one of the steps has refused.
+10. `request_metrics` counts and logs the request with the status of its answer.
 
 When an answer starts, `request_ids` and `cors` add their headers to it, and then `drain`.
 
@@ -34,13 +35,18 @@ from pipeline.server.content_coding import check_coding
 from pipeline.server.cors import OtherOrigins
 from pipeline.server.drain import Drain, service_stopping
 from pipeline.server.exchange import CLIENT_CLOSED_REQUEST, Exchange
-from pipeline.server.fast_path import FastAnswer, answer_fast
+from pipeline.server.fast_path import (
+    BatchFastPath,
+    FastAnswer,
+    FastBatchAnswer,
+    answer_fast,
+    answer_fast_batch,
+    send_json,
+)
 from pipeline.server.refusals import RequestRefused, answer_refusal
 from pipeline.server.request_ids import identify, name_in_log
 from pipeline.server.request_metrics import RequestMetrics
 from pipeline.server.unexpected_errors import UnexpectedErrors
-
-JSON_CONTENT = (b"content-type", b"application/json")
 
 
 class RequestMiddleware:
@@ -52,6 +58,7 @@ class RequestMiddleware:
         service: DispatchService,
         routes: Collection[str],
         fast_answer: FastAnswer = answer_fast,
+        fast_batch: FastBatchAnswer = answer_fast_batch,
     ) -> None:
         """Put the middleware around FastAPI.
 
@@ -60,6 +67,7 @@ class RequestMiddleware:
             service: gives the settings, and counts.
             routes: the paths that there are.
             fast_answer: see `answer_fast`.
+            fast_batch: see `answer_fast_batch`.
         """
         settings = service.settings
         self._api = api
@@ -70,7 +78,9 @@ class RequestMiddleware:
         self._keys = ApiKeyCheck(settings.api_keys)
         self._bodies = BodyLimit()
         self._limited_api = ConcurrencyLimit(
-            UnexpectedErrors(api), settings.max_concurrency, service.metrics
+            BatchFastPath(UnexpectedErrors(api), service, fast_batch),
+            settings.max_concurrency,
+            service.metrics,
         )
         self._metrics = RequestMetrics(service, routes)
         self._add_close = Drain(service).add_close
@@ -115,11 +125,7 @@ class RequestMiddleware:
             content_type = exchange.headers.get(b"content-type")
             content = self._fast_answer(self._service, exchange.path, content_type, body)
             if content is not None:
-                headers = [JSON_CONTENT, (b"content-length", b"%d" % len(content))]
-                await exchange.send(
-                    {"type": "http.response.start", "status": 200, "headers": headers}
-                )
-                await exchange.send({"type": "http.response.body", "body": content})
+                await send_json(content, exchange.send)
                 return
         name_in_log(exchange)
         scope = exchange.scope

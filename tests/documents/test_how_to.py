@@ -267,6 +267,9 @@ def test_the_new_feature_shifts_the_estimates_of_v0_2(service: str) -> None:
         null,
         *by_day,
     ]
+    columns = {name: [order(**day).get(name) for day in days] for name in order(weekday=0)}
+    _, answer = ask(service + BATCH, columns)
+    assert answer["predictions"]["est_hours_to_dispatch"] == [without, null, *by_day]
 
 
 @pytest.mark.parametrize("weekday", [7, -1, 2.5, "x", True])

@@ -15,12 +15,12 @@ from tests.support.service_fixtures import (
 )
 
 
-def test_only_what_fastapi_answers_is_refused_and_only_while_it_is_busy() -> None:
+def test_only_what_takes_longer_is_refused_and_only_beside_too_many_of_its_kind() -> None:
     service = hand_made_service("--max-concurrency", "1")
     app = create_app(service)
 
     async def ask_beside_a_batch() -> list[Answer]:
-        orders = b",".join([ORDER] * 1_000)
+        orders = b",".join([ORDER] * 10_000)
         batch = asyncio.create_task(ask(app, BATCH, [b'{"orders": [%b]}' % orders]))
         await asyncio.sleep(0)
         answers = [await ask(app, V0_1, [ORDER])]

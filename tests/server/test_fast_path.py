@@ -17,9 +17,10 @@ from pipeline.model.product_codes import Positions
 from pipeline.model.regressor import OrderColumns
 from pipeline.serve_model import create_app
 from pipeline.server.body_limit import MAX_BODY_BYTES
-from pipeline.server.fast_path import answer_fast
+from pipeline.server.fast_path import answer_fast, answer_fast_batch
 from pipeline.server.middleware import RequestMiddleware
 from tests.support.service_fixtures import (
+    BATCH,
     JSON,
     V0_1,
     V0_2,
@@ -100,7 +101,18 @@ def both_ways(make_service: Callable[[], DispatchService]) -> BothWays:
         fast.append(content is not None)
         return content
 
-    apps = (create_app(services[0], noted), create_app(services[1], lambda *request: None))
+    async def noted_batch(*request: Any) -> bytes | None:
+        content = await answer_fast_batch(*request)
+        fast.append(content is not None)
+        return content
+
+    async def no_batch(*request: Any) -> None:
+        return None
+
+    apps = (
+        create_app(services[0], noted, noted_batch),
+        create_app(services[1], lambda *request: None, no_batch),
+    )
     return BothWays(apps, services, fast)
 
 
@@ -198,6 +210,33 @@ def test_invalid_requests_are_refused_in_the_same_words(
     body: bytes, path: str, ways: BothWays
 ) -> None:
     assert ways.ask(path, body).status in (400, 422)
+
+
+COLUMNS = b'{"product_code": ["SKU001", "x"], "orders_placed": [112, 5]}'
+VALID_BATCHES = [
+    *(b'{"orders": [%b]}' % b",".join([one, PLAIN]) for one in [*VALID, b"null", b"NaN", b"{}"]),
+    *(COLUMNS.replace(b"112", one) for one in (b"-1", b"null", b"NaN", b"1e400", b"[]", b'"112"')),
+    COLUMNS,
+    COLUMNS.replace(b'"x"', rb'"\ud834\udd1e"'),
+    COLUMNS[:-1] + b', "more": 1}',
+]
+INVALID_BATCHES = [
+    *(b'{"orders": %b}' % orders for orders in (b"[]", b"null", b"{}", PLAIN, b"[1", b'"x"')),
+    *(b'{"orders": [%b]}' % one for one in (b"[" * 500 + b"]" * 500, rb'"\ud800"', b"9" * 4_301)),
+    *(COLUMNS.replace(b", 5", rest) for rest in (b"", b", 5, 6", b", ", b", 5]")),
+    *(COLUMNS.replace(b"[112, 5]", rest) for rest in (b"[]", b"null", b"112", b"{}")),
+    *(COLUMNS[:20], COLUMNS.decode().encode("utf-16"), b"", b"[]", b"null", PLAIN, b"{}"),
+]
+
+
+@pytest.mark.parametrize("body", VALID_BATCHES, ids=ids(VALID_BATCHES))
+def test_valid_batches_take_the_fast_path_to_the_same_answer(body: bytes, ways: BothWays) -> None:
+    assert ways.ask(BATCH, body, is_fast=True).status == 200
+
+
+@pytest.mark.parametrize("body", INVALID_BATCHES, ids=ids(INVALID_BATCHES))
+def test_invalid_batches_are_judged_alike(body: bytes, ways: BothWays) -> None:
+    ways.ask(BATCH, body, is_fast=False)
 
 
 LIKE_JSON = (
