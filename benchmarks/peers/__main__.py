@@ -63,13 +63,13 @@ def measure_peers(
 
     One that does not start is among the measurements all the same, with the reason.
     """
-    started = servers(world, answer_of_v1(world)) | {
+    started = servers(world, {}, answer_of_v1(world)) | {
         peer.name: peer.server(world) for peer in peers
     }
-    asked = [target for target in targets(world) if target.name in BESIDE]
+    asked = [target for target in targets(world, {}) if target.name in BESIDE]
     asked += [peer.target(world) for peer in peers]
     used = {name: started[name] for name in {target.server for target in asked}}
-    return measure_targets(world, used, asked, seconds, rounds)
+    return measure_targets(used, asked, seconds, rounds)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Peer(NamedTuple):
     def target(self, world: ServingWorld) -> Target:
         """Return its route."""
         ask = (self.path, JSON_HEADERS, self.body, self.hours_in, world.tree_hours)
-        return Target(self.name, self.name, *ask)
+        return Target(self.name, self.name, *ask, world.draw_orders)
 
     @property
     def _path(self) -> Path:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from benchmarks.measuring.result_tables import write_results
 from benchmarks.measuring.server_processes import ServerFailure
 from benchmarks.serving.batch_predictions import (
+    BATCH_PRODUCTS,
+    BESIDE_BATCHES,
     BESIDE_CONNECTIONS,
     measure_batches,
     measure_interference,
@@ -29,7 +31,7 @@ from benchmarks.serving.service_tables import (
 )
 from benchmarks.serving.single_predictions import measure_targets
 from benchmarks.serving.single_tables import print_single, single_as_json
-from benchmarks.serving.targets import answer_of_v1, servers, targets
+from benchmarks.serving.targets import MANY_PRODUCTS, answer_of_v1, servers, targets
 from benchmarks.serving.world import ServingWorld, serving_world
 
 
@@ -77,22 +79,22 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 def measure_single(world: ServingWorld, options: Options) -> object:
     """Measure single predictions of our service and of the references in one run."""
-    started = servers(world, answer_of_v1(world))
-    measured = measure_targets(world, started, targets(world), options.seconds, options.rounds)
+    larger = {n_products: world.with_products(n_products) for n_products in MANY_PRODUCTS}
+    started = servers(world, larger, answer_of_v1(world))
+    asked = targets(world, larger)
+    measured = measure_targets(started, asked, options.seconds, options.rounds)
     print_single(measured, f"{options.conditions()}, {CONNECTIONS} connections")
     return single_as_json(measured)
 
 
 def measure_batch(world: ServingWorld, options: Options) -> object:
     """Measure batches, and single predictions beside them."""
-    costs = [
-        cost
-        for remembers in (True, False)
-        for cost in measure_batches(world, options.seconds, options.rounds, remembers)
-    ]
+    many = world.with_products(BATCH_PRODUCTS)
+    costs = measure_batches(many, options.seconds, options.rounds)
     print_batches(costs, options.conditions())
     beside = [
-        measure_interference(world, options.seconds, options.rounds, connections)
+        measure_interference(many, options.seconds, options.rounds, connections, batch)
+        for batch in BESIDE_BATCHES
         for connections in BESIDE_CONNECTIONS
     ]
     print_interference(beside, options.conditions())

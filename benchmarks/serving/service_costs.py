@@ -12,6 +12,7 @@ from benchmarks.serving.load import Requests, bodies_file, send
 from benchmarks.serving.s3_store import bucket_store
 from benchmarks.serving.single_predictions import BODIES, question
 from benchmarks.serving.targets import (
+    MANY_PRODUCTS,
     OUR_HEADERS,
     V1,
     V1_PATH,
@@ -22,6 +23,7 @@ from benchmarks.serving.targets import (
 from benchmarks.serving.world import ServingWorld
 
 FOLDER, S3 = "folder", "S3"
+MANY = f"folder, {max(MANY_PRODUCTS):,} products"
 MEMORY_REQUESTS = 100_000
 SOAK_REQUESTS = 1_000_000
 SLICE_SECONDS = 5
@@ -71,17 +73,21 @@ class MemoryCost(NamedTuple):
 
 
 @contextmanager
-def service_of_each_store(world: ServingWorld) -> Iterator[Mapping[str, Server]]:
-    """Return our service on a folder and on S3, by kind of store."""
+def service_of_each_store(
+    world: ServingWorld,
+) -> Iterator[Mapping[str, tuple[ServingWorld, Server]]]:
+    """Return what our service serves and how it is started, by kind of store."""
+    many = world.with_products(max(MANY_PRODUCTS))
     with bucket_store(world.store) as bucket:
         yield {
-            FOLDER: our_server(str(world.store)),
-            S3: our_server(bucket.url, environment=bucket.environment),
+            FOLDER: (world, our_server(str(world.store))),
+            S3: (world, our_server(bucket.url, environment=bucket.environment)),
+            MANY: (many, our_server(str(many.store))),
         }
 
 
 def measure_starts(world: ServingWorld, repeats: int) -> list[StartCost]:
-    """Start the service several times from a folder and from S3, in turn.
+    """Start the service several times from each kind of store, in turn.
 
     Each is started once before that, so that the disk is warm and the bytecode of everything that
     it imports is compiled.
@@ -89,26 +95,26 @@ def measure_starts(world: ServingWorld, repeats: int) -> list[StartCost]:
     Raises:
         ServerFailure: the service does not start.
     """
-    seconds: dict[str, list[float]] = {FOLDER: [], S3: []}
+    seconds: dict[str, list[float]] = {FOLDER: [], S3: [], MANY: []}
     with service_of_each_store(world) as services, tempfile.TemporaryDirectory() as bytecode:
         variables = {"PYTHONPYCACHEPREFIX": bytecode, "PYTHONDONTWRITEBYTECODE": ""}
         for number in range(repeats + 1):
-            for store, service in services.items():
+            for store, (served, service) in services.items():
                 compiled = service._replace(environment={**service.environment, **variables})
-                took = _seconds_to_first_answer(world, compiled)
+                took = _seconds_to_first_answer(served, compiled)
                 if number > 0:
                     seconds[store].append(took)
     return [StartCost(store, tuple(found)) for store, found in seconds.items()]
 
 
 def measure_memory(world: ServingWorld, with_soak: bool) -> list[MemoryCost]:
-    """Measure the memory of the service on a folder and on S3 after many requests to v0.1.
+    """Measure the memory of the service on each kind of store after many requests to v0.1.
 
     Raises:
         ServerFailure: the service does not start.
     """
     with service_of_each_store(world) as services:
-        return [_memory(world, store, one, with_soak) for store, one in services.items()]
+        return [_memory(served, store, one, with_soak) for store, (served, one) in services.items()]
 
 
 def _seconds_to_first_answer(world: ServingWorld, service: Server) -> float:

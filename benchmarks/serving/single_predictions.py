@@ -15,9 +15,9 @@ from benchmarks.measuring.server_processes import (
 )
 from benchmarks.serving.load import Load, Requests, bodies_file, send
 from benchmarks.serving.targets import Target
-from benchmarks.serving.world import Order, ServingWorld
+from benchmarks.serving.world import Order
 
-BODIES = 4_000
+BODIES = 20_000
 WARM_UP_SECONDS = 1
 MAX_DIFFERENCE_HOURS = 0.0051
 """Answers are rounded to two decimals."""
@@ -90,7 +90,6 @@ def compare(measurement: Measurement, reference: Measurement) -> Comparison | No
 
 
 def measure_targets(
-    world: ServingWorld,
     servers: Mapping[str, Server],
     targets: Sequence[Target],
     seconds: int,
@@ -99,7 +98,6 @@ def measure_targets(
     """Start all servers, warm up each target, and put load on one after the other in each round.
 
     Args:
-        world: what they serve.
         servers: by name.
         targets: of these servers.
         seconds: of load on each target in each round.
@@ -108,7 +106,7 @@ def measure_targets(
     with ExitStack() as stack:
         started = {name: stack.enter_context(running(server)) for name, server in servers.items()}
         loaded = [
-            stack.enter_context(_loaded_target(world, target, started[target.server]))
+            stack.enter_context(_loaded_target(target, started[target.server]))
             for target in targets
         ]
         for number in range(rounds):
@@ -118,13 +116,13 @@ def measure_targets(
         return [target.measurement() for target in loaded]
 
 
-def check_answer(world: ServingWorld, target: Target, server: RunningServer) -> None:
+def check_answer(target: Target, server: RunningServer) -> None:
     """Wait until a target answers, and see that the answer is right.
 
     Raises:
         ServerFailure: it does not answer, or answers something else.
     """
-    for order in world.draw_orders(3, seed=0):
+    for order in target.draw_orders(3, 0):
         answer = server.first_answer(question(target, order))
         if target.hours_in is None:
             continue
@@ -179,15 +177,13 @@ class _LoadedTarget:
 
 
 @contextmanager
-def _loaded_target(
-    world: ServingWorld, target: Target, server: RunningServer
-) -> Iterator[_LoadedTarget]:
+def _loaded_target(target: Target, server: RunningServer) -> Iterator[_LoadedTarget]:
     """Prepare the requests of a target and warm it up."""
-    bodies = [target.body(order) for order in world.draw_orders(BODIES, seed=1)]
+    bodies = [target.body(order) for order in target.draw_orders(BODIES, 1)]
     with bodies_file(bodies) as path:
         requests = Requests(server.url(target.path), target.headers, path)
         try:
-            check_answer(world, target, server)
+            check_answer(target, server)
             failure = ""
             send(requests, WARM_UP_SECONDS)
         except ServerFailure as error:

@@ -16,7 +16,8 @@ from benchmarks.serving.world import Order, ServingWorld, compact_json
 
 CEILING, PLAIN = "bare ASGI function", "plain FastAPI handler"
 V1, V2 = "v0.1", "v0.2"
-V1_UNCACHED, V2_UNCACHED = "v0.1, cache off", "v0.2, cache off"
+MANY_PRODUCTS = (10_000, 1_000_000)
+"""Of the models that are served beside that of five products."""
 V1_PATH, V2_PATH = "/api/v0.1/time_to_dispatch", "/api/v0.2/time_to_dispatch"
 KEY = "a-key-of-the-benchmark"
 JSON_HEADERS = {"Content-Type": "application/json"}
@@ -39,6 +40,7 @@ class Target(NamedTuple):
         body: makes the body of a request.
         hours_in: finds the hours in an answer, or None where the answer is constant.
         expected_hours: what it should answer.
+        draw_orders: draws so many orders to ask for, by a seed.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Target(NamedTuple):
     body: Callable[[Order], str]
     hours_in: Callable[[Any], float] | None
     expected_hours: Callable[[Order], float]
+    draw_orders: Callable[[int, int], list[Order]]
 
 
 def our_server(store: str, *options: str, environment: Mapping[str, str] = {}) -> Server:
@@ -75,38 +78,50 @@ def bare_server(answer: str) -> Server:
     return _under_uvicorn("bare_function", {"ANSWER": answer})
 
 
-def servers(world: ServingWorld, answer: str) -> dict[str, Server]:
+def with_products(version: str, n_products: int) -> str:
+    """Return the name of a version of our API, or of our server, with so many products."""
+    return f"{version}, {n_products:,} products"
+
+
+def servers(
+    world: ServingWorld, larger: Mapping[int, ServingWorld], answer: str
+) -> dict[str, Server]:
     """Return all servers of the comparison by name.
 
     Args:
         world: what they serve.
+        larger: the same with more products, by their number.
         answer: of our v0.1, which gives its length to the constant answer of the ceiling.
     """
-    store = str(world.store)
     return {
         CEILING: bare_server(answer),
         PLAIN: plain_server(world),
-        V1: our_server(store),
-        V1_UNCACHED: our_server(store, "--answer-cache", "0"),
+        V1: our_server(str(world.store)),
+        **{with_products(V1, n): our_server(str(one.store)) for n, one in larger.items()},
     }
 
 
-def targets(world: ServingWorld) -> list[Target]:
+def targets(world: ServingWorld, larger: Mapping[int, ServingWorld]) -> list[Target]:
     """Return the targets of all these servers, in the order of the table."""
     plain = ("/time_to_dispatch", JSON_HEADERS, request_body, hours_of, world.tree_hours)
+    bare = ("/", JSON_HEADERS, request_body, None, world.model_hours)
     return [
-        Target(CEILING, CEILING, "/", JSON_HEADERS, request_body, None, world.model_hours),
-        Target(PLAIN, PLAIN, *plain),
+        Target(CEILING, CEILING, *bare, world.draw_orders),
+        Target(PLAIN, PLAIN, *plain, world.draw_orders),
         our_target(world, V1, V1, V1_PATH),
         our_target(world, V2, V1, V2_PATH),
-        our_target(world, V1_UNCACHED, V1_UNCACHED, V1_PATH),
-        our_target(world, V2_UNCACHED, V1_UNCACHED, V2_PATH),
+        *(
+            our_target(one, with_products(version, n), with_products(V1, n), path)
+            for n, one in larger.items()
+            for version, path in ((V1, V1_PATH), (V2, V2_PATH))
+        ),
     ]
 
 
 def our_target(world: ServingWorld, name: str, server: str, path: str) -> Target:
     """Return a route of our service."""
-    return Target(name, server, path, OUR_HEADERS, request_body, hours_of, world.model_hours)
+    asked = (path, OUR_HEADERS, request_body, hours_of, world.model_hours, world.draw_orders)
+    return Target(name, server, *asked)
 
 
 def answer_of_v1(world: ServingWorld) -> str:

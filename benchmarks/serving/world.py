@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks.measuring.server_processes import ServerFailure
+from benchmarks.serving.many_products import product_codes, publish_curves
 from benchmarks.worlds.order_worlds import straight, week_csv
 from benchmarks.worlds.reference_models import tree_features
 from benchmarks.worlds.weekly_stores import run_training, temporary_store, week_path
@@ -21,6 +22,8 @@ from pipeline.stores.base import open_store
 
 SEED = 0
 TREE_FILE = "tree.joblib"
+ROWS, COLUMNS = "rows", "columns"
+"""The forms of a batch."""
 
 
 class Order(NamedTuple):
@@ -80,6 +83,15 @@ class ServingWorld(NamedTuple):
         (hours,) = self.tree.predict([[order.product_number, order.orders_placed]])
         return float(hours)
 
+    def with_products(self, n_products: int) -> "ServingWorld":
+        """Return the same with a model of so many products, in a store below this one's."""
+        store = self.store / f"products_{n_products}"
+        store.mkdir(exist_ok=True)
+        codes = product_codes(n_products)
+        if not any(store.iterdir()):
+            publish_curves(store, self.model.metadata, codes)
+        return self._replace(store=store, codes=codes, model=load_model(open_store(str(store))))
+
 
 @contextmanager
 def serving_world() -> Iterator[ServingWorld]:
@@ -107,6 +119,9 @@ def compact_json(content: object) -> str:
     return json.dumps(content, separators=(",", ":"))
 
 
-def batch_body(orders: Sequence[Order]) -> str:
-    """Return the body with which our service is asked for many orders at once."""
-    return compact_json({"orders": [order.as_request() for order in orders]})
+def batch_body(orders: Sequence[Order], form: str) -> str:
+    """Return the body of a request for many orders at once, as rows or columns."""
+    rows = [order.as_request() for order in orders]
+    if form == ROWS:
+        return compact_json({"orders": rows})
+    return compact_json({name: [row[name] for row in rows] for name in rows[0]})

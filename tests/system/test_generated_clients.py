@@ -25,11 +25,13 @@ pytestmark = pytest.mark.slow
 
 KEY = "right-key"
 UNKNOWN = {**EXAMPLE, "product_code": "UNKNOWN"}
+IN_COLUMNS = {name: [EXAMPLE[name], UNKNOWN[name]] for name in EXAMPLE}
 ASKED = [
     ("estimate_with_interval", "Order", V0_2, EXAMPLE, 200),
     ("estimate_with_interval", "Order", V0_2, UNKNOWN, 422),
     ("estimate", "TimeToDispatchRequest", V0_1, EXAMPLE, 200),
     ("estimate_batch", "OrderBatch", BATCH, {"orders": [EXAMPLE, UNKNOWN]}, 200),
+    ("estimate_batch", "ColumnBatch", BATCH, IN_COLUMNS, 200),
 ]
 """What both clients ask after the first product: operations, schemas, paths, bodies, statuses."""
 NODE = Path(executable.ROOT_DIR, "bin", "node")

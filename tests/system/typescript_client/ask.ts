@@ -22,7 +22,11 @@ const old = await client.POST("/api/v0.1/time_to_dispatch", { body: order });
 const batch = await client.POST("/api/v0.2/time_to_dispatch/batch", {
     body: { orders: [order, other] },
 });
-const faults: string[] = (batch.data?.predictions ?? []).flatMap((each) =>
+const inColumns = await client.POST("/api/v0.2/time_to_dispatch/batch", {
+    body: { product_code: [codes[0], "UNKNOWN"], orders_placed: [112, 112] },
+});
+const rows = batch.data && !("errors" in batch.data) ? batch.data.predictions : [];
+const faults: string[] = rows.flatMap((each) =>
     "errors" in each ? each.errors.map((fault) => fault.type) : [],
 );
 
@@ -31,6 +35,6 @@ console.log(JSON.stringify({
     hours,
     reason,
     faults,
-    statuses: [known, unknown, old, batch].map((each) => each.response.status),
-    answers: [known.data, unknown.error, old.data, batch.data],
+    statuses: [known, unknown, old, batch, inColumns].map((each) => each.response.status),
+    answers: [known.data, unknown.error, old.data, batch.data, inColumns.data],
 }));
