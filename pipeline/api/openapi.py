@@ -4,9 +4,12 @@ The errors that the middleware and the error handlers answer with, and the API k
 whichever model is served, and without one, so that clients generated from it stay right.
 """
 
+import asyncio
+from threading import Lock
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from starlette.routing import Route
 
 from pipeline.api.errors import PROBLEM_MEDIA_TYPE, PROBLEM_PREFIX
 from pipeline.api.keys import KEY_HEADER, OPEN_PATHS
@@ -41,6 +44,7 @@ class DescribedAPI(FastAPI):
             service: tells whether a key is needed.
             options: FastAPI's own.
         """
+        self._making = Lock()
         super().__init__(
             title="Time to dispatch",
             version=API_VERSION,
@@ -49,11 +53,26 @@ class DescribedAPI(FastAPI):
         )
         self.state.service = service
 
+    def setup(self) -> None:
+        """Add FastAPI's own routes; the schema is made in a thread, as it takes 0.1 s."""
+        super().setup()
+        routes = (route for route in self.routes if isinstance(route, Route))
+        (made_here,) = (route for route in routes if route.path == self.openapi_url)
+
+        async def get_openapi(request: Request) -> Response:
+            await asyncio.to_thread(self.openapi)
+            response: Response = await made_here.endpoint(request)
+            return response
+
+        self.router.routes.remove(made_here)
+        self.add_route(made_here.path, get_openapi, include_in_schema=False)
+
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI schema, which is made at the first call."""
-        if self.openapi_schema is None:
-            _complete(super().openapi(), bool(self.state.service.settings.api_keys))
-        return super().openapi()
+        with self._making:
+            if self.openapi_schema is None:
+                _complete(super().openapi(), bool(self.state.service.settings.api_keys))
+            return super().openapi()
 
 
 def _complete(schema: dict[str, Any], needs_key: bool) -> None:

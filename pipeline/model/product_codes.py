@@ -20,6 +20,7 @@ from pipeline.stages.errors import ArtifactError
 Positions = npt.NDArray[np.intp]
 
 SEPARATOR = "\n"
+PLAIN = bytes(range(33, 127)) + SEPARATOR.encode()
 CODES_AT_A_TIME = 10_000
 """Codes that are searched at once: some 100 kB, in 0.1 ms."""
 
@@ -137,6 +138,11 @@ class ProductCodes(Sequence[str]):
             position = bisect_right(self.starts, begin + place) - 1
             yield position
             place = text.find(wanted, self.starts[position + 1] - begin)
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether there is nothing in them but ASCII's letters, digits and signs."""
+        return not self.text.translate(None, PLAIN)
 
     def _at(self, position: int) -> str:
         return self.text[self.starts[position] : self.starts[position + 1] - 1].decode()

@@ -29,6 +29,7 @@ from pipeline.model.catalogue import columns_of
 from pipeline.model.curve_check import check_curves
 from pipeline.model.curve_table import CurveColumns, CurveTable
 from pipeline.model.decisions import newest_usable_model
+from pipeline.model.memory import give_back_memory
 from pipeline.model.metadata import DOUBTS, FORMAT_VERSION, READABLE_FORMATS, REMARKS, ModelMetadata
 from pipeline.model.onnx_regressor import OnnxRegressor, open_session, reason
 from pipeline.model.order import ORDERS, PRODUCT, normalised_code
@@ -192,6 +193,8 @@ class DispatchModel:
     @cached_property
     def _unusual_codes(self) -> dict[str, str]:
         """The codes that are not as they are normalised, by how that would be."""
+        if self.products.are_plain:
+            return {}
         pairs = ((normalised_code(code), code) for code in self.products)
         return {normalised: code for normalised, code in pairs if normalised != code}
 
@@ -239,6 +242,7 @@ def try_artifact(key: str, content: bytes) -> DispatchModel:
     """
     model = read_artifact(key, content)
     _warm_up(model)
+    give_back_memory()
     return model
 
 
@@ -334,7 +338,11 @@ def _read_curves(
 
 
 def _warm_up(model: DispatchModel) -> None:
-    """Make one prediction, so that the first request is fast and a broken model is never served."""
+    """Make one prediction, so that the first request is fast and a broken model is never served.
+
+    So is the first one for a code that is not written as it is known.
+    """
+    model.position_of("")
     product = model.metadata.catalogue.product_code[0]
     try:
         (hours,) = model.estimate({PRODUCT: [product], ORDERS: [WARM_UP_ORDERS]})

@@ -68,7 +68,8 @@ class _Sequence:
 
     def close_to(self, form: str) -> Iterator[tuple[int, int]]:
         """Give the number of edits and the position of each neighbour that is close to a form."""
-        middle = int(np.searchsorted(self._forms, np.bytes_(_stored(form))))
+        wanted = np.array(_stored(form), self._forms.dtype)  # of another, all would be copied
+        middle = int(np.searchsorted(self._forms, wanted))
         start = max(middle - NEIGHBOURS, 0)
         neighbours = [each.decode() for each in self._forms[start : middle + NEIGHBOURS].tolist()]
         max_edits = min(len(form) // LETTERS_PER_EDIT, MAX_EDITS)

@@ -25,10 +25,11 @@ from pipeline.model.artifact import (
 from pipeline.model.catalogue import CODES, COLUMNS
 from pipeline.model.columns import pack
 from pipeline.model.metadata import FORMAT_VERSION, READABLE_FORMATS
-from pipeline.model.reader import DispatchModel, load_model
+from pipeline.model.reader import MAX_INDEXED_AT_ONCE, DispatchModel, load_model
 from pipeline.stages.errors import ArtifactError, ObjectMissing
 from pipeline.stores.directory import DirectoryStore
 from tests.support import builders
+from tests.support.service_clients import wait_until
 
 ONE_MICROSECOND = timedelta(microseconds=1)
 
@@ -77,6 +78,15 @@ def test_a_code_is_known_as_it_is_or_else_as_it_looks(text: str, code: str | Non
     position = builders.model(codes).position_of(text)
 
     assert (None if position is None else codes[position]) == code
+
+
+def test_similar_codes_among_very_many_are_named_as_soon_as_they_are_indexed() -> None:
+    model = builders.model([f"SKU{number:05}" for number in range(MAX_INDEXED_AT_ONCE + 1)])
+
+    assert model.similar_codes("SKU0100X") in ([], ["SKU01000"])
+    wait_until(lambda: bool(model.similar_codes("sku00007")), "the index is made")
+
+    assert model.similar_codes("sku00007") == ["SKU00007"]
 
 
 def test_estimates_never_fall_as_orders_rise_and_are_never_negative(
