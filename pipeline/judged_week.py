@@ -6,6 +6,7 @@ a store.
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 from pipeline.model.artifact import artifact_version
@@ -40,6 +41,8 @@ from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import TrainedModel, train_on
 
 GUIDE = "docs/how-to/refused_weeks.md"
+MAX_DOUBTS_IN_MESSAGE = 100
+"""Products that a message names for programs; the model's metadata name all."""
 
 
 class JudgedWeek(NamedTuple):
@@ -250,7 +253,11 @@ def doubts_of(metadata: ModelMetadata, links: Mapping[str, str]) -> Message | No
             "v0.2 of the API answers for them with trusted: false.",
         ),
         links={**links, "What to do": f"{GUIDE}#products-that-cannot-be-trusted"},
-        facts={"doubts": remarks.doubts, "dataset": metadata.dataset.key},
+        facts={
+            "doubts": dict(islice(remarks.doubts.items(), MAX_DOUBTS_IN_MESSAGE)),
+            "doubted_products": len(doubted),
+            "dataset": metadata.dataset.key,
+        },
     ).with_short_headline()
 
 

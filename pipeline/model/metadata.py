@@ -751,6 +751,11 @@ class ModelMetadata(MetadataModel):
         return weeks
 
     @property
+    def own_products(self) -> int:
+        """The number of products that have any rows in the dataset."""
+        return int(np.count_nonzero(self.week_of_products == 0))
+
+    @property
     def own_rows(self) -> Mapping[str, int]:
         """The rows in the dataset of each product that has any there."""
         has_rows = self.week_of_products == 0

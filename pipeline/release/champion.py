@@ -1,5 +1,6 @@
 """The new model (the challenger) measured beside the one in production (the champion)."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -92,10 +93,11 @@ def compare_with_champion(
     """
     same_dataset = champion.metadata.dataset.sha256 == dataset_sha256
     errors = _errors_on_known_rows(champion, challenger, same_dataset)
-    shifts = _shifts(champion, challenger)
+    ratios = estimate_ratios(champion, challenger.grid)
+    known = ratios[np.isfinite(ratios)]
     n_rows = int(challenger.rows.sum())
     is_small = n_rows < MIN_ROWS_SHARE * champion.metadata.dataset.rows and not same_dataset
-    shifted_rows = sum(shift.rows for shift in shifts if has_shifted(shift.ratio, max_shift))
+    is_shifted = (ratios < 1 / max_shift) | (ratios > max_shift)
     return ChampionComparison(
         champion_version=champion.version,
         same_dataset=same_dataset,
@@ -108,19 +110,18 @@ def compare_with_champion(
         champion_rows=champion.metadata.dataset.rows,
         challenger_rows=n_rows,
         most_excess_hours=_most_excess(champion, challenger.unseen) if is_small else None,
-        shifted_share=shifted_rows / n_rows,
-        median_ratio=_median_ratio(shifts),
-        shifts=tuple(shifts[:MAX_LISTED_SHIFTS]),
+        shifted_share=int(challenger.rows[is_shifted].sum()) / n_rows,
+        median_ratio=float(np.median(known)) if len(known) else None,
+        shifts=tuple(_farthest(challenger, ratios)),
     )
 
 
 def champion_on_grid(champion: DispatchModel, grid: GridEstimates) -> Floats:
     """Return the champion's hours at the points of a grid, shape (n_products, n_points).
 
-    The rows of products that the champion does not know are NaN. All points are asked for in one
-    call, which takes less than 0.1 s for 10,000 products of 41 points.
+    The rows of products that the champion does not know are NaN.
     """
-    return champion.estimate(grid.points()).reshape(grid.orders.shape)
+    return grid.filled(champion.estimate).hours
 
 
 def estimate_ratios(earlier: DispatchModel, grid: GridEstimates) -> Floats:
@@ -185,22 +186,13 @@ def _mean(values: Floats) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _median_ratio(shifts: list[ProductShift]) -> float | None:
-    return float(np.median([shift.ratio for shift in shifts])) if shifts else None
-
-
-def _shifts(champion: DispatchModel, challenger: Challenger) -> list[ProductShift]:
-    """Return how much each product moved that can be compared, those that moved most first."""
-    all_ratios = estimate_ratios(champion, challenger.grid)
-    comparable = np.flatnonzero(np.isfinite(all_ratios))
-    ratios = all_ratios[comparable]
+def _farthest(challenger: Challenger, ratios: Floats) -> Iterator[ProductShift]:
+    """Yield the products that moved most; those whose ratio is NaN could not be compared."""
     with np.errstate(divide="ignore"):  # |ln ratio|: doubled and halved are equally far
         farthest_first = np.argsort(-np.abs(np.log(ratios)), kind="stable")
-    return [
-        ProductShift(
+    for position in farthest_first[: min(MAX_LISTED_SHIFTS, np.isfinite(ratios).sum())].tolist():
+        yield ProductShift(
             product_code=str(challenger.grid.products[position]),
-            ratio=float(ratio),
+            ratio=float(ratios[position]),
             rows=int(challenger.rows[position]),
         )
-        for position, ratio in zip(comparable[farthest_first], ratios[farthest_first])
-    ]

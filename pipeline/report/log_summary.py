@@ -36,10 +36,9 @@ def log_summary(metadata: ModelMetadata) -> None:
 
 def _table(metadata: ModelMetadata) -> Iterator[str]:
     metrics, interval = metadata.metrics, metadata.interval
-    products = (metadata.week_of_products == 0).sum()
     yield (
         f"Trained a {metadata.regressor} of {metadata.estimate} hours on "
-        f"{metadata.dataset.rows:,} rows of {products:,} products."
+        f"{metadata.dataset.rows:,} rows of {metadata.own_products:,} products."
     )
     if metadata.several_weeks is not None:
         yield several_weeks_in_words(metadata.several_weeks)

@@ -79,8 +79,8 @@ class ErrorFigures(NamedTuple):
 def typical_reach(metadata: ModelMetadata, test: OutOfSample) -> tuple[float, float]:
     """Return how far the intervals of the test rows reach below and above, as medians in hours."""
     products = test.rows[PRODUCT].cat
-    noise = _noise_of_products(metadata).reindex(columns=products.categories.astype(str))
-    noise_of_rows = noise.to_numpy()[:, products.codes.to_numpy()]
+    known = metadata.catalogue.product_code.positions(products.categories.astype(str))
+    noise_of_rows = metadata.catalogue.noise_of(known[products.codes])
     below, above = metadata.interval.reach(test.estimates, noise_of_rows)
     return float(np.median(below)), float(np.median(above))
 
@@ -145,22 +145,19 @@ def _shown_products(
     metadata: ModelMetadata, errors: "pd.Series[float]"
 ) -> tuple[list[str], list[str]]:
     """Return the codes of the largest products, and of the worst among the others."""
-    rows = pd.Series(metadata.own_rows)
+    codes, rows = metadata.catalogue.product_code, metadata.catalogue.rows
+    own = np.flatnonzero(metadata.week_of_products == 0)
     held = list(metadata.remarks.held_back)
-    if len(rows) + len(held) <= MAX_DRAWN_PRODUCTS:
-        return sorted([*rows.index, *held]), []
+    if len(own) + len(held) <= MAX_DRAWN_PRODUCTS:
+        return sorted([*(codes[position] for position in own.tolist()), *held]), []
     half = MAX_DRAWN_PRODUCTS // 2
-    largest = list(rows.sort_values(ascending=False, kind="stable").index[:half])
-    unfit = [code for code in metadata.remarks.unfit if code not in [*largest, *held]]
-    others = errors.drop([*largest, *held, *unfit], errors="ignore")
-    worst = [*held, *unfit, *others.sort_values(ascending=False, kind="stable").index]
+    order = np.argsort(-rows[own], kind="stable")[:half]
+    largest = [codes[position] for position in own[order].tolist()]
+    shown = {*largest, *held}
+    unfit = [code for code in metadata.remarks.unfit if code not in shown]
+    others = errors.drop([*shown, *unfit], errors="ignore")
+    worst = [*held, *unfit, *others.sort_values(ascending=False, kind="stable").index[:half]]
     return largest, worst[:half]
-
-
-def _noise_of_products(metadata: ModelMetadata) -> pd.DataFrame:
-    """Return the relative noise below and above, with a column for each product, by code."""
-    catalogue = metadata.catalogue
-    return pd.DataFrame(catalogue.noise_of(slice(None)), columns=list(catalogue.product_code))
 
 
 def _errors_of_products(test: OutOfSample) -> "pd.Series[float]":
@@ -176,7 +173,7 @@ def _curve(
     """Return what model and champion say of a product."""
     position = int(np.flatnonzero(grid.products == product)[0])
     estimates = grid.hours[position]
-    noise = _noise_of_products(metadata)[[product]].to_numpy()
+    noise = metadata.catalogue.noise_of(metadata.catalogue.product_code.positions([product]))
     below, above = metadata.interval.reach(estimates, noise)
     champion = None if champion_hours is None else champion_hours[position]
     return DrawnCurve(

@@ -1,6 +1,7 @@
 """How good a model is on rows that it was not fitted on, and what it says over a grid of orders."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ GRID_POINTS, MIN_GRID_POINTS, MAX_POINTS = 41, 9, 4_000_000
 """Points of each product; of many products fewer, down to one for each knot of a curve."""
 ROUNDING_HOURS = 1e-9
 """Estimates that differ by less, by rounding, are the same."""
+PRODUCTS_AT_ONCE = 20_000
+"""So that the points of a million products, as rows, take no memory."""
 
 
 class GridEstimates(NamedTuple):
@@ -33,6 +36,15 @@ class GridEstimates(NamedTuple):
     products: npt.NDArray[np.object_]
     orders: Floats
     hours: Floats
+
+    def filled(self, estimate: Callable[[pd.DataFrame], Floats]) -> Self:
+        """Return the grid with a model's estimates, asked for 20,000 products at a time."""
+        hours = np.empty_like(self.orders)
+        for start in range(0, len(hours), PRODUCTS_AT_ONCE):
+            part = slice(start, start + PRODUCTS_AT_ONCE)
+            some = GridEstimates(self.products[part], self.orders[part], hours[part])
+            hours[part] = estimate(some.points()).reshape(hours[part].shape)
+        return self._replace(hours=hours)
 
     def points(self) -> pd.DataFrame:
         """Return product and orders placed of all points, product by product."""
@@ -80,8 +92,7 @@ def estimate_on_grid(model: DispatchCurve, most_orders: "pd.Series[float]") -> G
     products = most_orders.index.to_numpy(dtype=object)
     points = int(np.clip(MAX_POINTS // len(products), MIN_GRID_POINTS, GRID_POINTS))
     grid = np.linspace(0.0, most_orders.to_numpy(dtype=float), points, axis=1, dtype=float)
-    empty = GridEstimates(products, grid, np.zeros_like(grid))
-    return empty._replace(hours=model.predict(empty.points()).reshape(grid.shape))
+    return GridEstimates(products, grid, grid).filled(model.predict)
 
 
 def is_flat(grid: GridEstimates) -> bool:

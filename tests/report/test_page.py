@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.model.metadata import CandidateScore, ModelMetadata, Outlier
+from pipeline.model.metadata import REMARKS, CandidateScore, ModelMetadata, Outlier
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.rejected_rows import RejectedRows
@@ -336,6 +336,23 @@ def test_products_without_orders_are_kept_or_dropped_by_name() -> None:
     assert page.table("kept")[1:] == [["2026-11-13", "2027-01-08", "2", "<b>, GONE"]]
     assert "Dropped (1 product) retired by ttd-models: OLD." in page.text["kept"]
     assert "None" not in page.text["kept"]
+
+
+def test_a_page_about_very_many_products_stays_small() -> None:
+    codes = tuple(f"SKU{number:06}" for number in range(30_000))
+    apart = {"product_code": codes, "share": 0.5, "by_chance": 0.0}
+    rewritten = [{"before": code, "now": f"{code}x", "both": False} for code in codes]
+    remarks = [remark for remark in REMARKS if remark not in ("held_back", "unfit")]  # are drawn
+
+    html = render(
+        remarks=dict.fromkeys(remarks, codes),
+        earlier_weeks=[{**KEPT, "product_code": codes}],
+        dropped=[{"reason": "retired", "product_code": codes}],
+        catalogue_change={"vanished": apart, "new": apart, "rewritten": rewritten},
+    )
+
+    assert len(html) < 1_000_000
+    assert html.count("29,9") >= len(remarks)  # how many are not named
 
 
 def test_a_refused_model_says_why_and_what_to_do() -> None:
