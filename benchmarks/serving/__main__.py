@@ -18,6 +18,7 @@ from benchmarks.serving.batch_predictions import (
     measure_interference,
 )
 from benchmarks.serving.load import CONNECTIONS, HOW_TO_INSTALL, wrk_is_missing
+from benchmarks.serving.million_products import measure_million, million_as_json, print_million
 from benchmarks.serving.service_costs import measure_memory, measure_starts
 from benchmarks.serving.service_tables import (
     batches_as_json,
@@ -115,11 +116,19 @@ def measure_resident(world: ServingWorld, options: Options) -> object:
     return memory_as_json(costs)
 
 
+def measure_million_products(world: ServingWorld, _: Options) -> object:
+    """Measure a model of a million products: its artifact, its service, and what is asked of it."""
+    cost = measure_million(world)
+    print_million(cost)
+    return million_as_json(cost)
+
+
 PARTS: Mapping[str, Callable[[ServingWorld, Options], object]] = {
     "single": measure_single,
     "batch": measure_batch,
     "start": measure_start,
     "memory": measure_resident,
+    "million": measure_million_products,
 }
 """What can be measured: each prints its tables and returns its JSON."""
 
