@@ -68,11 +68,13 @@ class ColumnAnswers:
         self, parts: Sequence[Mapping[str, bytes]], errors: Sequence[Mapping[str, Any]]
     ) -> bytes:
         """Return a `ColumnsAnswer` of what `part` returned for all orders, and their errors."""
-        columns = b",".join(
-            b'"%b":[%b]' % (name.encode(), b",".join([part[name] for part in parts]))
-            for name in COLUMNS
-        )
-        return b'%b,"predictions":{%b},"errors":%b}' % (self._head, columns, to_json(errors))
+        pieces = [self._head, b',"predictions":{']
+        for name in COLUMNS:  # joined at once: they are megabytes
+            pieces += [to_json(name), b":["]
+            pieces += [piece for part in parts for piece in (part[name], b",")]
+            pieces[-1] = b"],"
+        pieces[-1] = b']},"errors":'
+        return b"".join([*pieces, to_json(errors), b"}"])
 
 
 def _spread(values: Sequence[Any], places: Sequence[int], n_orders: int) -> list[Any]:

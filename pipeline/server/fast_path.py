@@ -9,9 +9,9 @@ routes, and answers all errors. Without this module, only the speed would change
 import re
 from collections.abc import Awaitable, Callable
 
-from pydantic_core import from_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.api.batch_bodies import read_batch
 from pipeline.api.batch_schemas import batch_of
 from pipeline.api.batches import answer_batch
 from pipeline.api.errors import route_path
@@ -60,7 +60,8 @@ async def answer_fast_batch(
     if not _is_json(content_type):
         return None
     try:
-        return await answer_batch(service.answers(), batch_of(from_json(body)), service.metrics)
+        answers = service.answers()
+        return await answer_batch(answers, batch_of(await read_batch(body)), service.metrics)
     except Exception:  # see answer_fast
         return None
 
