@@ -19,7 +19,7 @@ from pipeline.model.metadata import (
     Histogram,
     ProductsApart,
 )
-from pipeline.model.order import HOURS, ORDERS, PRODUCT
+from pipeline.model.order import HOURS, PRODUCT
 from pipeline.model.reader import DispatchModel
 from pipeline.release.champion_rules import error_ratio, is_too_exact, usual_error
 from pipeline.release.labels import find_constant_products, most_above_largest

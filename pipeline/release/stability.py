@@ -2,12 +2,10 @@
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import stats
 
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import Histogram
-from pipeline.model.order import ORDERS
 
 GROUPS = 10
 PSEUDO_COUNT = 0.5
