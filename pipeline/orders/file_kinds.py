@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from pipeline.stages.errors import DatasetError
+from pipeline.stages.errors import DatasetError, StoreError
 
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
@@ -48,6 +48,7 @@ def unpacked(file: BinaryIO) -> Iterator[BinaryIO]:
 
     Raises:
         DatasetError: it is packed, and damaged.
+        StoreError: there is no room to unpack it.
     """
     if _start_of(file, len(GZIP)) != GZIP:
         yield file
@@ -56,9 +57,14 @@ def unpacked(file: BinaryIO) -> Iterator[BinaryIO]:
         try:
             with gzip.open(file) as packed:
                 shutil.copyfileobj(packed, content, COPIED_BYTES)
-        except (OSError, EOFError, zlib.error) as error:
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise DatasetError(
                 "it is a damaged gzip file", f"{error}.", "Deliver it again."
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"Cannot unpack a file into {tempfile.gettempdir()}: {error.strerror}.",
+                "Make room for the largest part, unpacked, or set TMPDIR to another folder.",
             ) from error
         with unpacked(content) as inner:
             yield inner

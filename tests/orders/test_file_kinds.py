@@ -2,13 +2,14 @@
 
 import gzip
 import io
+import resource
 import zipfile
 
 import pandas as pd
 import pytest
 
-from pipeline.orders.file_kinds import REMEDY
-from pipeline.stages.errors import DatasetError
+from pipeline.orders.file_kinds import REMEDY, unpacked
+from pipeline.stages.errors import DatasetError, StoreError
 from tests.support.order_files import read_order_rows
 
 WEEK = "product_code,orders_placed,hours_to_dispatch\n" + "Schl\u00fcssel,112,8.28\n" * 50
@@ -84,3 +85,14 @@ def test_text_in_another_encoding_is_refused_with_its_first_line(encoding: str, 
     assert refusal.value.message.headline.endswith(f": it is not UTF-8 text in line {line:,}.")
     assert "Windows-1252" in str(refusal.value)
     assert "the line reads 'SCHL\u00dcSSEL-1,31,2.84'" in str(refusal.value)
+
+
+def test_a_disk_without_room_for_the_unpacked_file_is_no_fault_of_the_file() -> None:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limit[1]))
+    try:
+        with pytest.raises(StoreError, match="(?s)^Cannot unpack a file into .*set TMPDIR"):
+            with unpacked(io.BytesIO(gzip.compress(WEEK.encode() * 1_000))):
+                pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
