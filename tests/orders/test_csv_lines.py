@@ -94,6 +94,7 @@ def test_a_sound_quoted_code_is_read_in_one_pass(field: str, code: str) -> None:
         'n,SKU009,1,2,"call\r\n\r\nbefore 5,then leave"\n',
         'n,"SKU009" , "1" ,"2"\t,r\n',
         'n,"SKU009\n",1,"2\n",r\n',
+        'n, "SKU009",1,2,r\n',
     ],
 )
 def test_quotes_that_lose_nothing_are_no_fault(row: str) -> None:

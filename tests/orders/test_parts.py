@@ -36,8 +36,8 @@ def test_parts_are_sorted_and_the_bookkeeping_of_other_programs_is_none(
 @pytest.mark.parametrize(
     "names",
     [
-        ["part-00000-2f9a3c4e-20a1-4b7e-9d0c-202107032305-c000.csv.gz"],
-        ["part-00000-20210703-2305-3212-a1b2-20211301225959.snappy.PARQUET", "a.parquet"],
+        ["part-00000-2f9a3c4e-2021-0703-2305-32abcdef0123-c000.csv.gz"],
+        ["part-00000-tid-8361234567890123456-c000.snappy.PARQUET", "a.parquet"],
         ["time_to_dispatch_2026-11-20T23-00-00_1.csv", "data_0.csv"],
     ],
 )
