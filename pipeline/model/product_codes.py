@@ -90,8 +90,10 @@ class ProductCodes(Sequence[str]):
     def position(self, code: str) -> int | None:
         """Return where a code stands, or None if it is none of them."""
         hashes, positions = self._by_hash
+        shift, firsts = self._ranges
         wanted = hash(code)
-        place = bisect_left(hashes, wanted)
+        number = (wanted >> shift) + len(firsts) // 2
+        place = bisect_left(hashes, wanted, firsts[number], firsts[number + 1])
         is_known = place < len(hashes) and hashes[place] == wanted
         return positions[place] if is_known else None
 
@@ -146,6 +148,18 @@ class ProductCodes(Sequence[str]):
 
     def _at(self, position: int) -> str:
         return self.text[self.starts[position] : self.starts[position + 1] - 1].decode()
+
+    @cached_property
+    def _ranges(self) -> tuple[int, "array[int]"]:
+        """Where to look for a hash among the sorted ones: by its first bits, a handful of places.
+
+        That is one look-up where a search through a million takes twenty.
+        """
+        hashes = np.asarray(self._by_hash[0])
+        bits = max(len(self).bit_length() - 2, 1)
+        shift = 64 - bits
+        ends = np.searchsorted(hashes >> shift, np.arange(-(2 ** (bits - 1)), 2 ** (bits - 1) + 1))
+        return shift, array("I", ends.astype(np.uint32).tobytes())
 
     @cached_property
     def _by_hash(self) -> tuple["array[int]", "array[int]"]:
