@@ -16,7 +16,7 @@ from pipeline.curves.tables import CurveTable
 from pipeline.curves.weighted_fit import LabelledRows
 from pipeline.model.arrays import Floats
 from pipeline.model.order import FEATURES, ORDERS, PRODUCT
-from pipeline.orders.products import positions_of
+from pipeline.orders.products import positions_among, positions_of
 from pipeline.stages.wording import first_few
 
 
@@ -141,16 +141,15 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: pd.DataFrame) -> Floats:
         """See `DispatchCurve.predict`; the estimates are not negative."""
         check_is_fitted(self)
-        codes = pd.Index(X[PRODUCT])
         orders = X[ORDERS].to_numpy(dtype=float)
         hours = np.full(len(orders), np.nan)
         for table in self.tables:
-            product = pd.Index(table.products).get_indexer(codes)
+            product = positions_among(pd.Index(table.products), X[PRODUCT])
             is_known = product >= 0
             rows = slice(None) if is_known.all() else is_known  # millions of rows are not copied
             hours[rows] = table.evaluate(product[rows], orders[rows])
         if np.isnan(hours).any():
-            unknown = sorted(set(codes[np.isnan(hours)]))
+            unknown = sorted(set(X[PRODUCT][np.isnan(hours)]))
             raise ValueError(f"Unknown product codes: {first_few(unknown)}")
         estimates: Floats = np.maximum(hours, 0.0)
         return estimates

@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 from pipeline.curves.segments import NormalEquations
 from pipeline.model.arrays import Floats
 
-MAX_PRIOR_PRODUCTS = 1_000
+MAX_PRIOR_PRODUCTS = 300
 """The products with most rows are enough to estimate the prior."""
 MAX_EM_STEPS = 30
 EM_TOLERANCE = 0.01

@@ -25,3 +25,16 @@ def positions_of(products: "pd.Series[Any]") -> tuple[npt.NDArray[np.intp], "pd.
     if occurs.all():
         return numbers.astype(np.intp), products.cat.categories
     return (np.cumsum(occurs) - 1)[numbers], products.cat.categories[occurs]
+
+
+def positions_among(codes: "pd.Index[str]", products: "pd.Series[Any]") -> npt.NDArray[np.intp]:
+    """Return where the products of rows stand among codes, shape (n_rows,); -1 for others.
+
+    Args:
+        codes: of text, sorted or not, no two alike.
+        products: code of each row, as text or as categories, shape (n_rows,).
+    """
+    if not isinstance(products.dtype, pd.CategoricalDtype):
+        return codes.get_indexer(pd.Index(products))
+    of_categories = codes.get_indexer(products.cat.categories)
+    return of_categories[products.cat.codes.to_numpy()]

@@ -19,6 +19,7 @@ from pipeline.model.order import ORDERS, PRODUCT
 from pipeline.orders.buckets import Bucket, BucketFiles, RowsInMemory, buckets_in
 from pipeline.orders.hashes import Hashes, RowsHash, hash_codes, hash_rows, mixed
 from pipeline.orders.order_rows import concat_orders
+from pipeline.orders.products import positions_among
 
 MAX_SAMPLE_ROWS = 1_000_000
 MAX_WHOLE_ROWS = 200_000
@@ -80,11 +81,7 @@ class WeekRows:
 
     def positions(self, orders: pd.DataFrame) -> npt.NDArray[np.intp]:
         """Return the positions of the products of rows among all products, shape (n_rows,)."""
-        codes = orders[PRODUCT]
-        if not isinstance(codes.dtype, pd.CategoricalDtype):
-            return self.products.index.get_indexer(pd.Index(codes))
-        of_categories = self.products.index.get_indexer(codes.cat.categories.astype(object))
-        return of_categories[codes.cat.codes.to_numpy()]
+        return positions_among(self.products.index, orders[PRODUCT])
 
     def whole_products(self, max_rows: int = MAX_WHOLE_ROWS) -> pd.DataFrame:
         """Return all rows of some products, at most so many, the products drawn by their hashes.

@@ -99,7 +99,7 @@ def carry_products(
         "earlier_weeks": tuple(_earlier_weeks(champion.metadata, metadata, kept, keep_weeks)),
         "dropped": tuple(_dropped(reasons)),
     }
-    points = pd.concat([model.points(), _grid(champion, kept).points()])
+    points = pd.concat([model.points(), _grid(champion, kept).some_points()])
     return FinalModel(regressor, metadata.model_copy(update=facts), points)
 
 

@@ -20,6 +20,7 @@ GRID_POINTS, MIN_GRID_POINTS, MAX_POINTS = 41, 9, 4_000_000
 """Points of each product; of many products fewer, down to one for each knot of a curve."""
 ROUNDING_HOURS = 1e-9
 """Estimates that differ by less, by rounding, are the same."""
+MAX_SOME_POINTS = 500_000
 PRODUCTS_AT_ONCE = 20_000
 """So that the points of a million products, as rows, take no memory."""
 
@@ -50,6 +51,16 @@ class GridEstimates(NamedTuple):
         """Return product and orders placed of all points, product by product."""
         products = np.repeat(self.products, self.orders.shape[1])
         return features_of(pd.DataFrame({PRODUCT: products, ORDERS: self.orders.ravel()}))
+
+    def some_points(self) -> pd.DataFrame:
+        """Return some of the points: at most 500,000, or one of each product if that is more."""
+        n_products, n_points = self.orders.shape
+        per_product = int(np.clip(MAX_SOME_POINTS // n_products, 1, n_points))
+        # Other points of each product, so that all are there.
+        shift = np.arange(n_products)[:, np.newaxis]
+        taken = (shift + np.arange(per_product) * n_points // per_product) % n_points
+        orders = np.take_along_axis(self.orders, taken, axis=1)
+        return self._replace(orders=orders).points()
 
 
 def compute_metrics(

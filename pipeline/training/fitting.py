@@ -167,10 +167,10 @@ class TrainedModel:
         return self.weighed.facts(interval, products, self.noise.for_intervals.relative)
 
     def points(self) -> pd.DataFrame:
-        """Return products and order counts of test rows (at most 100,000) and of the grid."""
+        """Return products and order counts of some test rows and of points of the grid."""
         sample = self.test.where(systematic_sample(len(self.test.rows), MAX_AGREEMENT_ROWS))
         test = features_of(sample.rows)
-        return pd.concat([test.astype({PRODUCT: object}), self.grid.points()])
+        return pd.concat([test.astype({PRODUCT: object}), self.grid.some_points()])
 
 
 def train_on(

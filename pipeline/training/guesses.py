@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from pipeline.model.arrays import Floats
 from pipeline.model.order import PRODUCT
+from pipeline.orders.products import positions_among
 
 MAX_ROWS_OF_PRODUCT = 1_000
 """The mean of as many is as good a guess as that of more."""
@@ -53,6 +54,6 @@ class Guess(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Return the guessed hours, shape (n_rows,)."""
         if self.of_product_ is None:
             return np.full(len(X), self.of_all_)
-        product = self.of_product_.index.astype(object).get_indexer(pd.Index(X[PRODUCT]))
+        product = positions_among(self.of_product_.index.astype(object), X[PRODUCT])
         guesses = np.append(self.of_product_.to_numpy(), self.of_all_)  # the last for position -1
         return guesses[product]
