@@ -17,7 +17,7 @@ from pipeline.curves.weights import huber_weights
 from pipeline.model.arrays import Floats
 
 MAX_IRLS_STEPS = 20
-HUBER_TOLERANCE = 0.03
+HUBER_TOLERANCE = 0.1
 """Huber's fit has converged when a curve moves less than this at its knots on average, in units of
 the noise."""
 MIN_NOISE_HOURS = 1e-9

@@ -36,7 +36,7 @@ from pipeline.model.arrays import Floats
 from pipeline.orders.hashes import hash_codes
 
 MIN_LEVEL_HOURS = 1e-9
-BISQUARE_TOLERANCE = 1e-3
+BISQUARE_TOLERANCE = 5e-3
 """IRLS has converged when the estimates move less than this on average, in units of the noise."""
 MAX_PLANNED_ROWS = 200_000
 

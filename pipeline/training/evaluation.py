@@ -55,7 +55,7 @@ class GridEstimates(NamedTuple):
     def some_points(self) -> pd.DataFrame:
         """Return some of the points: at most 500,000, or one of each product if that is more."""
         n_products, n_points = self.orders.shape
-        per_product = int(np.clip(MAX_SOME_POINTS // n_products, 1, n_points))
+        per_product = int(np.clip(MAX_SOME_POINTS // max(n_products, 1), 1, n_points))
         # Other points of each product, so that all are there.
         shift = np.arange(n_products)[:, np.newaxis]
         taken = (shift + np.arange(per_product) * n_points // per_product) % n_points
