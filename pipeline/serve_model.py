@@ -30,7 +30,7 @@ from pipeline.api.errors import install_error_handlers
 from pipeline.api.openapi import DescribedAPI
 from pipeline.api.service import DispatchService
 from pipeline.server.fast_path import (
-    FastAnswer,
+    AnswerFast,
     FastBatchAnswer,
     answer_fast,
     answer_fast_batch,
@@ -82,14 +82,14 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 def create_app(
     service: DispatchService,
-    fast_answer: FastAnswer = answer_fast,
+    fast: AnswerFast = answer_fast,
     fast_batch: FastBatchAnswer = answer_fast_batch,
 ) -> RequestMiddleware:
     """Return the application that answers the requests to a service.
 
     Args:
         service: what it is about.
-        fast_answer: see `answer_fast`.
+        fast: see `answer_fast`.
         fast_batch: see `answer_fast_batch`.
     """
     # A redirect would name the host and the scheme that this process sees, not the client's.
@@ -99,7 +99,7 @@ def create_app(
         api.include_router(router)
         paths |= {route.path for route in router.routes if isinstance(route, Route)}
     install_error_handlers(api)
-    return RequestMiddleware(api, service, paths, fast_answer, fast_batch)
+    return RequestMiddleware(api, service, paths, fast, fast_batch)
 
 
 def _who_may_ask(keys: int) -> str:

@@ -5,16 +5,25 @@ from bisect import bisect_right
 from itertools import islice
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import APIRouter, Header, HTTPException, Path, Query, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import to_json
 
+from pipeline.api.answers import UnknownProduct
+from pipeline.api.errors import PROBLEM_MEDIA_TYPE
 from pipeline.api.model_answer import model_answer
 from pipeline.api.predictions import Service
-from pipeline.api.product_curves import product_answers
-from pipeline.api.schemas import HealthAnswer, LivenessAnswer, ModelAnswer, ProductsAnswer
+from pipeline.api.product_curves import PRODUCT_CURVES, answer_curve, product_facts
+from pipeline.api.schemas import (
+    HealthAnswer,
+    LivenessAnswer,
+    ModelAnswer,
+    ProductCurveAnswer,
+    ProductsAnswer,
+)
 from pipeline.api.unknown_products import UnknownProducts
 from pipeline.model.artifact import REPORTS
 from pipeline.model.product_codes import ProductCodes
@@ -29,6 +38,10 @@ NO_REPORT = {
     "description": "The store has no report on the model.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
 }
+UNKNOWN_PRODUCT = {
+    "description": "The model does not know the product.",
+    "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
 
 router = APIRouter()
 
@@ -39,7 +52,7 @@ async def get_model(service: Service) -> ModelAnswer:
     return model_answer(service.answers().model)
 
 
-@router.get("/api/v0.2/products", tags=["model"])
+@router.get("/api/v0.2/products", response_model=ProductsAnswer, tags=["model"])
 async def list_products(
     service: Service,
     product_code: Annotated[
@@ -54,7 +67,7 @@ async def list_products(
         int, Query(ge=1, le=MAX_PRODUCTS_ON_PAGE, description="most products on a page")
     ] = 20,
     curves: Annotated[bool, Query(description="whether to give their curves")] = True,
-) -> ProductsAnswer:
+) -> Response:
     """List the products that the model knows by code, with their ranges and their curves."""
     served = service.answers().model
     codes = served.products
@@ -65,12 +78,39 @@ async def list_products(
     else:
         fault = UnknownProducts(served).fault(product_code)
         raise RequestValidationError([{**fault, "loc": ("query", "product_code")}])
-    return ProductsAnswer(
-        model_version=served.version,
-        interval_level=served.metadata.interval.level,
-        products=product_answers(served, positions[:limit], curves),
-        next_after=codes[positions[limit - 1]] if len(positions) > limit else None,
-    )
+    answer = {
+        "model_version": served.version,
+        "interval_level": served.metadata.interval.level,
+        "products": product_facts(served, positions[:limit], curves),
+        "next_after": codes[positions[limit - 1]] if len(positions) > limit else None,
+    }
+    return Response(to_json(answer), media_type="application/json")
+
+
+@router.get(
+    PRODUCT_CURVES + "{product_code:path}",
+    response_model=ProductCurveAnswer,
+    responses={304: {"description": "The client has it already."}, 404: UNKNOWN_PRODUCT},
+    tags=["model"],
+)
+async def get_product(
+    service: Service,
+    product_code: Annotated[str, Path(description="as the list has it; a slash may stay one")],
+    if_none_match: Annotated[
+        str | SkipJsonSchema[None], Header(description="tags (`ETag`) of what the client has")
+    ] = None,
+) -> Response:
+    """Return a product with its curve, which caches may keep: it answers every order count."""
+    model = service.answers().model
+    known_tags = None if if_none_match is None else if_none_match.encode("latin-1")
+    try:
+        answer = answer_curve(model, product_code, known_tags, service.curve_caching)
+    except UnknownProduct as error:
+        fault = UnknownProducts(model).fault(product_code)
+        service.metrics.count_refusal(fault["type"])
+        raise HTTPException(404, f"{fault['msg']}.") from error
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.content, answer.status, headers)
 
 
 async def _found(codes: ProductCodes, text: str, start: int, most: int) -> list[int]:

@@ -1,65 +1,140 @@
-"""The products that a model knows, with the range seen of each and its curve over that range."""
+"""The products that a model knows, with the range seen of each and its curve over that range.
+
+The curve of one product can be cached: it answers every order count, and changes only with the
+model.
+"""
 
 from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic_core import to_json
 
-from pipeline.api.rounding import rounded
-from pipeline.api.schemas import ProductAnswer, ProductCurve
+from pipeline.api.answers import UnknownProduct
+from pipeline.api.rounding import DECIMALS
+from pipeline.api.schemas import ProductCurve
 from pipeline.model.arrays import Floats
 from pipeline.model.order import ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel
+from pipeline.stages.settings import ServeSettings
 
+PRODUCT_CURVES = "/api/v0.2/products/"
+"""Path of the curve of one product, without its code."""
 CURVE_POINTS = 41
+STEPS = np.arange(CURVE_POINTS)
+TAG_BYTES = 12
+KNOWN_TO_ALL = b"*"
+"""Instead of tags: whatever the client has of it, as long as it exists."""
 
 
-def product_answers(
+class CurveAnswer(NamedTuple):
+    """An answer that caches may keep.
+
+    Attributes:
+        status: 200, or 304 if the client has the content already.
+        headers: as ASGI has them.
+        content: JSON of a `ProductCurveAnswer`; nothing if the client has it.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    content: bytes
+
+
+def cache_control(settings: ServeSettings) -> bytes:
+    """Return what caches may do with curves.
+
+    Where a key is asked for, each use of a copy has to pass the key check, so that a copy serves
+    nobody whose key has been taken away.
+    """
+    if settings.api_keys:
+        return b"private, no-cache"
+    if settings.curve_cache_seconds == 0:
+        return b"no-cache"
+    return b"public, max-age=%d" % settings.curve_cache_seconds
+
+
+def answer_curve(
+    model: DispatchModel, product_code: str, known_tags: bytes | None, caching: bytes
+) -> CurveAnswer:
+    """Return the curve of a product, or that the client has it already (RFC 9110, section 13.1.2).
+
+    The tag is a hash of the content, and so changes with whatever changes that: the model, whose
+    version is in it, or the code.
+
+    Args:
+        model: what to ask.
+        product_code: as the client writes it.
+        known_tags: the header `If-None-Match`, if there is one.
+        caching: see `cache_control`.
+
+    Raises:
+        UnknownProduct: the model does not know the product.
+    """
+    position = model.position_of(product_code)
+    if position is None:
+        raise UnknownProduct(product_code)
+    (facts,) = product_facts(model, [position])
+    level = model.metadata.interval.level
+    content = to_json({"model_version": model.version, "interval_level": level, **facts})
+    tag = b'"%b"' % blake2b(content, digest_size=TAG_BYTES).hexdigest().encode()
+    headers = [(b"etag", tag), (b"cache-control", caching)]
+    # A client may have several tags, weak ones among them: W/"…", "…". Ours can be no part of one.
+    if known_tags is not None and (tag in known_tags or known_tags.strip() == KNOWN_TO_ALL):
+        return CurveAnswer(304, headers, b"")
+    headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+    return CurveAnswer(200, headers, content)
+
+
+def product_facts(
     model: DispatchModel, positions: Sequence[int], with_curves: bool = True
-) -> list[ProductAnswer]:
-    """Return what the model knows of products; all their curves are estimated in one call.
+) -> list[dict[str, Any]]:
+    """Return the fields of a `ProductAnswer` for each product; all curves come from one call.
 
     Args:
         model: what to ask.
         positions: of the products in the model's catalogue.
-        with_curves: whether to estimate curves at all, which takes 0.2 ms for each product.
+        with_curves: whether to estimate curves at all, which takes 0.1 ms for each product.
     """
     catalogue = model.metadata.catalogue
     codes = [catalogue.product_code[position] for position in positions]
     places = np.array(positions, dtype=np.intp)
     least, most = catalogue.least_orders[places], catalogue.most_orders[places]
-    orders = np.linspace(least, most, CURVE_POINTS, axis=1)
-    curves = _curves(model, codes, orders) if with_curves else [None] * len(codes)
-    facts = zip(codes, catalogue.rows[places].tolist(), least.tolist(), most.tolist())
+    curves = _curves(model, codes, least, most) if with_curves else [None] * len(codes)
+    facts = zip(codes, catalogue.rows[places].tolist(), least.tolist(), most.tolist(), curves)
     return [
-        ProductAnswer(
-            product_code=code,
-            curve_from=model.curve_from(code),
-            trusted=not model.doubts(code),
-            doubts=list(model.doubts(code)),
-            remarks=list(model.remarks(code)),
-            rows=rows,
-            least_orders=least_orders,
-            most_orders=most_orders,
-            curve=curve,
-        )
-        for (code, rows, least_orders, most_orders), curve in zip(facts, curves)
+        {
+            "product_code": code,
+            "curve_from": model.curve_from(code),
+            "trusted": not model.doubts(code),
+            "doubts": model.doubts(code),
+            "remarks": model.remarks(code),
+            "rows": rows,
+            "least_orders": least_orders,
+            "most_orders": most_orders,
+            "curve": curve,
+        }
+        for code, rows, least_orders, most_orders, curve in facts
     ]
 
 
-def _curves(model: DispatchModel, codes: Sequence[str], orders: Floats) -> list[ProductCurve]:
-    """Return the curves of products at order counts, shape (n_products, n_points)."""
-    rows = [code for code in codes for _ in range(orders.shape[1])]
-    predicted = model.predict({PRODUCT: rows, ORDERS: orders.ravel()})
-    by_product = (column.reshape(orders.shape) for column in predicted[:3])
-    return [_curve(*columns) for columns in zip(orders, *by_product)]
+def _curves(
+    model: DispatchModel, codes: Sequence[str], least: Floats, most: Floats
+) -> list[dict[str, list[float]]]:
+    """Return a `ProductCurve` for each product, over its range, shape (n_products,).
 
-
-def _curve(placed: Floats, hours: Floats, lower: Floats, upper: Floats) -> ProductCurve:
-    """Return one product's curve, which has one point only if it was seen at one order count."""
-    points = slice(None) if placed[0] < placed[-1] else slice(1)
-    return ProductCurve(
-        orders_placed=placed[points].tolist(),
-        est_hours_to_dispatch=rounded(hours[points]),
-        lower_hours=rounded(lower[points]),
-        upper_hours=rounded(upper[points]),
-    )
+    It has one point if the product was seen at one order count.
+    """
+    step = (most - least) / (CURVE_POINTS - 1)
+    placed = least[:, np.newaxis] + step[:, np.newaxis] * STEPS
+    placed[:, -1] = most
+    rows = [code for code in codes for _ in range(CURVE_POINTS)]
+    predicted = model.predict({PRODUCT: rows, ORDERS: placed.ravel()})
+    hours = np.round(predicted[:3], DECIMALS).reshape(3, *placed.shape)
+    columns = [placed.tolist(), *hours.tolist()]
+    n_points = np.where(least < most, CURVE_POINTS, 1)
+    return [
+        {name: column[row][:n] for name, column in zip(ProductCurve.model_fields, columns)}
+        for row, n in enumerate(n_points)
+    ]

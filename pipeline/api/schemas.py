@@ -149,6 +149,14 @@ class ProductAnswer(BaseModel):
     curve: ProductCurve | None = Field(description="null if `curves` is false")
 
 
+class ProductCurveAnswer(ProductAnswer):
+    """A product with its curve, and the model that knows it."""
+
+    curve: ProductCurve
+    model_version: str
+    interval_level: float = Field(description="share of orders within the bounds of the curve")
+
+
 class ProductsAnswer(BaseModel):
     """Products that the model knows, by code."""
 

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from pipeline.api.answers import ModelAnswers
 from pipeline.api.metrics import ServiceMetrics
+from pipeline.api.product_curves import cache_control
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.logs import LOG
 from pipeline.stages.settings import ServeSettings
@@ -20,6 +21,7 @@ class DispatchService:
     Attributes:
         settings: what it was told.
         metrics: what it counts.
+        curve_caching: what caches may do with the curves of products.
         is_draining: whether it is about to stop, and answers only those who do not know that yet.
     """
 
@@ -27,6 +29,7 @@ class DispatchService:
         """Start without a model, which is loaded at the first request at the latest."""
         self.settings = settings
         self.metrics = ServiceMetrics()
+        self.curve_caching = cache_control(settings)
         self.is_draining = False
         self._answers: ModelAnswers | None = None
 

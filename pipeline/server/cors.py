@@ -13,7 +13,7 @@ from pipeline.server.refusals import RequestRefused
 ANY_ORIGIN = b"*"
 ALLOWED_ORIGIN = b"access-control-allow-origin"
 DEPENDS_ON_ORIGIN = (b"vary", b"Origin")
-READABLE = (b"access-control-expose-headers", b"X-Request-ID, Retry-After")
+READABLE = (b"access-control-expose-headers", b"X-Request-ID, Retry-After, ETag")
 PREFLIGHT_HEADERS = (
     (b"access-control-allow-methods", b"GET, HEAD, POST"),
     (b"access-control-allow-headers", b"Authorization, *"),  # the star does not mean the former

@@ -1,6 +1,6 @@
-"""The fast path: valid requests for predictions are answered without FastAPI.
+"""The fast path: valid requests for predictions and curves are answered without FastAPI.
 
-FastAPI takes several times longer than a prediction itself, and longer to read the JSON of a batch
+FastAPI takes several times longer than an answer itself, and longer to read the JSON of a batch
 than its predictions take. So a request that is certainly valid is answered here, by the same schema
 and with the same bytes, and every other one by FastAPI, which still declares and documents these
 routes, and answers all errors. Without this module, only the speed would change.
@@ -16,41 +16,60 @@ from pipeline.api.batch_schemas import batch_of
 from pipeline.api.batches import answer_batch
 from pipeline.api.errors import route_path
 from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH, ESTIMATE_WITH_INTERVAL
+from pipeline.api.product_curves import PRODUCT_CURVES, answer_curve
 from pipeline.api.service import DispatchService
 from pipeline.server.body_limit import replay
+from pipeline.server.exchange import Exchange, Header
 
 WITH_INTERVAL = {ESTIMATE: False, ESTIMATE_WITH_INTERVAL: True}
 """The paths that have a fast path, and whether their answers have an interval."""
 JSON = b"application/json"
 JSON_CONTENT = (b"content-type", JSON)
+READING = {"GET", "HEAD"}
 LIKE_JSON = re.compile(rb"\s*application/(?:[^/;]*\+)?json\s*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 """JSON in other words: FastAPI compares media types without case and parameters. A charset among
 them means nothing, since JSON is UTF-8 (RFC 8259, sections 8.1 and 11)."""
 
-FastAnswer = Callable[[DispatchService, str, bytes | None, bytes], bytes | None]
+FastAnswer = tuple[int, list[Header], bytes]
+"""Status, headers and body of an answer, as ASGI has them."""
+AnswerFast = Callable[[DispatchService, Exchange, bytes], FastAnswer | None]
 FastBatchAnswer = Callable[[DispatchService, bytes | None, bytes], Awaitable[bytes | None]]
 
 
-def answer_fast(
-    service: DispatchService, path: str, content_type: bytes | None, body: bytes
-) -> bytes | None:
-    """Return the body of the answer 200 to a valid request for a prediction, else None.
+def answer_fast(service: DispatchService, exchange: Exchange, body: bytes) -> FastAnswer | None:
+    """Return the answer to a valid request for a prediction or a product's curve, else None.
 
     Args:
         service: has the model.
-        path: of a POST request, without the prefix that a proxy may have put before it.
-        content_type: header of the request.
+        exchange: has the request.
         body: of the request.
     """
-    with_interval = WITH_INTERVAL.get(path)
-    if with_interval is None or not _is_json(content_type):
-        return None
+    method = exchange.scope["method"]
     try:
-        answer = service.answers().answer_body(body, with_interval)
+        if method == "POST":
+            return _prediction(service, exchange, body)
+        if method in READING and exchange.path.startswith(PRODUCT_CURVES):
+            return _curve(service, exchange)
     except Exception:  # an invalid request, no model or a bug: FastAPI tells them apart
+        pass
+    return None
+
+
+def _prediction(service: DispatchService, exchange: Exchange, body: bytes) -> FastAnswer | None:
+    with_interval = WITH_INTERVAL.get(exchange.path)
+    if with_interval is None or not _is_json(exchange.headers.get(b"content-type")):
         return None
+    answer = service.answers().answer_body(body, with_interval)
     service.metrics.count_prediction(answer.label, answer.extrapolated)
-    return answer.content
+    length = b"%d" % len(answer.content)
+    return 200, [JSON_CONTENT, (b"content-length", length)], answer.content
+
+
+def _curve(service: DispatchService, exchange: Exchange) -> FastAnswer:
+    product_code = exchange.path.removeprefix(PRODUCT_CURVES)
+    known_tags = exchange.headers.get(b"if-none-match")
+    model = service.answers().model
+    return answer_curve(model, product_code, known_tags, service.curve_caching)
 
 
 async def answer_fast_batch(
@@ -84,16 +103,17 @@ class BatchFastPath:
             content_type = dict(reversed(scope["headers"])).get(b"content-type")
             content = await self._answer(self._service, content_type, body)
             if content is not None:
-                await send_json(content, send)
+                length = (b"content-length", b"%d" % len(content))
+                await send_answer((200, [JSON_CONTENT, length], content), send)
                 return
             receive = replay(body, receive)
         await self._app(scope, receive, send)
 
 
-async def send_json(content: bytes, send: Callable[[Message], Awaitable[None]]) -> None:
-    """Send the answer 200."""
-    headers = [JSON_CONTENT, (b"content-length", b"%d" % len(content))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+async def send_answer(answer: FastAnswer, send: Callable[[Message], Awaitable[None]]) -> None:
+    """Send an answer."""
+    status, headers, content = answer
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 
 

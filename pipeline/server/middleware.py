@@ -6,7 +6,7 @@
 3. `api_key` refuses requests without a valid key, before any of the body is read.
 4. `body_limit` reads the body, and refuses one that is too long; `content_coding` refuses one
    that is compressed.
-5. `fast_path` answers a valid request for a prediction. Most requests end here.
+5. `fast_path` answers a valid request for a prediction or a curve. Most requests end here.
 6. `concurrency_limit` refuses a request if there are too many already of those that take longer.
 7. `fast_path` answers a valid batch.
 8. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.
@@ -36,12 +36,12 @@ from pipeline.server.cors import OtherOrigins
 from pipeline.server.drain import Drain, service_stopping
 from pipeline.server.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from pipeline.server.fast_path import (
+    AnswerFast,
     BatchFastPath,
-    FastAnswer,
     FastBatchAnswer,
     answer_fast,
     answer_fast_batch,
-    send_json,
+    send_answer,
 )
 from pipeline.server.refusals import RequestRefused, answer_refusal
 from pipeline.server.request_ids import identify, name_in_log
@@ -57,7 +57,7 @@ class RequestMiddleware:
         api: ASGIApp,
         service: DispatchService,
         routes: Collection[str],
-        fast_answer: FastAnswer = answer_fast,
+        fast: AnswerFast = answer_fast,
         fast_batch: FastBatchAnswer = answer_fast_batch,
     ) -> None:
         """Put the middleware around FastAPI.
@@ -66,14 +66,14 @@ class RequestMiddleware:
             api: FastAPI's application.
             service: gives the settings, and counts.
             routes: the paths that there are.
-            fast_answer: see `answer_fast`.
+            fast: see `answer_fast`.
             fast_batch: see `answer_fast_batch`.
         """
         settings = service.settings
         self._api = api
         self._service = service
         self._root_path = settings.root_path
-        self._fast_answer = fast_answer
+        self._answer_fast = fast
         self._pages = OtherOrigins(settings.allowed_origins)
         self._keys = ApiKeyCheck(settings.api_keys)
         self._bodies = BodyLimit()
@@ -121,12 +121,10 @@ class RequestMiddleware:
         self._keys.check(exchange)
         body = await self._bodies.read(exchange)
         check_coding(exchange, body)
-        if exchange.scope["method"] == "POST":
-            content_type = exchange.headers.get(b"content-type")
-            content = self._fast_answer(self._service, exchange.path, content_type, body)
-            if content is not None:
-                await send_json(content, exchange.send)
-                return
+        answer = self._answer_fast(self._service, exchange, body)
+        if answer is not None:
+            await send_answer(answer, exchange.send)
+            return
         name_in_log(exchange)
         scope = exchange.scope
         if scope["method"] == "HEAD":  # FastAPI's routes know no HEAD; uvicorn leaves out the body

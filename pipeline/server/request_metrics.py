@@ -4,10 +4,13 @@ from collections.abc import Collection
 from urllib.parse import quote
 
 from pipeline.api.metrics import OTHER
+from pipeline.api.product_curves import PRODUCT_CURVES
 from pipeline.api.service import DispatchService
 from pipeline.server.exchange import Exchange
 from pipeline.server.request_ids import name_in_log
 from pipeline.stages.logs import LOG
+
+PRODUCT_CURVE = PRODUCT_CURVES + "{product_code}"
 
 
 class RequestMetrics:
@@ -26,7 +29,11 @@ class RequestMetrics:
 
     def count(self, exchange: Exchange, seconds: float) -> None:
         """Count a request that took so many seconds."""
-        route = exchange.path if exchange.path in self._routes else OTHER
+        path = exchange.path
+        if path in self._routes:
+            route = path
+        else:
+            route = PRODUCT_CURVE if path.startswith(PRODUCT_CURVES) else OTHER
         self._metrics.count_request(route, exchange.status, seconds)
         if self._access_log:
             _log(exchange, route, seconds)

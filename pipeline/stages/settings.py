@@ -340,6 +340,11 @@ class ServeSettings(StoreSettings):
         description="origins whose web pages may ask the service, such as https://shop.example.com;"
         " several with commas between them, or * for all",
     )
+    curve_cache_seconds: int = Field(
+        default=60,
+        ge=0,
+        description="caches may keep the curve of a product for this long; 0: ask each time",
+    )
     max_concurrency: int = Field(
         default=100, ge=1, description="requests worked on at once, beyond which others get 503"
     )

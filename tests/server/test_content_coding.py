@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from pipeline.serve_model import create_app
-from pipeline.server.fast_path import FastAnswer, answer_fast
+from pipeline.server.fast_path import AnswerFast, answer_fast
 from pipeline.server.middleware import RequestMiddleware
 from tests.support.service_fixtures import (
     BATCH,
@@ -28,8 +28,8 @@ BODIES = {V0_1: ORDER, V0_2: ORDER, BATCH: b'{"orders": [%b]}' % ORDER}
 @pytest.fixture(params=[answer_fast, lambda *request: None], ids=["fast", "slow"])
 def app(request: pytest.FixtureRequest) -> RequestMiddleware:
     """Return an application with the fast path, and one without."""
-    fast_answer: FastAnswer = request.param
-    return create_app(hand_made_service(), fast_answer)
+    fast: AnswerFast = request.param
+    return create_app(hand_made_service(), fast)
 
 
 def send(

@@ -30,7 +30,7 @@ OTHERS = [
 CORS = ("--cors-origins", "https://partner.example, https://Shop.example:443")
 ASKS = (b"access-control-request-method", b"POST")
 GZIP = (b"content-encoding", b"gzip")
-READABLE = "X-Request-ID, Retry-After"
+READABLE = "X-Request-ID, Retry-After, ETag"
 
 MakeService = Callable[..., DispatchService]
 

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.api.product_curves import PRODUCT_CURVES
 from pipeline.api.service import DispatchService
 from pipeline.model.arrays import Floats
 from pipeline.model.product_codes import Positions
 from pipeline.model.regressor import OrderColumns
 from pipeline.serve_model import create_app
 from pipeline.server.body_limit import MAX_BODY_BYTES
-from pipeline.server.fast_path import answer_fast, answer_fast_batch
+from pipeline.server.fast_path import FastAnswer, answer_fast, answer_fast_batch
 from pipeline.server.middleware import RequestMiddleware
 from tests.support.service_fixtures import (
     BATCH,
@@ -96,10 +97,10 @@ def both_ways(make_service: Callable[[], DispatchService]) -> BothWays:
     services = (make_service(), make_service())
     fast = []
 
-    def noted(*request: Any) -> bytes | None:
-        content = answer_fast(*request)
-        fast.append(content is not None)
-        return content
+    def noted(*request: Any) -> FastAnswer | None:
+        answer = answer_fast(*request)
+        fast.append(answer is not None)
+        return answer
 
     async def noted_batch(*request: Any) -> bytes | None:
         content = await answer_fast_batch(*request)
@@ -373,6 +374,18 @@ def test_both_ways_fail_alike_if_the_model_is_broken_or_missing(path: str, tmp_p
     broken = both_ways(lambda: hand_made_service(model=broken_model()))
     assert broken.ask(path, PLAIN).status == 500
     assert both_ways(lambda: service_without_model(tmp_path)).ask(path, PLAIN).status == 503
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("known", [b"", b"*"])
+def test_curves_take_the_fast_path_to_the_same_answer(
+    method: str, known: bytes, ways: BothWays
+) -> None:
+    headers = [(b"if-none-match", known)]
+    for code, status in (("SKU001", 304 if known else 200), ("é/~𝄞", None), ("no", 404)):
+        answer = ways.ask(PRODUCT_CURVES + code, headers=headers, method=method)
+        assert status in (None, answer.status)
+        assert any(ways.fast) == (code != "no")
 
 
 @VERSIONS
