@@ -35,11 +35,12 @@ from pipeline.server.fast_path import (
     answer_fast,
     answer_fast_batch,
 )
-from pipeline.server.listening import sockets_for
+from pipeline.server.listening import sockets_for, sockets_for_each
 from pipeline.server.middleware import RequestMiddleware
 from pipeline.server.reload import ModelReloader
 from pipeline.server.server import MAX_FINISH_SECONDS, DispatchServer, allow_many_connections
 from pipeline.server.upgrades import HttpOnlyProtocol
+from pipeline.server.workers import WorkerServer, serve_with_workers
 from pipeline.stages.errors import ServiceError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.settings import ServeSettings
@@ -59,25 +60,34 @@ def main(arguments: Sequence[str] = ()) -> None:
         allow_many_connections()
         service = DispatchService(settings)
         service.answers()
-        config = uvicorn.Config(
-            create_app(service),
-            host=settings.host,
-            port=settings.port,
-            loop="uvloop",
-            http=HttpOnlyProtocol,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=MAX_FINISH_SECONDS,
-        )
+        config = _server_config(create_app(service), settings)
         gc.freeze()  # what is loaded by now stays, so it need not be looked through for garbage
         gc.enable()
-        server = DispatchServer(config, service)
-        server.run(sockets_for(settings.host, settings.port))
-        if server.is_interrupted:
+        if settings.workers == 1:
+            server = DispatchServer(config, service)
+            server.run(sockets_for(settings.host, settings.port))
+            is_interrupted = server.is_interrupted
+        else:
+            listeners = sockets_for_each(settings.workers, settings.host, settings.port)
+            is_interrupted = serve_with_workers(lambda: WorkerServer(config, service), listeners)
+        if is_interrupted:
             raise KeyboardInterrupt
     LOG.info("Finished serve-model stage.")
+
+
+def _server_config(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http=HttpOnlyProtocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=MAX_FINISH_SECONDS,
+    )
 
 
 def create_app(

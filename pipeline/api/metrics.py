@@ -5,8 +5,6 @@ the largest hundred, and reasons are those in our code and pydantic's.
 """
 
 import time
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
@@ -20,30 +18,11 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from pipeline.api.counts import LATENCY_BUCKETS, OTHER, RouteCounts, ServedModel, ServiceCounts
+from pipeline.api.shared_counts import SharedCounts
 from pipeline.model.reader import DispatchModel
 
-LATENCY_BUCKETS = (
-    *(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005),
-    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
-)
-"""Upper ends in seconds: single predictions are at the lower end, large batches at the upper."""
 MAX_PRODUCT_LABELS = 100
-OTHER = "other"
-"""Label of all routes that do not exist, and of the smaller products."""
-
-
-class RouteTimes:
-    """How long the requests to one route took."""
-
-    def __init__(self) -> None:
-        """Start without requests."""
-        self.counts = [0] * (len(LATENCY_BUCKETS) + 1)
-        self.sum_seconds = 0.0
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Return upper ends of the buckets, and how many requests took at most so long."""
-        ends = [*map(str, LATENCY_BUCKETS), "+Inf"]
-        return list(zip(ends, map(float, accumulate(self.counts))))
 
 
 class ServiceMetrics(Collector):
@@ -53,22 +32,31 @@ class ServiceMetrics(Collector):
     is asked when Prometheus asks.
 
     Attributes:
-        in_progress: requests that FastAPI is working on.
+        counts: of this process.
     """
 
     def __init__(self) -> None:
         """Start with all counts at zero, and without a model."""
-        self.in_progress = 0
-        self._requests: Counter[tuple[str, int]] = Counter()
-        self._times: dict[str, RouteTimes] = {}
-        self._predictions: dict[str, int] = {OTHER: 0}
-        self._extrapolations = 0
-        self._refusals: Counter[str] = Counter()
-        self._reloads = {"served": 0, "refused": 0}
-        self._model: DispatchModel | None = None
+        self.counts = ServiceCounts()
+        self._shared: SharedCounts | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        self._process = ProcessCollector(registry=self._registry)
+
+    def share(self, shared: SharedCounts) -> None:
+        """Be one of several workers from now on, and tell the counts of all.
+
+        What prometheus-client tells of this process alone is left out, as it is in that library's
+        own way to measure several.
+        """
+        self.counts.add(shared.inherited())
+        self._shared = shared
+        self._registry.unregister(self._process)
+
+    def tell_others(self) -> None:
+        """Tell the other workers, if there are any, what this one has counted."""
+        if self._shared is not None:
+            self._shared.tell(self.counts)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered.
@@ -78,36 +66,33 @@ class ServiceMetrics(Collector):
             status: of the answer.
             seconds: from its headers to the end of its answer.
         """
-        self._requests[route, status] += 1
-        times = self._times.get(route)
-        if times is None:
-            times = self._times[route] = RouteTimes()
-        times.counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        times.sum_seconds += seconds
+        counts = self.counts.routes.get(route)
+        if counts is None:
+            counts = self.counts.routes[route] = RouteCounts()
+        counts.count(status, seconds)
 
     def count_prediction(self, label: str, extrapolated: bool) -> None:
         """Count an estimate, by one of `product_labels`."""
-        self._predictions[label] += 1
-        self._extrapolations += extrapolated
+        self.counts.predictions[label] += 1
+        self.counts.extrapolations += extrapolated
 
     def count_predictions(self, by_label: Mapping[str, int], extrapolated: int) -> None:
         """Count many estimates, by `product_labels`, and how many of them were extrapolated."""
-        for label, count in by_label.items():
-            self._predictions[label] += count
-        self._extrapolations += extrapolated
+        self.counts.predictions.update(by_label)
+        self.counts.extrapolations += extrapolated
 
     @property
     def product_labels(self) -> Sequence[str]:
         """`OTHER`, and the products that are counted one by one."""
-        return list(self._predictions)
+        return list(self.counts.predictions)
 
     def count_refusal(self, reason: str) -> None:
         """Count a fault in what a client sent."""
-        self._refusals[reason] += 1
+        self.counts.refusals[reason] += 1
 
     def count_reload(self, outcome: str) -> None:
         """Count a newer model that was found: it is `served`, or was `refused`."""
-        self._reloads[outcome] += 1
+        self.counts.reloads[outcome] += 1
 
     def describe_model(self, model: DispatchModel) -> None:
         """Tell from now on that this model is served.
@@ -115,90 +100,111 @@ class ServiceMetrics(Collector):
         Its largest products get labels of their own, as far as there are labels left: those that
         were given once stay, so that no counter ever falls.
         """
-        self._model = model
-        catalogue = model.metadata.catalogue
+        metadata = model.metadata
+        self.counts.model = ServedModel(
+            model.version,
+            metadata.regressor,
+            metadata.git_commit or "",
+            metadata.dataset.key,
+            metadata.trained_at,
+            metadata.dataset.delivered_at,
+        )
+        catalogue = metadata.catalogue
         largest = np.argsort(-catalogue.rows, kind="stable")[:MAX_PRODUCT_LABELS]
         for product_code in map(catalogue.product_code.__getitem__, largest):
-            if len(self._predictions) <= MAX_PRODUCT_LABELS:
-                self._predictions.setdefault(product_code, 0)
+            if len(self.counts.predictions) <= MAX_PRODUCT_LABELS:
+                self.counts.predictions.setdefault(product_code, 0)
 
     def exposition(self) -> bytes:
-        """Return all metrics in the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus.
+
+        Those of other workers are at most as old as what they told last.
+        """
+        self.tell_others()  # so that whoever is asked next knows at least as much
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
         """Give prometheus-client the metrics as they are now."""
-        yield from self._about_requests()
-        yield from self._about_predictions()
-        if self._model is not None:
-            yield from _about_model(self._model)
+        others = [] if self._shared is None else list(self._shared.of_others())
+        total = ServiceCounts()
+        for counts in (self.counts, *others):
+            total.add(counts)
+        yield from _about_requests(total)
+        yield from _about_predictions(total)
+        models = {counts.model for counts in (self.counts, *others) if counts.model}
+        if models:
+            yield from _about_models(sorted(models))
         reloads = CounterMetricFamily(
             "ttd_model_reloads",
             "Newer models found while serving, by what became of them.",
             labels=["outcome"],
         )
-        for outcome, count in self._reloads.items():
+        for outcome, count in total.reloads.items():
             reloads.add_metric([outcome], count)
         yield reloads
 
-    def _about_requests(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "ttd_requests", "Requests, by route and status.", labels=["route", "status"]
-        )
-        for (route, status), count in self._requests.items():
-            requests.add_metric([route, str(status)], count)
-        yield requests
-        seconds = HistogramMetricFamily(
-            "ttd_request_seconds",
-            "Time from the headers of a request to the end of its answer.",
-            labels=["route"],
-        )
-        for route, times in self._times.items():
-            seconds.add_metric([route], times.buckets(), times.sum_seconds)
-        yield seconds
-        yield GaugeMetricFamily(
-            "ttd_requests_in_progress",
-            "Requests that FastAPI is working on.",
-            value=self.in_progress,
-        )
 
-    def _about_predictions(self) -> Iterator[Metric]:
-        predictions = CounterMetricFamily(
-            "ttd_predictions",
-            "Estimates given, by product: the 100 with the most rows in the dataset, and others.",
-            labels=["product_code"],
-        )
-        for product_code, count in self._predictions.items():
-            predictions.add_metric([product_code], count)
-        yield predictions
-        yield CounterMetricFamily(
-            "ttd_extrapolations",
-            "Estimates for order counts outside of what the model saw of the product.",
-            value=self._extrapolations,
-        )
-        refusals = CounterMetricFamily(
-            "ttd_refused_inputs", "Faults in what clients sent, by reason.", labels=["reason"]
-        )
-        for reason, count in self._refusals.items():
-            refusals.add_metric([reason], count)
-        yield refusals
+def _about_requests(counts: ServiceCounts) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "ttd_requests", "Requests, by route and status.", labels=["route", "status"]
+    )
+    seconds = HistogramMetricFamily(
+        "ttd_request_seconds",
+        "Time from the headers of a request to the end of its answer.",
+        labels=["route"],
+    )
+    ends = [*map(str, LATENCY_BUCKETS), "+Inf"]
+    for path, route in counts.routes.items():
+        for status, count in route.by_status.items():
+            requests.add_metric([path, str(status)], count)
+        up_to_end = map(float, accumulate(route.in_buckets))
+        seconds.add_metric([path], list(zip(ends, up_to_end)), route.seconds)
+    yield requests
+    yield seconds
+    yield GaugeMetricFamily(
+        "ttd_requests_in_progress",
+        "Requests that FastAPI is working on.",
+        value=counts.in_progress,
+    )
 
 
-def _about_model(model: DispatchModel) -> Iterator[Metric]:
-    metadata = model.metadata
+def _about_predictions(counts: ServiceCounts) -> Iterator[Metric]:
+    predictions = CounterMetricFamily(
+        "ttd_predictions",
+        "Estimates given, by product: the 100 with the most rows in the dataset, and others.",
+        labels=["product_code"],
+    )
+    for product_code, count in counts.predictions.items():
+        predictions.add_metric([product_code], count)
+    yield predictions
+    yield CounterMetricFamily(
+        "ttd_extrapolations",
+        "Estimates for order counts outside of what the model saw of the product.",
+        value=counts.extrapolations,
+    )
+    refusals = CounterMetricFamily(
+        "ttd_refused_inputs", "Faults in what clients sent, by reason.", labels=["reason"]
+    )
+    for reason, count in counts.refusals.items():
+        refusals.add_metric([reason], count)
+    yield refusals
+
+
+def _about_models(models: Sequence[ServedModel]) -> Iterator[Metric]:
+    """Tell of the models that are served: while a newer one takes over, workers may differ."""
     labels = ["model_version", "regressor", "git_commit", "dataset"]
-    values = [model.version, metadata.regressor, metadata.git_commit or "", metadata.dataset.key]
     info = GaugeMetricFamily("ttd_model_info", "The model that is served; always 1.", labels=labels)
-    info.add_metric(values, 1)
+    for model in models:
+        info.add_metric([model.version, model.regressor, model.git_commit, model.dataset], 1)
     yield info
     now = time.time()
     yield GaugeMetricFamily(
         "ttd_model_age_seconds",
         "Time since the model was trained.",
-        value=now - metadata.trained_at.timestamp(),
+        value=now - min(model.trained_at.timestamp() for model in models),
     )
     yield GaugeMetricFamily(
         "ttd_dataset_age_seconds",
         "Time since the model's dataset was delivered.",
-        value=now - metadata.dataset.delivered_at.timestamp(),
+        value=now - min(model.delivered_at.timestamp() for model in models),
     )

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from math import inf
+from time import monotonic
 
 from pipeline.api.answers import ModelAnswers
 from pipeline.api.metrics import ServiceMetrics
@@ -23,6 +25,7 @@ class DispatchService:
         metrics: what it counts.
         curve_caching: what caches may do with the curves of products.
         is_draining: whether it is about to stop, and answers only those who do not know that yet.
+        served_since: when the model that is served was taken, by `time.monotonic`.
     """
 
     def __init__(self, settings: ServeSettings) -> None:
@@ -31,6 +34,7 @@ class DispatchService:
         self.metrics = ServiceMetrics()
         self.curve_caching = cache_control(settings)
         self.is_draining = False
+        self.served_since = -inf
         self._answers: ModelAnswers | None = None
 
     @cached_property
@@ -41,6 +45,10 @@ class DispatchService:
             StoreError: it cannot be opened.
         """
         return open_store(self.settings.store)
+
+    def forget_store(self) -> None:
+        """Open the store anew when it is needed: connections to it are for one process alone."""
+        self.__dict__.pop("store", None)
 
     @property
     def has_model(self) -> bool:
@@ -62,6 +70,7 @@ class DispatchService:
 
         Requests that are being answered keep the model that they began with.
         """
+        self.served_since = monotonic()
         self.metrics.describe_model(model)
         self._answers = ModelAnswers(model, self.metrics.product_labels)
         LOG.info(

@@ -15,7 +15,7 @@ class ConcurrencyLimit:
         """Put the limit around an application; `metrics` keep count of what is in progress."""
         self._app = app
         self._max_concurrency = max_concurrency
-        self._metrics = metrics
+        self._counts = metrics.counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer a request.
@@ -24,11 +24,11 @@ class ConcurrencyLimit:
             RequestRefused: too many requests are in progress.
         """
         limit = self._max_concurrency
-        if self._metrics.in_progress >= limit and route_path(scope) not in HEALTH_PATHS:
+        if self._counts.in_progress >= limit and route_path(scope) not in HEALTH_PATHS:
             detail = f"{limit:,} requests are being worked on already. Try again in a second."
             raise RequestRefused(503, "overloaded", detail)
-        self._metrics.in_progress += 1
+        self._counts.in_progress += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._metrics.in_progress -= 1
+            self._counts.in_progress -= 1

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
+from time import monotonic
 from typing import ParamSpec, TypeVar
 
 from pipeline.api.service import DispatchService
@@ -30,9 +31,15 @@ class ModelReloader:
         self._logged_trouble = ""
 
     async def run(self, seconds: float) -> None:
-        """Look for a newer model again and again, each time after so many seconds."""
+        """Look for a newer model again and again, each time after so many seconds.
+
+        A worker that takes the place of another begins with the model of the start, and looks at
+        once if that is older.
+        """
+        pause = max(0.0, self._service.served_since + seconds - monotonic())
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(pause)
+            pause = seconds
             try:
                 await self.look()
                 self._logged_trouble = ""

@@ -2,6 +2,7 @@
 
 import re
 from itertools import count
+from os import getpid
 from secrets import token_hex
 
 from pipeline.server.exchange import Exchange
@@ -10,7 +11,7 @@ from pipeline.stages.logs import REQUEST_ID
 SAFE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 """Identifiers of clients that are taken over; others could break log lines."""
 ID_PREFIX = token_hex(8).encode()
-"""Makes our identifiers differ from those of other processes."""
+"""Makes our identifiers differ from those of other services; workers have the same."""
 ID_NUMBERS = count(1)
 
 
@@ -20,7 +21,7 @@ def identify(exchange: Exchange) -> None:
     if given is not None and SAFE_ID.fullmatch(given):
         exchange.request_id = given
     else:
-        exchange.request_id = b"%b-%x" % (ID_PREFIX, next(ID_NUMBERS))
+        exchange.request_id = b"%b-%x-%x" % (ID_PREFIX, getpid(), next(ID_NUMBERS))
     exchange.answer_headers += ((b"x-request-id", exchange.request_id),)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from urllib.parse import quote
 
-from pipeline.api.metrics import OTHER
+from pipeline.api.counts import OTHER
 from pipeline.api.product_curves import PRODUCT_CURVES
 from pipeline.api.service import DispatchService
 from pipeline.server.exchange import Exchange

@@ -61,7 +61,7 @@ class DispatchServer(uvicorn.Server):
         return await super().on_tick(counter) or monotonic() >= self._drained_at
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Start to answer; where, uvicorn says only if it has opened the sockets itself."""
+        """Start to answer, and say where: uvicorn does so only if it opens the sockets itself."""
         await super().startup(sockets)
         for listener in sockets or ():
             LOG.info(f"Uvicorn running on {url_of(listener)} (Press CTRL+C to quit)")

@@ -318,6 +318,7 @@ class ServeSettings(StoreSettings):
         description="address to listen on; :: means every network, over IPv6 and IPv4",
     )
     port: int = Field(default=8000, ge=0, le=65535, description="port; 0 means any free port")
+    workers: int = Field(default=1, ge=1, description="processes that answer, all on this port")
     model_key: str | None = Field(
         default=None,
         description="key of the model to serve, such as models/….onnx, instead of the newest",

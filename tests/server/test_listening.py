@@ -64,7 +64,7 @@ def test_without_ipv6_every_network_is_ipv4(
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(socket, "socket", kind)
-    (listener,) = sockets_for("::", 0) or []
+    (listener,) = sockets_for("::", 0)
     with listener:
         assert re.fullmatch(r"http://0\.0\.0\.0:\d+", url_of(listener))
         with socket.create_connection(("127.0.0.1", listener.getsockname()[1])):
@@ -72,19 +72,40 @@ def test_without_ipv6_every_network_is_ipv4(
     assert logged(caplog, "INFO") == [NO_IPV6]
 
 
+@pytest.mark.parametrize("host", ["::", *LOOPBACKS])
 @pytest.mark.parametrize("taken", LOOPBACKS)
-def test_a_port_in_use_is_named_with_what_to_do(taken: str) -> None:
+def test_a_port_in_use_is_named_with_what_to_do(taken: str, host: str) -> None:
     family = socket.AF_INET6 if ":" in taken else socket.AF_INET
     with socket.create_server((taken, 0), family=family) as other:
         port = other.getsockname()[1]
+        if host not in ("::", taken):
+            (free,) = sockets_for(host, port)
+            free.close()
+            return
         with pytest.raises(ServiceError) as failure:
-            sockets_for("::", port)
-    assert f"Cannot listen on port {port} of every network: Address already in use" in str(
-        failure.value
-    )
+            sockets_for(host, port)
+    place = "every network" if host == "::" else host
+    assert f"Cannot listen on port {port} of {place}: Address already in use" in str(failure.value)
     assert "choose another --port" in str(failure.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "localhost"])
-def test_a_single_address_is_left_to_uvicorn(host: str) -> None:
-    assert sockets_for(host, 8000) is None
+@pytest.mark.parametrize(
+    ("host", "addresses"),
+    [
+        ("127.0.0.1", {"127.0.0.1"}),
+        ("0.0.0.0", {"0.0.0.0"}),
+        ("localhost", set(LOOPBACKS)),
+        *(("::1", {"::1"}) for _ in LOOPBACKS[1:]),
+    ],
+)
+def test_a_host_is_reached_at_each_of_its_addresses(host: str, addresses: set[str]) -> None:
+    listeners = sockets_for(host, 0)
+    assert {listener.getsockname()[0] for listener in listeners} <= addresses
+    for listener in listeners:
+        with listener, socket.create_connection(listener.getsockname()[:2]):
+            pass
+
+
+def test_a_host_that_is_not_there_is_named() -> None:
+    with pytest.raises(ServiceError, match=r"Cannot listen on port 1 of no\.such\.host\.invalid: "):
+        sockets_for("no.such.host.invalid", 1)

@@ -17,7 +17,7 @@ from tests.support.service_fixtures import (
     service_without_model,
 )
 
-OURS = "[0-9a-f]{16}-[0-9a-f]+"
+OURS = "[0-9a-f]{16}-[0-9a-f]+-[0-9a-f]+"
 
 
 @pytest.mark.parametrize("path", [V0_1, V0_2])

@@ -125,6 +125,7 @@ def test_what_is_in_flight_at_the_end_of_the_drain_is_finished(
 
 
 @pytest.mark.system
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
     ("signals", "exit_code", "last_words"),
     [
@@ -136,10 +137,11 @@ def test_a_service_that_is_told_to_stop_at_once_does_so(
     signals: Sequence[signal.Signals],
     exit_code: int,
     last_words: str,
+    workers: str,
     trained_store: Path,
     tmp_path: Path,
 ) -> None:
-    arguments = (str(trained_store), "--reload-seconds", "0.1", *LONG_DRAIN)
+    arguments = (str(trained_store), "--reload-seconds", "0.1", "--workers", workers, *LONG_DRAIN)
     with (
         watched_service(tmp_path, *arguments) as service,
         service.connect() as idle,

@@ -156,9 +156,10 @@ def test_a_damaged_model_is_never_served(production: Path) -> None:
     [
         (["no_such_folder"], "no_such_folder: there is no such folder. Create it, or name another"),
         ([str(ROOT / "tests")], "There is no model under"),
+        ([str(ROOT / "tests"), "--workers", "2"], "There is no model under"),
         (["data", "--model-key", "models/none.onnx"], "none.onnx: there is no such file"),
     ],
-    ids=["no folder", "no model", "no such key"],
+    ids=["no folder", "no model", "no model for two workers", "no such key"],
 )
 def test_what_cannot_be_loaded_ends_the_stage_with_one_error(
     arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
@@ -178,9 +179,9 @@ def test_a_port_in_use_ends_the_stage_and_is_named(trained_store: Path) -> None:
         command = (*STAGE, str(trained_store), "--port", str(port))
         failed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert failed.returncode == 1
-    reason, advice = error_lines(failed.stderr)
-    assert f"('127.0.0.1', {port}): address already in use" in reason
-    assert "choose another --port" in advice
+    (reason,) = error_lines(failed.stderr)
+    assert f"Cannot listen on port {port} of 127.0.0.1: Address already in use" in reason
+    assert "choose another --port" in failed.stderr
     assert "Finished" not in failed.stderr
 
 
