@@ -22,10 +22,10 @@ API_VERSION = "0.2"
 OVERLOADED = "No model can be loaded, or there are too many requests at once."
 ERRORS_OF_BODIES = {
     400: "The body cannot be read.",
+    408: "The request took too long to arrive. The connection is closed.",
     413: "The body is too long.",
     415: "The body is compressed.",
 }
-TOO_SLOW = "The request took too long to arrive. There is no body, and the connection is closed."
 NO_KEY = "The API key is missing or wrong."
 INVALID = "The request is not valid."
 SCHEMAS = "#/components/schemas/"
@@ -97,7 +97,6 @@ def _add_errors(path: str, method: str, operation: dict[str, Any], needs_key: bo
     errors = {} if "503" in responses else {503: OVERLOADED}
     if method == "post":
         errors |= ERRORS_OF_BODIES
-        responses["408"] = {"description": TOO_SLOW}
     if needs_key:
         operation["security"] = [{KEY_HEADER: []}]
         errors |= {401: NO_KEY}

@@ -4,6 +4,9 @@ from pipeline.server.exchange import Exchange
 from pipeline.server.refusals import RequestRefused
 
 NO_CODINGS = {b"", b"identity"}
+GZIP = b"\x1f\x8b"
+"""How gzip begins, and JSON never does."""
+LOOKS_COMPRESSED = "Send the body as it is: it looks compressed by gzip, and only JSON is read."
 MAX_CODING_IN_ERROR = 40
 
 
@@ -15,6 +18,8 @@ def check_coding(exchange: Exchange, body: bytes) -> None:
     """
     coding = exchange.headers.get(b"content-encoding")
     if coding is None or not body:
+        if body.startswith(GZIP):
+            raise RequestRefused(415, "content_encoding", LOOKS_COMPRESSED)
         return
     if {name.strip().lower() for name in coding.split(b",")} <= NO_CODINGS:
         return

@@ -9,12 +9,15 @@ interface.
 """
 
 from collections.abc import Collection
+from http import HTTPStatus
 from time import monotonic
 from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from pipeline.api.errors import route_path
 from pipeline.api.metrics import ServiceMetrics
+from pipeline.server.last_answers import last_answer
 from pipeline.stages.settings import ServeSettings
 
 UVICORN_VERSION = "0.54.0"
@@ -22,7 +25,7 @@ UVICORN_VERSION = "0.54.0"
 `headers`, `parser`, `scope`, `transport`, `url` and `_should_upgrade`, and of a cycle `scope`,
 `response_started` and `response_complete`."""
 
-REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+TOO_SLOW = "The request took too long to arrive, or its answer to begin. Send it again."
 
 
 class _Phase(NamedTuple):
@@ -91,7 +94,9 @@ class ConnectionTimeouts:
         next_has_begun = connection.scope is not (phase.exchange and phase.exchange.scope)
         if next_has_begun or not answer_has_begun and phase.exchange is not None:
             self._metrics.count_refusal("too_slow")
-            connection.transport.write(REQUEST_TIMEOUT)
+            known: Any = phase.exchange if not next_has_begun else None
+            path = "" if known is None else route_path(known.scope)
+            connection.transport.write(last_answer(HTTPStatus.REQUEST_TIMEOUT, TOO_SLOW, path))
         connection.transport.close()
 
 

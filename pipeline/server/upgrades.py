@@ -8,10 +8,13 @@ This module and `timeouts` are those that look into uvicorn's protocol, which is
 interface.
 """
 
+from http import HTTPStatus
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pipeline.server.last_answers import last_answer
 
 
 class HttpOnlyProtocol(HttpToolsProtocol):
@@ -25,6 +28,13 @@ class HttpOnlyProtocol(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         """Have uvicorn do nothing with a request that has an offer; the parser brings it again."""
         return True
+
+    def send_400_response(self, msg: str) -> None:
+        """Close the connection after a request that is not HTTP, with an answer that is JSON."""
+        self.transport.write(
+            last_answer(HTTPStatus.BAD_REQUEST, f"{msg} The connection is closed.")
+        )
+        self.transport.close()
 
 
 class HttpOnlyParser(HttpRequestParser):

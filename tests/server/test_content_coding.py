@@ -66,6 +66,15 @@ def test_a_coded_body_is_415_with_what_is_read(
 
 
 @pytest.mark.parametrize("path", BODIES)
+def test_a_body_that_is_compressed_and_does_not_say_so_is_415_too(
+    path: str, app: RequestMiddleware
+) -> None:
+    refused = send(app, path, gzip.compress(BODIES[path]))
+    assert (refused.status, refused.headers["accept-encoding"]) == (415, "identity")
+    assert "it looks compressed by gzip" in json.loads(refused.body)["detail"]
+
+
+@pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("coding", [b"identity", b"Identity", b"", b" identity , identity"])
 def test_a_body_that_is_not_coded_may_say_so(
     coding: bytes, path: str, app: RequestMiddleware

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from http import HTTPStatus
 from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 from socket import socket
@@ -17,8 +18,9 @@ import uvicorn
 from deploy.campaign.steady_load import Answer, request_bytes
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH
+from pipeline.server.last_answers import last_answer
 from pipeline.server.server import allow_many_connections
-from pipeline.server.timeouts import REQUEST_TIMEOUT, UVICORN_VERSION, ConnectionTimeouts
+from pipeline.server.timeouts import TOO_SLOW, UVICORN_VERSION, ConnectionTimeouts
 from pipeline.stages.settings import ServeSettings
 from tests.support.service_clients import (
     EXAMPLE_REQUEST,
@@ -31,6 +33,7 @@ from tests.support.service_clients import (
     wait_until,
     watched_service,
 )
+from tests.support.service_fixtures import PROBLEM
 
 FULL_PATH = request_bytes("GET", "/api/v0.1/model")
 """A request that FastAPI answers, within the limit on concurrency."""
@@ -46,8 +49,9 @@ CHUNKED = (
 LARGE_CHUNK = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
 
 
-FIRST, NEXT = object(), object()
+FIRST, NEXT = {"path": ESTIMATE}, {"path": ESTIMATE_BATCH}
 """Stand for the scopes of two requests on a connection."""
+REQUEST_TIMEOUT = last_answer(HTTPStatus.REQUEST_TIMEOUT, TOO_SLOW)
 
 
 class Connection:
@@ -125,6 +129,24 @@ def test_a_connection_that_is_too_slow_is_closed(
         connections.close_slow([connection])
         assert connection.what_happened() == (happens if is_short else (b"", ""))
         assert has_counted() == (is_counted and is_short)
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [("", "application/json"), (ESTIMATE, "application/json"), (ESTIMATE_BATCH, PROBLEM)],
+)
+def test_the_answer_to_who_is_too_slow_is_json_in_the_form_of_its_version(
+    path: str, media_type: str
+) -> None:
+    head, body = last_answer(HTTPStatus.REQUEST_TIMEOUT, TOO_SLOW, path).split(b"\r\n\r\n")
+    status_line, *lines = head.decode().split("\r\n")
+    assert status_line == "HTTP/1.1 408 Request Timeout"
+    assert set(lines) == {
+        "connection: close",
+        f"content-type: {media_type}",
+        f"content-length: {len(body)}",
+    }
+    assert json.loads(body)["detail"] == TOO_SLOW
 
 
 def test_this_is_the_uvicorn_that_the_timeouts_were_written_for() -> None:

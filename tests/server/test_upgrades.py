@@ -103,6 +103,8 @@ def test_a_tunnel_is_refused(service: WatchedService) -> None:
     heard = talk(service, [asked + LAST])
     assert heard.startswith(b"HTTP/1.1 400 ")
     assert heard.count(b"HTTP/1.1 ") == 1
+    detail = "Invalid HTTP request received. The connection is closed."
+    assert json.loads(heard.partition(b"\r\n\r\n")[2]) == {"detail": detail}
 
 
 def test_a_client_that_prefers_http_2_is_served(service: WatchedService) -> None:
