@@ -33,6 +33,7 @@ from benchmarks.serving.service_tables import (
 from benchmarks.serving.single_predictions import measure_targets
 from benchmarks.serving.single_tables import print_single, single_as_json
 from benchmarks.serving.targets import MANY_PRODUCTS, answer_of_v1, servers, targets
+from benchmarks.serving.worker_scaling import measure_workers, print_workers, workers_as_json
 from benchmarks.serving.world import ServingWorld, serving_world
 
 
@@ -123,12 +124,20 @@ def measure_million_products(world: ServingWorld, _: Options) -> object:
     return million_as_json(cost)
 
 
+def measure_scaling(world: ServingWorld, options: Options) -> object:
+    """Measure what a second worker adds."""
+    measured = measure_workers(world, options.seconds, options.rounds)
+    print_workers(measured, f"{options.conditions()}, {CONNECTIONS} connections")
+    return workers_as_json(measured)
+
+
 PARTS: Mapping[str, Callable[[ServingWorld, Options], object]] = {
     "single": measure_single,
     "batch": measure_batch,
     "start": measure_start,
     "memory": measure_resident,
     "million": measure_million_products,
+    "workers": measure_scaling,
 }
 """What can be measured: each prints its tables and returns its JSON."""
 
