@@ -235,13 +235,15 @@ def loaded(service: WatchedService) -> Iterator[list[Asked]]:
 
 
 @pytest.mark.system
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_running_service_looks_into_a_bucket_too(
-    s3_store_url: str, trained_store: Path, next_store: Path, tmp_path: Path
+    workers: str, s3_store_url: str, trained_store: Path, next_store: Path, tmp_path: Path
 ) -> None:
     store = open_store(s3_store_url)
     assert isinstance(store, S3Store)
     publish(trained_store, store)
-    with watched_service(tmp_path, s3_store_url, *RELOADING) as service:
+    arguments = (s3_store_url, *RELOADING, "--workers", workers)
+    with watched_service(tmp_path, *arguments) as service:
         newer = publish(next_store, store)
         wait_until(lambda: predict(service.url)["model_version"] == newer, "the newer is served")
         assert service.errors == []
