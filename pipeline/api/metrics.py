@@ -18,7 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from pipeline.api.counts import LATENCY_BUCKETS, OTHER, RouteCounts, ServedModel, ServiceCounts
+from pipeline.api.counts import LATENCY_BUCKETS, RouteCounts, ServedModel, ServiceCounts
 from pipeline.api.shared_counts import SharedCounts
 from pipeline.model.reader import DispatchModel
 
