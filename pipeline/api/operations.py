@@ -16,7 +16,7 @@ from pipeline.api.answers import UnknownProduct
 from pipeline.api.errors import PROBLEM_MEDIA_TYPE
 from pipeline.api.model_answer import model_answer
 from pipeline.api.predictions import Service
-from pipeline.api.product_curves import PRODUCT_CURVES, answer_curve, product_facts
+from pipeline.api.product_curves import PRODUCT_CURVES, product_facts
 from pipeline.api.schemas import (
     HealthAnswer,
     LivenessAnswer,
@@ -104,7 +104,7 @@ async def get_product(
     model = service.answers().model
     known_tags = None if if_none_match is None else if_none_match.encode("latin-1")
     try:
-        answer = answer_curve(model, product_code, known_tags, service.curve_caching)
+        answer = service.curves().answer(product_code, known_tags)
     except UnknownProduct as error:
         fault = UnknownProducts(model).fault(product_code)
         service.metrics.count_refusal(fault["type"])

@@ -5,6 +5,7 @@ model.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -17,13 +18,14 @@ from pipeline.api.schemas import ProductCurve
 from pipeline.model.arrays import Floats
 from pipeline.model.order import ORDERS, PRODUCT
 from pipeline.model.reader import DispatchModel
-from pipeline.stages.settings import ServeSettings
+from pipeline.stages.settings import ServeSettings, git_commit
 
 PRODUCT_CURVES = "/api/v0.2/products/"
 """Path of the curve of one product, without its code."""
 CURVE_POINTS = 41
 STEPS = np.arange(CURVE_POINTS)
 TAG_BYTES = 12
+JSON_CONTENT = (b"content-type", b"application/json")
 KNOWN_TO_ALL = b"*"
 """Instead of tags: whatever the client has of it, as long as it exists."""
 
@@ -55,36 +57,56 @@ def cache_control(settings: ServeSettings) -> bytes:
     return b"public, max-age=%d" % settings.curve_cache_seconds
 
 
-def answer_curve(
-    model: DispatchModel, product_code: str, known_tags: bytes | None, caching: bytes
-) -> CurveAnswer:
-    """Return the curve of a product, or that the client has it already (RFC 9110, section 13.1.2).
+class CurveAnswers:
+    """The curves of the products of a model, and their tags (RFC 9110, section 8.8.3)."""
 
-    The tag is a hash of the content, and so changes with whatever changes that: the model, whose
-    version is in it, or the code.
+    def __init__(self, model: DispatchModel, caching: bytes) -> None:
+        """Prepare for requests; nothing is computed yet.
 
-    Args:
-        model: what to ask.
-        product_code: as the client writes it.
-        known_tags: the header `If-None-Match`, if there is one.
-        caching: see `cache_control`.
+        Args:
+            model: what to ask.
+            caching: see `cache_control`.
+        """
+        self._model = model
+        self._caching = caching
 
-    Raises:
-        UnknownProduct: the model does not know the product.
-    """
-    position = model.position_of(product_code)
-    if position is None:
-        raise UnknownProduct(product_code)
-    (facts,) = product_facts(model, [position])
-    level = model.metadata.interval.level
-    content = to_json({"model_version": model.version, "interval_level": level, **facts})
-    tag = b'"%b"' % blake2b(content, digest_size=TAG_BYTES).hexdigest().encode()
-    headers = [(b"etag", tag), (b"cache-control", caching)]
-    # A client may have several tags, weak ones among them: W/"…", "…". Ours can be no part of one.
-    if known_tags is not None and (tag in known_tags or known_tags.strip() == KNOWN_TO_ALL):
-        return CurveAnswer(304, headers, b"")
-    headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
-    return CurveAnswer(200, headers, content)
+    def answer(self, product_code: str, known_tags: bytes | None) -> CurveAnswer:
+        """Return the curve of a product, or that the client has it already.
+
+        Args:
+            product_code: as the client writes it.
+            known_tags: the header `If-None-Match`, if there is one.
+
+        Raises:
+            UnknownProduct: the model does not know the product.
+        """
+        position = self._model.position_of(product_code)
+        if position is None:
+            raise UnknownProduct(product_code)
+        tag = b'"%b"' % _digest(self._state, b"%d" % position)
+        headers = [(b"etag", tag), (b"cache-control", self._caching)]
+        # A client may have several, weak ones among them: W/"…", "…". Ours can be no part of one.
+        if known_tags is not None and (tag in known_tags or known_tags.strip() == KNOWN_TO_ALL):
+            return CurveAnswer(304, headers, b"")
+        content = self._content(position)
+        headers += [JSON_CONTENT, (b"content-length", b"%d" % len(content))]
+        return CurveAnswer(200, headers, content)
+
+    @cached_property
+    def _state(self) -> bytes:
+        """What all tags change with: the model, whose version is in each answer, and the code."""
+        return _digest(self._content(0), (git_commit() or "").encode())
+
+    def _content(self, position: int) -> bytes:
+        """Return a `ProductCurveAnswer` as JSON."""
+        model = self._model
+        (facts,) = product_facts(model, [position])
+        level = model.metadata.interval.level
+        return to_json({"model_version": model.version, "interval_level": level, **facts})
+
+
+def _digest(*parts: bytes) -> bytes:
+    return blake2b(b" ".join(parts), digest_size=TAG_BYTES).hexdigest().encode()
 
 
 def product_facts(

@@ -7,7 +7,7 @@ from time import monotonic
 
 from pipeline.api.answers import ModelAnswers
 from pipeline.api.metrics import ServiceMetrics
-from pipeline.api.product_curves import cache_control
+from pipeline.api.product_curves import CurveAnswers, cache_control
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.logs import LOG
 from pipeline.stages.settings import ServeSettings
@@ -23,7 +23,6 @@ class DispatchService:
     Attributes:
         settings: what it was told.
         metrics: what it counts.
-        curve_caching: what caches may do with the curves of products.
         is_draining: whether it is about to stop, and answers only those who do not know that yet.
         served_since: when the model that is served was taken, by `time.monotonic`.
     """
@@ -32,7 +31,6 @@ class DispatchService:
         """Start without a model, which is loaded at the first request at the latest."""
         self.settings = settings
         self.metrics = ServiceMetrics()
-        self.curve_caching = cache_control(settings)
         self.is_draining = False
         self.served_since = -inf
         self._answers: ModelAnswers | None = None
@@ -65,6 +63,15 @@ class DispatchService:
             return self._answers
         return self.serve(load_model(self.store, self.settings.model_key))
 
+    def curves(self) -> CurveAnswers:
+        """Return what answers with curves now; load the model as `answers` does.
+
+        Raises:
+            PipelineError: it cannot be loaded.
+        """
+        self.answers()
+        return self._curves
+
     def serve(self, model: DispatchModel) -> ModelAnswers:
         """Let a verified model answer from now on, and return what answers.
 
@@ -73,6 +80,7 @@ class DispatchService:
         self.served_since = monotonic()
         self.metrics.describe_model(model)
         self._answers = ModelAnswers(model, self.metrics.product_labels)
+        self._curves = CurveAnswers(model, cache_control(self.settings))
         LOG.info(
             f"Serving {model.version} with {len(model.products):,} products, trained on "
             f"{model.metadata.dataset.key}."

@@ -16,7 +16,7 @@ from pipeline.api.batch_schemas import batch_of
 from pipeline.api.batches import answer_batch
 from pipeline.api.errors import route_path
 from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH, ESTIMATE_WITH_INTERVAL
-from pipeline.api.product_curves import PRODUCT_CURVES, answer_curve
+from pipeline.api.product_curves import PRODUCT_CURVES
 from pipeline.api.service import DispatchService
 from pipeline.server.body_limit import replay
 from pipeline.server.exchange import Exchange, Header
@@ -68,8 +68,7 @@ def _prediction(service: DispatchService, exchange: Exchange, body: bytes) -> Fa
 def _curve(service: DispatchService, exchange: Exchange) -> FastAnswer:
     product_code = exchange.path.removeprefix(PRODUCT_CURVES)
     known_tags = exchange.headers.get(b"if-none-match")
-    model = service.answers().model
-    return answer_curve(model, product_code, known_tags, service.curve_caching)
+    return service.curves().answer(product_code, known_tags)
 
 
 async def answer_fast_batch(
