@@ -26,9 +26,11 @@ from pipeline.model.artifact import MODELS
 PRODUCTS_BY_EXPONENT: Mapping[int, int] = {3: 5, 4: 10, 5: 100, 6: 1_000, 7: 10_000}
 """How many products there are among ten to the power of this exponent rows."""
 GOAL_EXPONENT = 7
-MAX_READ_TIMES = 10
-MAX_PEAK_MIB = 3 * 1024
+MAX_READ_TIMES = 5
+MAX_PEAK_MIB = 0.8 * 1024
 CHUNK_ROWS = 1_000_000
+WEEK_STREAM = 9
+"""Second part of the seed of the rows."""
 
 READ_CSV = """
 import sys, time
@@ -154,13 +156,19 @@ def write_orders(path: Path, rows: int, products: int, capacity: float = np.inf)
 
     A row is about 31 bytes long.
     """
-    random = np.random.default_rng(rows)
+    world = world_of(rows, products, capacity)
+    random = world.random(WEEK_STREAM)
     weights = np.ones(products, dtype=int)
-    world = World(drawn_products(weights, random), seed=rows, capacity=capacity)
     with path.open("wb") as file:
         for start in range(0, rows, CHUNK_ROWS):
             chunk = world.draw_week(min(CHUNK_ROWS, rows - start), random, weights)
             chunk.to_csv(file, index=False, header=start == 0, lineterminator="\n")
+
+
+def world_of(rows: int, products: int, capacity: float = np.inf) -> World:
+    """Return the world of a dataset of this size, all of whose products are equally frequent."""
+    random = np.random.default_rng(rows)
+    return World(drawn_products(np.ones(products, dtype=int), random), seed=rows, capacity=capacity)
 
 
 def artifact_kb(store: Path) -> float | None:
