@@ -5,12 +5,14 @@ FROM python:3.11-slim AS build
 
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
 WORKDIR /build
-COPY requirements_pipe.txt requirements_cicd.txt requirements_bodywork.txt bodywork_build_constraints.txt ./
+COPY requirements_pipe.txt requirements_dask.txt requirements_cicd.txt requirements_bodywork.txt bodywork_build_constraints.txt ./
 RUN pip install --no-cache-dir --constraint requirements_cicd.txt uv
 # matplotlib looks at all fonts the first time, which would take seconds in each pod. What it has
 # found it only reads in a folder that it may write.
+# With REQUIREMENTS=requirements_dask.txt the image works on a Dask cluster, too.
+ARG REQUIREMENTS=requirements_pipe.txt
 RUN uv venv --no-project /opt/pipeline \
-    && uv pip install --python /opt/pipeline -r requirements_pipe.txt \
+    && uv pip install --python /opt/pipeline -r "$REQUIREMENTS" \
     && MPLCONFIGDIR=/opt/matplotlib /opt/pipeline/bin/python -c "import matplotlib.font_manager" \
     && chmod 777 /opt/matplotlib
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.judged_week import judge_week, refusal_of, refuse_withdrawn
+from pipeline.judged_week import JudgedWeek, judge_week, refusal_of, refuse_withdrawn
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.deliveries import (
     DATASETS,
@@ -33,6 +33,7 @@ from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import CheckSettings
 from pipeline.stages.wording import first_few
+from pipeline.stages.workers import Workers, open_workers
 from pipeline.stores.base import ObjectStore, open_store
 
 
@@ -45,13 +46,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     """
     settings = CheckSettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
-    now = datetime.now(UTC)
-    with progress("Reading the file"):
-        dataset = _dataset(settings, now)
-    store = open_store(settings.store) if settings.store else None
-    champion = _champion(store, dataset)
-    past = _past(store, dataset, settings)
-    week = judge_week(dataset, store, champion, settings, now, past)
+    with open_workers(settings.jobs, settings.scheduler, settings.scratch) as workers:
+        week = _judge(settings, workers)
     if settings.report:
         _write(settings.report, week.page)
     if week.metadata.refused_because:
@@ -61,14 +57,25 @@ def main(arguments: Sequence[str] = ()) -> None:
     print(f"{settings.file} passes every check. Nothing was written to a store.")
 
 
-def _dataset(settings: CheckSettings, now: datetime) -> WeeklyDataset:
+def _judge(settings: CheckSettings, workers: Workers) -> JudgedWeek:
+    """Read the file, and judge it beside the model of the store, if one is given."""
+    now = datetime.now(UTC)
+    with progress("Reading the file"):
+        dataset = _dataset(settings, now, workers)
+    store = open_store(settings.store) if settings.store else None
+    champion = _champion(store, dataset)
+    past = _past(store, dataset, settings)
+    return judge_week(dataset, store, champion, settings, now, past, workers)
+
+
+def _dataset(settings: CheckSettings, now: datetime, workers: Workers) -> WeeklyDataset:
     """Return the rows of the file, if its name and its bad rows let it be used."""
     path = Path(settings.file)
     if not path.exists():
         raise StoreError(f"Cannot read {path}: No such file or directory.")
     name = f"{path.name}/" if path.is_dir() else path.name
     week = WeekReader(open_store(str(path.absolute().parent)), _delivery(name, now), key=name)
-    dataset = read_dataset(week)
+    dataset = read_dataset(week, workers)
     judge_rows(dataset, settings.max_rejected_share, settings.file, bad_rows_at=None)
     return dataset
 

@@ -36,6 +36,7 @@ from pipeline.stages.messages import Message
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import LimitSettings
 from pipeline.stages.wording import first_few
+from pipeline.stages.workers import HERE, Workers
 from pipeline.stores.base import ObjectStore
 from pipeline.training.facts import gather_metadata
 from pipeline.training.fitting import TrainedModel, train_on
@@ -68,6 +69,7 @@ def judge_week(
     settings: LimitSettings,
     trained_at: datetime,
     past: PastWeeks | None = None,
+    workers: Workers = HERE,
 ) -> JudgedWeek:
     """Train a model on a week, judge it, log how good it is, and write its report.
 
@@ -78,16 +80,18 @@ def judge_week(
         settings: the limits.
         trained_at: now.
         past: earlier weeks that the model may learn from, or None.
+        workers: fit a large week.
 
     Raises:
         ArtifactError: the model cannot be written as an artifact that agrees with it, or a decision
             to retire a product cannot be read.
         DatasetError: the week cannot be trained on.
         StoreError: the store cannot be listed or read.
+        WorkersError: the workers are lost.
     """
     with progress("Fitting and judging the model"):
-        model = _train(dataset, settings, settings.estimate, past)
-        alike = _like_champion(dataset, settings, champion, past)
+        model = _train(dataset, settings, settings.estimate, past, workers)
+        alike = _like_champion(dataset, settings, champion, past, workers)
         retired = set(map(normalised_code, retired_products(store) if store else ()))
         history = load_history(store, champion) if store and champion else ()
         verdict = judge(model, dataset, champion, _limits(settings), retired, history, alike)
@@ -143,6 +147,7 @@ def _like_champion(
     settings: LimitSettings,
     champion: DispatchModel | None,
     past: PastWeeks | None,
+    workers: Workers,
 ) -> TrainedModel | None:
     """Return a model of the week that estimates what the champion does, if ours does not.
 
@@ -157,15 +162,20 @@ def _like_champion(
         f"and {theirs} hours until now. A model of {theirs} hours of this week is compared with "
         "the model in production in place of the new one."
     )
-    return _train(dataset, settings, theirs, past)
+    return _train(dataset, settings, theirs, past, workers)
 
 
 def _train(
-    dataset: WeeklyDataset, settings: LimitSettings, estimate: Estimate, past: PastWeeks | None
+    dataset: WeeklyDataset,
+    settings: LimitSettings,
+    estimate: Estimate,
+    past: PastWeeks | None,
+    workers: Workers,
 ) -> TrainedModel:
     """Train a model on a week; an error says which week it is."""
     try:
-        return train_on(dataset.week, settings.interval_level, estimate=estimate, past=past)
+        level = settings.interval_level
+        return train_on(dataset.week, level, estimate=estimate, past=past, workers=workers)
     except DatasetError as error:
         raise DatasetError(
             error.message.headline,

@@ -26,6 +26,7 @@ from pipeline.stages.errors import ModelRefused, Refusal
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import TrainSettings, git_commit
+from pipeline.stages.workers import Workers, open_workers
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.training.facts import library_versions
 
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] = ()) -> None:
         store.check_writes()
         champion = _champion(store, settings)
         try:
-            _train_and_release(store, champion, settings)
+            with open_workers(settings.jobs, settings.scheduler, settings.scratch) as workers:
+                _train_and_release(store, champion, settings, workers)
         except Refusal as refusal:
             if champion is None or settings.on_refusal == "fail":
                 raise
@@ -68,14 +70,14 @@ def _champion(store: ObjectStore, settings: TrainSettings) -> DispatchModel | No
 
 
 def _train_and_release(
-    store: ObjectStore, champion: DispatchModel | None, settings: TrainSettings
+    store: ObjectStore, champion: DispatchModel | None, settings: TrainSettings, workers: Workers
 ) -> None:
     """Train a model on the newest dataset, judge it, report on it, and publish or refuse it."""
     trained_at = datetime.now(UTC)
     with progress("Reading the dataset"):
         delivery = _delivery(store, settings, trained_at)
         _tell_of_left_out(delivery, settings)
-        dataset = load_dataset(store, delivery, settings.max_rejected_share)
+        dataset = load_dataset(store, delivery, settings.max_rejected_share, workers)
         refuse_withdrawn(store, dataset)
         past = load_past_weeks(store, dataset, settings.weeks, settings.max_rejected_share)
     if champion is not None and not settings.retrain:
@@ -84,7 +86,7 @@ def _train_and_release(
         if made and not has_decided_on_products(store, since=made.metadata.trained_at):
             _say_unchanged(made, dataset)
             return
-    week = judge_week(dataset, store, champion, settings, trained_at, past)
+    week = judge_week(dataset, store, champion, settings, trained_at, past, workers)
     report = f"{REPORTS}/{week.version}.html"
     store.write_new(report, week.page.encode())
     LOG.info(f"Reported in {store.url}/{report}.")

@@ -12,6 +12,7 @@ import pytest
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main as train_model
+from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.helpers import SAMPLE_WEEKS, Webhook
 from tests.support.local_servers import s3_server, serving
 
@@ -51,6 +52,13 @@ def s3_endpoint() -> Iterator[str]:
     """Run an S3 server in a process of its own and return its URL."""
     with s3_server() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """Run a Dask scheduler and two workers, a process each."""
+    with dask_cluster(tmp_path_factory.mktemp("dask")) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ processes, meet in one place. The buckets are ranges of hashes: the first produc
 are as good as drawn at random, are all in the first buckets.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from pipeline.orders.hashes import hash_codes
 BUCKETS = 64
 """Of 10⁸ rows each has some 40 MB, and a product with a share of the rows has it in its bucket."""
 HASH_BITS = 64
+Paths = tuple[str, ...]
 
 
 class Bucket(Protocol):
@@ -46,7 +48,7 @@ class RowsInFiles(NamedTuple):
         paths: in the sequence of the parts that they were written from.
     """
 
-    paths: tuple[str, ...]
+    paths: Paths
 
     def rows(self) -> pd.DataFrame:
         """See `Bucket`."""
@@ -59,17 +61,19 @@ class RowsInFiles(NamedTuple):
 
 
 class BucketFiles:
-    """Writes the rows of a part of a week into the files of all buckets."""
+    """Writes the rows of a part of a week into the files of all buckets.
 
-    def __init__(self, folder: Path, part: int) -> None:
-        """Prepare to write; nothing is written yet.
+    The files have new names, so that the work can be done again without regard to files of before.
 
-        Args:
-            folder: for the files.
-            part: number of the part.
-        """
+    Attributes:
+        paths: the file of each bucket that has rows.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare to write into a folder; nothing is written yet."""
+        self.paths: dict[int, Paths] = {}
         self._folder = folder
-        self._part = part
+        self._name = uuid4().hex
         self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
         self._stack = ExitStack()
 
@@ -86,19 +90,12 @@ class BucketFiles:
         for bucket, batch in _by_bucket(orders):
             writer = self._writers.get(bucket)
             if writer is None:
-                path = self._folder / f"bucket-{bucket:02}-of-part-{self._part:05}.arrow"
-                sink = self._stack.enter_context(pa.OSFile(str(path), "wb"))
+                path = str(self._folder / f"bucket-{bucket:02}-{self._name}.arrow")
+                self.paths[bucket] = (path,)
+                sink = self._stack.enter_context(pa.OSFile(path, "wb"))
                 writer = self._stack.enter_context(pa.ipc.new_stream(sink, batch.schema))
                 self._writers[bucket] = writer
             writer.write_batch(batch)
-
-
-def buckets_in(folder: Path) -> Sequence[RowsInFiles]:
-    """Return the buckets whose files are in a folder, those of the first hashes first."""
-    paths: dict[str, list[str]] = {}
-    for path in sorted(folder.glob("bucket-*.arrow")):
-        paths.setdefault(path.name.split("-of-")[0], []).append(str(path))
-    return [RowsInFiles(tuple(each)) for each in paths.values()]
 
 
 def _by_bucket(orders: pd.DataFrame) -> Iterator[tuple[int, pa.RecordBatch]]:

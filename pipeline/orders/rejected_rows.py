@@ -46,6 +46,16 @@ class RejectedRows:
             return
         self._count += len(rows)
         self.reasons.update(fault for reason in rows[REASON] for fault in reason.split("; "))
+        self._keep(rows)
+
+    def merge(self, later: "RejectedRows") -> None:
+        """Take the bad rows of later parts."""
+        self._count += len(later)
+        self.reasons.update(later.reasons)
+        for rows in later._kept:
+            self._keep(rows)
+
+    def _keep(self, rows: pd.DataFrame) -> None:
         kept = rows.head(self._room)
         self._room -= len(kept)
         self._kept.append(kept)

@@ -6,7 +6,7 @@ What is held meanwhile: one block of one part as bytes (16 MiB), its rows, and t
 import hashlib
 import io
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -16,11 +16,12 @@ from pipeline.orders.csv_layout import NO_ROWS, unused_columns
 from pipeline.orders.csv_rows import CsvOrders
 from pipeline.orders.deliveries import Delivery
 from pipeline.orders.file_kinds import COPIED_BYTES, is_parquet, unpacked
+from pipeline.orders.findings import Findings
 from pipeline.orders.parquet_rows import ParquetOrders
 from pipeline.orders.parts import Part, is_folder, parts_of
-from pipeline.orders.rejected_rows import RejectedRows
 from pipeline.stages.errors import DatasetError
 from pipeline.stages.logs import LOG
+from pipeline.stages.progress import counted
 from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore
 
@@ -33,8 +34,7 @@ class WeekReader:
 
     Attributes:
         delivery: the dataset.
-        valid_rows: how many rows were good so far.
-        rejected: the bad rows so far.
+        found: what is known of the parts that were read so far.
     """
 
     def __init__(self, store: ObjectStore, delivery: Delivery, key: str | None = None) -> None:
@@ -46,13 +46,14 @@ class WeekReader:
             key: where it is in the store, if not where its name says.
         """
         self.delivery = delivery
-        self.valid_rows = 0
-        self.rejected = RejectedRows()
+        self.found = Findings()
         self._store = store
         self._key = key or delivery.key
-        self._hashes: dict[str, str] = {}
-        self._with_rows: dict[str, str] = {}
-        self._unused: set[str] = set()
+
+    @property
+    def place(self) -> tuple[str, Delivery, str]:
+        """The URL of the store, the dataset, and its key in the store."""
+        return self._store.url, self.delivery, self._key
 
     @property
     def sha256(self) -> str:
@@ -61,47 +62,82 @@ class WeekReader:
         That of the file, unpacked; or of the names and hashes of all parts in order.
         """
         if not is_folder(self._key):
-            (only,) = self._hashes.values()
+            (only,) = self.found.hashes.values()
             return only
-        lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(self._hashes.items())]
+        lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(self.found.hashes.items())]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-    def chunks(self) -> Iterator[pd.DataFrame]:
+    def parts(self) -> Sequence[Part]:
+        """Return the parts of the dataset.
+
+        Raises:
+            DatasetError: it is not whole.
+            StoreError: the store cannot be listed or read.
+        """
+        with self._named():
+            return parts_of(self._store, self._key)
+
+    def chunks(self, parts: Sequence[Part] | None = None) -> Iterator[pd.DataFrame]:
         """Yield the valid rows, some 700,000 at a time at most; see `OrderRows.valid`.
+
+        Args:
+            parts: all parts of the dataset, if they are known.
 
         Raises:
             DatasetError: the dataset is not whole, or a part of it is no file of orders, damaged,
                 not what the manifest says, or there twice.
             StoreError: the store cannot be listed or read.
         """
+        parts = self.parts() if parts is None else parts
+        for part in counted(parts, len(parts), "parts"):
+            yield from self.rows_of(part)
+        self.finish()
+
+    def rows_of(self, part: Part) -> Iterator[pd.DataFrame]:
+        """Yield the valid rows of a part; see `chunks`."""
+        with self._named(part), self._store.open(part.key) as file:
+            yield from self._rows_of(part, file)
+
+    def take(self, part: Part, found: Findings) -> None:
+        """Take what another reader found in a part.
+
+        Raises:
+            DatasetError: the part is a copy of one before it.
+        """
+        with self._named(part):
+            for sha256 in found.with_rows:
+                self._refuse_copy(sha256)
+        self.found.merge(found)
+
+    def finish(self) -> None:
+        """Say what there is to say once all parts are read.
+
+        Raises:
+            DatasetError: there are no rows.
+        """
         with self._named():
-            parts = parts_of(self._store, self._key)
-        for part in parts:
-            with self._named(part), self._store.open(part.key) as file:
-                yield from self._rows_of(part, file)
-        with self._named():
-            if not self.valid_rows + len(self.rejected):
+            if not self.found.rows:
                 raise DatasetError(NO_ROWS)
-        if self._unused:
-            LOG.info(f"Columns not used: {first_few(sorted(self._unused))}.")
+        if self.found.unused:
+            LOG.info(f"Columns not used: {first_few(sorted(self.found.unused))}.")
 
     def _rows_of(self, part: Part, file: BinaryIO) -> Iterator[pd.DataFrame]:
         """Yield the valid rows of a part, and note its bad ones."""
         _check_bytes(part, file)
-        before = self.valid_rows + len(self.rejected)
+        before = self.found.rows
         with unpacked(file) as content:
             sha256 = _sha256(content)
-            self._refuse_copy(part, sha256)
+            self._refuse_copy(sha256)
             orders = self._opened(content)
-            self._unused.update(unused_columns(orders.columns))
+            self.found.unused.update(unused_columns(orders.columns))
             for rows in orders.chunks():
-                self.valid_rows += len(rows.valid)
-                self.rejected.add(self._with_part(part, rows.rejected))
+                self.found.valid_rows += len(rows.valid)
+                self.found.rejected.add(self._with_part(part, rows.rejected))
                 yield rows.valid
-        self._hashes[part.name] = sha256
-        read = self.valid_rows + len(self.rejected) - before
+        self.found.hashes[part.name] = sha256
+        read = self.found.rows - before
         if read:
-            self._with_rows[sha256] = part.name
+            self.found.with_rows[sha256] = part.name
         _check_rows(part, read)
 
     def _opened(self, content: BinaryIO) -> ParquetOrders | CsvOrders:
@@ -139,11 +175,11 @@ class WeekReader:
         rejected.insert(0, PART, part.name)
         return rejected
 
-    def _refuse_copy(self, part: Part, sha256: str) -> None:
+    def _refuse_copy(self, sha256: str) -> None:
         """Refuse a part with the content of another: its orders would count twice."""
-        if sha256 in self._with_rows:
+        if sha256 in self.found.with_rows:
             raise DatasetError(
-                f"it has the content of {self._with_rows[sha256]}",
+                f"it has the content of {self.found.with_rows[sha256]}",
                 "A part that is there twice counts its orders twice: remove one of them.",
             )
 

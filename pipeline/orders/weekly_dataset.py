@@ -5,16 +5,17 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import pandas as pd
 
 from pipeline.orders.deliveries import Delivery
 from pipeline.orders.rejected_rows import RejectedRows, judge_rejected, keep_rejected
+from pipeline.orders.week_parts import read_rows
 from pipeline.orders.week_reader import WeekReader
-from pipeline.orders.week_rows import WeekRows, gather_rows
+from pipeline.orders.week_rows import WeekRows
 from pipeline.stages.logs import LOG
 from pipeline.stages.wording import first_few
+from pipeline.stages.workers import HERE, Workers
 from pipeline.stores.base import ObjectStore
 
 
@@ -53,7 +54,7 @@ class WeeklyDataset:
 
 
 def load_dataset(
-    store: ObjectStore, delivery: Delivery, max_rejected_share: float, scratch: Path | None = None
+    store: ObjectStore, delivery: Delivery, max_rejected_share: float, workers: Workers = HERE
 ) -> WeeklyDataset:
     """Read a delivered dataset, and set its bad rows aside.
 
@@ -61,14 +62,15 @@ def load_dataset(
         store: holds the dataset, and gets `rejected/<dataset name>.csv` if rows are bad.
         delivery: where the dataset is.
         max_rejected_share: refuse the dataset if a larger share of its rows is bad.
-        scratch: folder for the rows of a week that is too large for the memory; see `gather_rows`.
+        workers: read the parts of a folder.
 
     Raises:
         DatasetError: it is no dataset of orders, or too many rows are bad.
         StoreError: the store cannot be read or written.
+        WorkersError: the workers are lost.
     """
     place = f"{store.url}/{delivery.key}"
-    dataset = read_dataset(WeekReader(store, delivery), scratch)
+    dataset = read_dataset(WeekReader(store, delivery), workers)
     bad_rows_at = None
     if len(dataset.rejected):
         kept = keep_rejected(store, dataset.key, dataset.sha256, dataset.rejected)
@@ -78,21 +80,22 @@ def load_dataset(
     return dataset
 
 
-def read_dataset(reader: WeekReader, scratch: Path | None = None) -> WeeklyDataset:
+def read_dataset(reader: WeekReader, workers: Workers = HERE) -> WeeklyDataset:
     """Read all rows of a dataset, the valid and the bad ones.
 
     Args:
         reader: of the dataset.
-        scratch: folder for the rows of a week that is too large for the memory.
+        workers: read the parts of a folder.
 
     Raises:
         DatasetError: it is no dataset of orders.
         StoreError: the store cannot be read.
+        WorkersError: the workers are lost.
     """
-    week = gather_rows(reader.chunks(), scratch)
+    week = read_rows(reader, workers)
     warn_of_cases(week.products.index)
-    delivery = reader.delivery
-    return WeeklyDataset(delivery.key, reader.sha256, delivery.delivered_at, week, reader.rejected)
+    delivery, rejected = reader.delivery, reader.found.rejected
+    return WeeklyDataset(delivery.key, reader.sha256, delivery.delivered_at, week, rejected)
 
 
 def judge_rows(

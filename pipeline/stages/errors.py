@@ -10,6 +10,7 @@
     │   └── ModelRefused      the new model does not pass the gate
     ├── ArtifactError         a model artifact is missing, damaged or of an unknown format
     ├── ServiceError          the service cannot start
+    ├── WorkersError          other processes or machines cannot do the work
     └── AlertError            people could not be told of a failed deployment
 
 Each message says what was tried, on what, why it failed and what to do. It is for people: a
@@ -91,6 +92,10 @@ class ArtifactError(PipelineError):
 
 class ServiceError(PipelineError):
     """The service cannot start."""
+
+
+class WorkersError(PipelineError):
+    """Other processes or machines, which should do the work, cannot."""
 
 
 class AlertError(PipelineError):

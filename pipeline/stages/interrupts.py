@@ -1,12 +1,26 @@
-"""Ctrl-C ends a stage with one line, and with the exit code that shells expect."""
+"""Ctrl-C ends a stage with one line, and with the exit code that shells expect; so does SIGTERM."""
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 INTERRUPTED = "Interrupted."
 INTERRUPTED_EXIT_CODE = 130
 """128 + the number of SIGINT."""
+TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
+
+
+@contextmanager
+def cleaning_up_after_sigterm() -> Iterator[None]:
+    """Have SIGTERM end what is inside as an error does, so that no files and processes are left."""
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED_EXIT_CODE))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def end_in_one_line() -> None:

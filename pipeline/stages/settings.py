@@ -230,7 +230,45 @@ class LimitSettings(StageSettings):
         return self
 
 
-class TrainSettings(AlertSettings, StoreSettings, LimitSettings):
+class WorkSettings(StageSettings):
+    """Who does the work on a large week."""
+
+    options_title = "large weeks"
+
+    jobs: int = Field(default=1, ge=1, description="read and fit a large week in so many processes")
+    scheduler: str | None = Field(
+        default=None,
+        description="read and fit a large week on the workers of this Dask scheduler, such as "
+        "tcp://10.0.0.1:8786",
+    )
+    scratch: Path | None = Field(
+        default=None,
+        description="folder for the rows of a large week, which all workers of a scheduler have to "
+        "see under this path; by default that of the system for temporary files",
+    )
+
+    @field_validator("scheduler")
+    @classmethod
+    def _address(cls, scheduler: str | None) -> str | None:
+        if scheduler is not None and not re.fullmatch(r"(tcp|tls|ws|wss)://[^/]+:\d+/?", scheduler):
+            raise ValueError("should be an address with a port, such as tcp://10.0.0.1:8786")
+        return scheduler
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.scheduler is not None and self.jobs > 1:
+            raise ValueError(
+                "--scheduler gives the work to others, and --jobs to processes of this machine: "
+                "leave one of them out"
+            )
+        if self.scheduler is not None and self.scratch is None:
+            raise ValueError(
+                "--scheduler needs --scratch: a folder that all workers see under the same path"
+            )
+        return self
+
+
+class TrainSettings(AlertSettings, StoreSettings, LimitSettings, WorkSettings):
     """Train a model on the newest weekly dataset of a store, check it and publish it there."""
 
     program = "python -m pipeline.train_model"
@@ -279,7 +317,7 @@ class TrainSettings(AlertSettings, StoreSettings, LimitSettings):
         return dataset_key
 
 
-class CheckSettings(LimitSettings):
+class CheckSettings(LimitSettings, WorkSettings):
     """Judge a week as train_model would, and write nothing to any store."""
 
     program = "python -m pipeline.check_dataset"

@@ -30,11 +30,12 @@ from pipeline.orders.features import features_of
 from pipeline.orders.past_weeks import PastWeeks
 from pipeline.orders.splits import Split, split_orders, systematic_sample
 from pipeline.orders.week_rows import WeekRows
+from pipeline.stages.workers import HERE, Workers
 from pipeline.training.candidate_rules import behaviour_failures, skill_failures
 from pipeline.training.evaluation import GridEstimates, compute_metrics, estimate_on_grid
 from pipeline.training.intervals import ProductNoise, calibrate_interval, calibrate_products
 from pipeline.training.kinds import find_mixed
-from pipeline.training.partitions import FitBuckets, FittedWeek, fit_here, fit_week
+from pipeline.training.partitions import FittedWeek, fit_week
 from pipeline.training.selection import (
     CANDIDATES,
     GUESSES,
@@ -179,7 +180,7 @@ def train_on(
     candidates: tuple[Candidate, ...] = CANDIDATES,
     estimate: Estimate = "typical",
     past: PastWeeks | None = None,
-    fit_buckets: FitBuckets = fit_here,
+    workers: Workers = HERE,
 ) -> TrainedModel:
     """Choose a candidate, test it on rows that it has not seen, and fit it on all rows.
 
@@ -193,10 +194,11 @@ def train_on(
         candidates: the kinds of model to choose from, from the simplest to the most flexible.
         estimate: whether typical or mean hours are estimated.
         past: earlier weeks that may help; None to learn from this one alone.
-        fit_buckets: fits the rows of all products, bucket by bucket.
+        workers: fit the rows of all products, bucket by bucket.
 
     Raises:
         DatasetError: no product has enough rows to test on.
+        WorkersError: the workers are lost.
     """
     week = orders if isinstance(orders, WeekRows) else WeekRows.of(orders)
     split = split_orders(week.whole_products())
@@ -211,7 +213,7 @@ def train_on(
     labels = LabelFacts.of(week)
     chosen: TrainedModel | None = None
     for contender in choice.ranked:
-        fitted = fit_week((contender.candidate, *GUESSES), week, split, past_rows, fit_buckets)
+        fitted = fit_week((contender.candidate, *GUESSES), week, split, past_rows, workers)
         model = _measure(fitted, contender, choice, week, labels, interval_level, estimate)
         chosen = chosen or model
         broken = _broken_rules(model, week.sample)

@@ -4,7 +4,8 @@ What all products have in common is planned before, on whole products. With that
 as if there were no other, and gives the same curves to the last bit in whatever company.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,15 +17,16 @@ from pipeline.model.metadata import RepeatedRows
 from pipeline.orders.buckets import Bucket, RowsInMemory
 from pipeline.orders.features import features_of
 from pipeline.orders.order_rows import concat_orders
+from pipeline.orders.scanned_rows import drawn, halvings_for
 from pipeline.orders.splits import FOLDS, TEST_FOLD, Split, deal_out
-from pipeline.orders.week_rows import WeekRows, drawn, halvings_for
+from pipeline.orders.week_rows import WeekRows
+from pipeline.stages.logs import LOG
+from pipeline.stages.progress import counted
+from pipeline.stages.workers import HERE, Workers
 from pipeline.training.selection import Candidate, OutOfSample
 
 MAX_TEST_ROWS = 500_000
 """As many are enough to measure the noise of thousands of products, and to calibrate on."""
-
-FitBuckets = Callable[["BucketJob", Sequence[Bucket]], Iterable["FittedBucket"]]
-"""Does a job on each bucket, here or elsewhere, and returns what comes out in their sequence."""
 
 
 class PlannedCandidate(NamedTuple):
@@ -96,7 +98,7 @@ def fit_week(
     week: WeekRows,
     split: Split,
     past: pd.DataFrame | None,
-    fit_buckets: FitBuckets,
+    workers: Workers = HERE,
 ) -> FittedWeek:
     """Fit and test a candidate on all rows of a week, and test guesses beside it.
 
@@ -105,7 +107,10 @@ def fit_week(
         week: its rows.
         split: of whole products of the week, to plan on.
         past: rows of earlier weeks that each fit gets as well, see `Candidate.fit`.
-        fit_buckets: does the work.
+        workers: fit the buckets, if there are several.
+
+    Raises:
+        WorkersError: the workers are lost.
     """
     planned = [_planned(candidate, split, past) for candidate in candidates]
     halvings = halvings_for(week.n_rows // FOLDS, MAX_TEST_ROWS)
@@ -113,7 +118,7 @@ def fit_week(
     buckets = week.buckets
     if planned[0].plan is None and len(buckets) > 1:
         buckets = [RowsInMemory(concat_orders([bucket.rows() for bucket in buckets]))]
-    fitted = _merged(list(fit_buckets(job, buckets)))
+    fitted = _merged(list(_fit_buckets(job, buckets, workers)))
     tested = [OutOfSample(fitted.test, own) for own in fitted.estimates]
     return FittedWeek(
         regressor=fitted.regressor,
@@ -146,9 +151,14 @@ def _planned(candidate: Candidate, split: Split, past: pd.DataFrame | None) -> P
     )
 
 
-def fit_here(job: BucketJob, buckets: Sequence[Bucket]) -> Iterable[FittedBucket]:
-    """Do a job on one bucket after the other, in this process."""
-    return (fit_bucket(job, bucket) for bucket in buckets)
+def _fit_buckets(
+    job: BucketJob, buckets: Sequence[Bucket], workers: Workers
+) -> Iterator[FittedBucket]:
+    """Yield what comes out of each bucket; a single one is here, or as good as all rows."""
+    if len(buckets) == 1:
+        return iter([fit_bucket(job, buckets[0])])
+    LOG.info(f"Fitting {len(buckets):,} buckets of products {workers.place}.")
+    return counted(workers.map(partial(fit_bucket, job), buckets), len(buckets), "buckets")
 
 
 def fit_bucket(job: BucketJob, bucket: Bucket) -> FittedBucket:

@@ -28,6 +28,7 @@ SECRETS = {
 PEERS = sorted(path.name for path in (ROOT / "benchmarks" / "peers").glob("*_server.py"))
 PINNED = {
     "requirements_pipe.txt": PROJECT["project"]["dependencies"],
+    "requirements_dask.txt": PROJECT["project"]["optional-dependencies"]["dask"],
     "requirements_cicd.txt": PROJECT["dependency-groups"]["cicd"],
     "requirements_bodywork.txt": PROJECT["dependency-groups"]["bodywork"],
     "notebooks/requirements_nb.txt": PROJECT["dependency-groups"]["notebook"],

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
-from pipeline.orders import week_rows
 from pipeline.orders.hashes import hash_of_rows
 from pipeline.orders.week_rows import WeekRows, gather_rows
 
 COLUMNS = [PRODUCT, ORDERS, HOURS]
+MAX_SAMPLE_ROWS = 2000
 
 
 def orders_of(products: int, rows: int, seed: int = 0) -> pd.DataFrame:
@@ -35,13 +35,6 @@ def sorted_rows(orders: pd.DataFrame) -> list[tuple[object, ...]]:
     return sorted(plain.itertuples(index=False, name=None))
 
 
-@pytest.fixture
-def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let two thousand rows be a large week."""
-    monkeypatch.setattr(week_rows, "MAX_SAMPLE_ROWS", 2000)
-
-
-@pytest.mark.usefixtures("small_memory")
 @pytest.mark.parametrize("rows_of_chunk", [700, 4999])
 def test_a_large_week_in_files_has_all_rows_and_a_sample_of_them(
     rows_of_chunk: int, tmp_path: Path
@@ -49,7 +42,7 @@ def test_a_large_week_in_files_has_all_rows_and_a_sample_of_them(
     orders = orders_of(300, 9000)
     whole = WeekRows.of(orders)
 
-    week = gather_rows(chunks(orders, rows_of_chunk), tmp_path)
+    week = gather_rows(chunks(orders, rows_of_chunk), tmp_path, MAX_SAMPLE_ROWS)
 
     assert week.is_sampled and not whole.is_sampled
     assert week.n_rows == 9000
@@ -66,25 +59,24 @@ def test_a_large_week_in_files_has_all_rows_and_a_sample_of_them(
     assert week.sample[HOURS].mean() == pytest.approx(orders[HOURS].mean(), rel=0.1)
 
 
-@pytest.mark.usefixtures("small_memory")
 def test_samples_do_not_depend_on_how_the_rows_came(tmp_path: Path) -> None:
     orders = orders_of(300, 9000)
     shuffled = orders.sample(frac=1, random_state=1)
 
     first, second = (
-        gather_rows(chunks(o, n), tmp_path) for o, n in ((orders, 900), (shuffled, 50))
+        gather_rows(chunks(o, n), tmp_path, MAX_SAMPLE_ROWS)
+        for o, n in ((orders, 900), (shuffled, 50))
     )
 
     assert sorted_rows(first.sample) == sorted_rows(second.sample)
     assert sorted_rows(first.whole_products(500)) == sorted_rows(second.whole_products(500))
 
 
-@pytest.mark.usefixtures("small_memory")
 def test_whole_products_have_all_their_rows(tmp_path: Path) -> None:
     orders = orders_of(300, 9000)
     rows = orders[PRODUCT].value_counts()
 
-    some = gather_rows(chunks(orders, 900), tmp_path).whole_products(500)
+    some = gather_rows(chunks(orders, 900), tmp_path, MAX_SAMPLE_ROWS).whole_products(500)
 
     assert 400 < len(some) <= 500
     found = some[PRODUCT].value_counts()
@@ -97,9 +89,8 @@ def test_a_product_with_nearly_all_rows_loses_some_in_a_sample_of_whole_products
     assert 400 <= len(WeekRows.of(orders).whole_products(500)) <= 500
 
 
-@pytest.mark.usefixtures("small_memory")
 def test_files_go_with_the_week(tmp_path: Path) -> None:
-    week = gather_rows(chunks(orders_of(3, 2500), 900), tmp_path)
+    week = gather_rows(chunks(orders_of(3, 2500), 900), tmp_path, MAX_SAMPLE_ROWS)
     assert len(list(tmp_path.glob("*/*.arrow"))) == 3
 
     del week

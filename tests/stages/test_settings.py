@@ -68,6 +68,9 @@ def test_without_arguments_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) ->
         "accept_shift": False,
         "keep_weeks": 8,
         "weeks": 1,
+        "jobs": 1,
+        "scheduler": None,
+        "scratch": None,
         "dataset_key": None,
         "retrain": False,
         "ignore_champion": False,
@@ -140,6 +143,12 @@ def test_values_outside_the_limits_are_refused(name: str, value: str, refusal: R
         (
             ["--r2-error-threshold", "2", "--max-rejected-share", "3"],
             ["--r2-error-threshold", "--max-rejected-share"],
+        ),
+        (["--scheduler", "10.0.0.1", "--scratch", "/s"], ["--scheduler", "an address with a port"]),
+        (["--scheduler", "tcp://10.0.0.1:8786"], ["--scheduler needs --scratch"]),
+        (
+            ["--scheduler", "tcp://10.0.0.1:8786", "--scratch", "/s", "--jobs", "2"],
+            ["--jobs", "leave one of them out"],
         ),
     ],
 )

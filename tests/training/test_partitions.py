@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from pipeline.curves.estimator import PerProductCurve
 from pipeline.model.arrays import Floats
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
-from pipeline.orders import week_rows
 from pipeline.orders.buckets import RowsInMemory
 from pipeline.orders.order_rows import concat_orders
 from pipeline.orders.week_rows import WeekRows, gather_rows
@@ -19,6 +18,7 @@ from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.selection import CANDIDATES, Candidate
 
 LEVEL = 0.9
+MAX_SAMPLE_ROWS = 3000
 
 
 class Level(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -48,12 +48,11 @@ def orders_of(rows: dict[str, int], seed: int = 0) -> pd.DataFrame:
 
 
 @pytest.fixture
-def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WeekRows:
+def large(tmp_path: Path) -> WeekRows:
     """Return a week in files: a large product, ordinary ones, and many that are tiny."""
-    monkeypatch.setattr(week_rows, "MAX_SAMPLE_ROWS", 3000)
     ordinary = {f"P{i:03}": 60 for i in range(40)}
     tiny = {f"T{i:03}": 1 + i % 4 for i in range(200)}
-    return gather_rows([orders_of({"LARGE": 4000} | ordinary | tiny)], tmp_path)
+    return gather_rows([orders_of({"LARGE": 4000} | ordinary | tiny)], tmp_path, MAX_SAMPLE_ROWS)
 
 
 def in_one_bucket(week: WeekRows) -> WeekRows:
@@ -91,11 +90,8 @@ def test_a_regressor_that_plans_nothing_gets_all_rows_at_once(large: WeekRows) -
 
 
 @pytest.mark.parametrize("rows", [{"ONE": 7000}, {"MOST": 6930, "A": 30, "B": 30, "C": 10}])
-def test_a_week_of_next_to_one_product_is_fitted(
-    rows: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(week_rows, "MAX_SAMPLE_ROWS", 3000)
-    week = gather_rows([orders_of(rows)], tmp_path)
+def test_a_week_of_next_to_one_product_is_fitted(rows: dict[str, int], tmp_path: Path) -> None:
+    week = gather_rows([orders_of(rows)], tmp_path, MAX_SAMPLE_ROWS)
 
     model = train_on(week, LEVEL, CANDIDATES[1:2])
 
