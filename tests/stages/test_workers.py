@@ -119,3 +119,13 @@ def test_a_scratch_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(WorkersError, match="there is no such folder"):
         with open_workers(1, None, tmp_path / "nowhere"):
             pass
+
+
+def test_a_scratch_folder_that_a_worker_does_not_see_is_told(
+    shared_cluster: DaskCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(WorkersError, match="does not see the files of this stage in /proc/self"):
+        with open_workers(1, shared_cluster.address, Path("/proc/self/cwd")):
+            pass

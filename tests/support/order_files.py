@@ -15,6 +15,7 @@ from pipeline.orders.deliveries import Delivery
 from pipeline.orders.order_rows import OrderRows
 from pipeline.orders.week_reader import WeekReader
 from pipeline.orders.weekly_dataset import WeeklyDataset, read_dataset
+from pipeline.stages.workers import HERE, Workers
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.directory import DirectoryStore
 
@@ -65,6 +66,8 @@ def deliver_parts(
         store.write_new(f"{folder}_SUCCESS", b"")
 
 
-def read_folder(store: ObjectStore, folder: str = FOLDER) -> WeeklyDataset:
+def read_folder(
+    store: ObjectStore, folder: str = FOLDER, workers: Workers = HERE
+) -> WeeklyDataset:
     """Return the rows of a folder of parts."""
-    return read_dataset(WeekReader(store, Delivery(folder, DELIVERED_AT)))
+    return read_dataset(WeekReader(store, Delivery(folder, DELIVERED_AT)), workers)

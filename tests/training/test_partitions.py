@@ -1,7 +1,11 @@
 """A week is fitted bucket by bucket as if it were in one piece."""
 
+import os
+import signal
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,10 +16,17 @@ from pipeline.curves.estimator import PerProductCurve
 from pipeline.model.arrays import Floats
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
 from pipeline.orders.buckets import RowsInMemory
+from pipeline.orders.deliveries import Delivery
 from pipeline.orders.order_rows import concat_orders
+from pipeline.orders.week_parts import read_rows
+from pipeline.orders.week_reader import WeekReader
 from pipeline.orders.week_rows import WeekRows, gather_rows
+from pipeline.stages.workers import HERE, Workers, open_workers
+from pipeline.stores.directory import DirectoryStore
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.selection import CANDIDATES, Candidate
+from tests.support.dask_cluster import DaskCluster, dask_cluster
+from tests.support.order_files import DELIVERED_AT, FOLDER, deliver_parts
 
 LEVEL = 0.9
 MAX_SAMPLE_ROWS = 3000
@@ -96,3 +107,84 @@ def test_a_week_of_next_to_one_product_is_fitted(rows: dict[str, int], tmp_path:
     model = train_on(week, LEVEL, CANDIDATES[1:2])
 
     assert model.metrics.mean_absolute_error_hours == pytest.approx(0.65, abs=0.1)
+
+
+def as_csv(orders: pd.DataFrame) -> bytes:
+    return orders.to_csv(index=False).encode()
+
+
+def as_parquet(orders: pd.DataFrame) -> bytes:
+    return orders.astype({PRODUCT: str}).to_parquet(index=False)
+
+
+@pytest.fixture(scope="module")
+def week_of_all_kinds() -> pd.DataFrame:
+    """Return some ordinary products, and many that are tiny."""
+    return orders_of({f"P{i:03}": 90 for i in range(30)} | {f"T{i:03}": 4 for i in range(100)})
+
+
+@pytest.fixture(scope="module")
+def alone(week_of_all_kinds: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return what is learnt from it as one CSV by this process alone."""
+    folder = tmp_path_factory.mktemp("alone")
+    return learnt_from(folder, {"part-0.csv": as_csv(week_of_all_kinds)}, HERE)
+
+
+def learnt_from(folder: Path, parts: Mapping[str, bytes], workers: Workers) -> bytes:
+    """Return all numbers of a model of a folder, whose rows go through files."""
+    store = DirectoryStore(str(folder))
+    deliver_parts(store, parts)
+    reader = WeekReader(store, Delivery(FOLDER, DELIVERED_AT))
+    week = read_rows(reader, workers, max_sample_rows=1000)
+    model = train_on(week, LEVEL, CANDIDATES[1:2], workers=workers)
+    assert len(week.buckets) > 30 and isinstance(model.regressor, PerProductCurve)
+    facts = (model.metrics, model.interval, model.skill, model.name, week.hash)
+    numbers = (model.regressor.coefficients_, model.regressor.knots_, model.unseen.estimates)
+    return repr(facts).encode() + b"".join(each.tobytes() for each in numbers)
+
+
+@pytest.mark.parametrize("write", [as_csv, as_parquet])
+@pytest.mark.parametrize("n_parts", [1, 7])
+@pytest.mark.parametrize("place", ["here", "processes", "dask"])
+def test_a_week_is_fitted_alike_wherever_and_however_it_is_delivered(
+    write: Callable[[pd.DataFrame], bytes],
+    n_parts: int,
+    place: str,
+    week_of_all_kinds: pd.DataFrame,
+    alone: bytes,
+    tmp_path: Path,
+    shared_cluster: DaskCluster,
+) -> None:
+    rows = np.array_split(np.arange(len(week_of_all_kinds)), n_parts)
+    suffix = write.__name__.removeprefix("as_")
+    parts = {f"part-{n}.{suffix}": write(week_of_all_kinds.iloc[r]) for n, r in enumerate(rows)}
+    address = shared_cluster.address if place == "dask" else None
+
+    with open_workers(2 if place == "processes" else 1, address, tmp_path) as workers:
+        assert learnt_from(tmp_path, parts, workers) == alone
+
+
+class DiesOnce(PerProductCurve):
+    """A curve whose first fit with a plan kills its process."""
+
+    def __init__(self, marker: str = "", segments: int = 1, estimate: str = "typical") -> None:
+        super().__init__(segments, estimate)
+        self.marker = marker
+
+    def fit(self, X: pd.DataFrame, y: Any, sample_weight: Any = None, plan: Any = None) -> Self:
+        if plan is not None and not Path(self.marker).exists():
+            Path(self.marker).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit(X, y, sample_weight, plan)
+
+
+def test_a_worker_that_dies_while_it_fits_changes_nothing(large: WeekRows, tmp_path: Path) -> None:
+    dying = Candidate("dying", DiesOnce(str(tmp_path / "marker")))
+    with dask_cluster(tmp_path) as cluster, open_workers(1, cluster.address, tmp_path) as workers:
+        model = train_on(large, LEVEL, (dying,), workers=workers)
+        died = [worker.poll() for worker in cluster.workers]
+
+    assert sorted(died, key=str) == [-signal.SIGKILL, None]
+    expected = train_on(large, LEVEL, CANDIDATES[1:2]).regressor
+    assert isinstance(model.regressor, PerProductCurve) and isinstance(expected, PerProductCurve)
+    assert model.regressor.coefficients_.tobytes() == expected.coefficients_.tobytes()
