@@ -34,6 +34,7 @@ WORKER_SECONDS = 60
 """For a first worker, and without any worker, until nobody is waited for any longer."""
 TASKS_AHEAD = 2
 """For each thread of a worker: enough to keep it busy, and few results wait."""
+DASK_LOGS = ("distributed", "distributed.client")
 SAME_IMAGE = "Start stage and workers from the same image, or the same commit and requirements."
 
 
@@ -96,7 +97,8 @@ def connected_workers(address: str, scratch: Path) -> Iterator[DaskWorkers]:
     Raises:
         WorkersError: it does not answer, has no workers, or they are not fit for the work.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it tells, we tell
+    for name in DASK_LOGS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they tell, our errors tell
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:

@@ -254,6 +254,12 @@ class WorkSettings(StageSettings):
             raise ValueError("should be an address with a port, such as tcp://10.0.0.1:8786")
         return scheduler
 
+    @field_validator("scratch")
+    @classmethod
+    def _whole_path(cls, scratch: Path | None) -> Path | None:
+        """Write the path out, since workers have another current folder."""
+        return scratch and scratch.expanduser().absolute()
+
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if self.scheduler is not None and self.jobs > 1:

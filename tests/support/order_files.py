@@ -66,8 +66,6 @@ def deliver_parts(
         store.write_new(f"{folder}_SUCCESS", b"")
 
 
-def read_folder(
-    store: ObjectStore, folder: str = FOLDER, workers: Workers = HERE
-) -> WeeklyDataset:
+def read_folder(store: ObjectStore, folder: str = FOLDER, workers: Workers = HERE) -> WeeklyDataset:
     """Return the rows of a folder of parts."""
     return read_dataset(WeekReader(store, Delivery(folder, DELIVERED_AT)), workers)
