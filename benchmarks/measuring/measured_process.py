@@ -26,11 +26,13 @@ class ProcessCost(NamedTuple):
         exit_code: of the process.
         seconds: from its start to its end.
         peak_mib: most memory that it held at once.
+        cpu_seconds: processor time of the process and those that it waited for.
     """
 
     exit_code: int
     seconds: float
     peak_mib: float
+    cpu_seconds: float
 
 
 def run_measured(command: Sequence[str]) -> ProcessCost:
@@ -56,7 +58,12 @@ def main(command: Sequence[str]) -> int:
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
-    cost = ProcessCost(process.returncode, seconds, usage.ru_maxrss / KIB_PER_MIB)
+    cost = ProcessCost(
+        process.returncode,
+        seconds,
+        usage.ru_maxrss / KIB_PER_MIB,
+        usage.ru_utime + usage.ru_stime,
+    )
     print(json.dumps(cost._asdict()))
     return 0
 

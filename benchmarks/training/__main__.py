@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     many = (
         [measure_many_products(*size) for size in SIZES] if options.largest == GOAL_EXPONENT else []
     )
-    print_many_products(many, datasets[0].seconds)
+    print_many_products(many, datasets[0].cpu_seconds)
     estimates = measure_catalogue()
     print_estimates(estimates)
     results = {

@@ -31,7 +31,8 @@ class ManyProductsCost(NamedTuple):
         rows: of the week.
         products: of the week.
         seconds: of the stage, from the start of its process to its end.
-        read_seconds: of `pandas.read_csv` on the same file.
+        cpu_seconds: processor time of the stage.
+        read_seconds: processor time of `pandas.read_csv` on the same file.
         peak_mib: most memory that the stage held at once.
         error: mean absolute error on fresh rows in units of that of the true functions; None if
             nothing was published, as the coverage.
@@ -41,20 +42,22 @@ class ManyProductsCost(NamedTuple):
     rows: int
     products: int
     seconds: float
+    cpu_seconds: float
     read_seconds: float
     peak_mib: float
     error: float | None
     coverage: float | None
 
-    def read_times_above(self, smallest_seconds: float) -> float:
+    def read_times_above(self, smallest_cpu_seconds: float) -> float:
         """Return the time beyond that for 1,000 rows, in units of `read_seconds`."""
-        return (self.seconds - smallest_seconds) / self.read_seconds
+        return (self.cpu_seconds - smallest_cpu_seconds) / self.read_seconds
 
-    def goals(self, smallest_seconds: float) -> dict[str, bool]:
+    def goals(self, smallest_cpu_seconds: float) -> dict[str, bool]:
         """Tell for each goal whether it was met."""
         error, coverage = self.error, self.coverage
         return {
-            "time": error is not None and self.read_times_above(smallest_seconds) <= MAX_READ_TIMES,
+            "time": error is not None
+            and self.read_times_above(smallest_cpu_seconds) <= MAX_READ_TIMES,
             "memory": error is not None and self.peak_mib <= MAX_PEAK_MIB,
             "error": error is not None and error <= MAX_ERROR,
             "coverage": coverage is not None and LEAST_COVERAGE <= coverage <= MOST_COVERAGE,
@@ -71,7 +74,14 @@ def measure_many_products(rows: int, products: int) -> ManyProductsCost:
         error, coverage = _quality(store, rows, products, cost)
     print(f"{rows:,} rows of {products:,} products: {cost.seconds:.1f} s", file=sys.stderr)
     return ManyProductsCost(
-        rows, products, cost.seconds, read_seconds, cost.peak_mib, error, coverage
+        rows,
+        products,
+        cost.seconds,
+        cost.cpu_seconds,
+        read_seconds,
+        cost.peak_mib,
+        error,
+        coverage,
     )
 
 

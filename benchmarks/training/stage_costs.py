@@ -35,9 +35,9 @@ WEEK_STREAM = 9
 READ_CSV = """
 import sys, time
 import pandas
-start = time.perf_counter()
+start = time.process_time()
 pandas.read_csv(sys.argv[1])
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
 
 
@@ -65,7 +65,9 @@ class DatasetCost(NamedTuple):
         csv_mb: size of its file in millions of bytes.
         exit_code: worst of the stage.
         seconds: of the stage, from the start of its process to its end.
-        read_seconds: of `pandas.read_csv` on the same file, in a process that has imported pandas.
+        cpu_seconds: processor time of the stage.
+        read_seconds: processor time of `pandas.read_csv` on the same file, in a process that has
+            imported pandas; it takes several processors where there are several.
         peak_mib: most memory that the stage held at once.
         artifact_kb: size of what it published in thousands of bytes; None if it did not.
     """
@@ -75,13 +77,14 @@ class DatasetCost(NamedTuple):
     csv_mb: float
     exit_code: int
     seconds: float
+    cpu_seconds: float
     read_seconds: float
     peak_mib: float
     artifact_kb: float | None
 
     def read_times_above(self, smallest: "DatasetCost") -> float:
         """Return the time beyond that for the smallest dataset, in units of `read_seconds`."""
-        return (self.seconds - smallest.seconds) / self.read_seconds
+        return (self.cpu_seconds - smallest.cpu_seconds) / self.read_seconds
 
     def goals(self, smallest: "DatasetCost") -> dict[str, bool | None]:
         """Tell for each goal whether it was met; None for sizes that have no goals."""
@@ -131,6 +134,7 @@ def measure_dataset(exponent: int, repeats: int) -> DatasetCost:
             csv_mb=path.stat().st_size / 1e6,
             exit_code=max(run.exit_code for run in runs),
             seconds=median(run.seconds for run in runs),
+            cpu_seconds=median(run.cpu_seconds for run in runs),
             read_seconds=median(reads),
             peak_mib=median(run.peak_mib for run in runs),
             artifact_kb=artifact_kb(store),
@@ -146,7 +150,7 @@ def run_stage(store: Path) -> ProcessCost:
 
 
 def read_csv_seconds(path: Path) -> float:
-    """Return how long a fresh process takes for `pandas.read_csv` with its defaults."""
+    """Return the processor time of `pandas.read_csv` with its defaults in a fresh process."""
     command = [sys.executable, "-c", READ_CSV, str(path)]
     return float(subprocess.check_output(command, cwd=ROOT, env=ENVIRONMENT))
 
