@@ -12,7 +12,7 @@ CHAMPION_ROWS = 40
 WHOLE_HOURS, SHIFT_HOURS = 1, 8
 RETIRED, RENEWED, NEW = "SKU003", "SKU001", "SKU900"
 RETIRED_SHARE, NEW_SHARE = 0.25, 0.8
-"""Shares of the rows of a product: it has fewer than a tenth of all rows before it is retired, and
+"""Shares of the rows of a product: it has a twentieth of all rows or so before it is retired, and
 the new one has less than a fifth."""
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
