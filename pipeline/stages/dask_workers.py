@@ -1,7 +1,7 @@
 """The workers of a Dask cluster: that they are there, are fit for the work, and get it.
 
-Dask is used through its own client. As a backend of joblib it cannot return results one by one,
-and waits for ever when its scheduler is gone (joblib 1.6).
+Dask is used through its own client: as a backend of joblib 1.6 it would do the work of a single
+worker with one thread in the driver, by its source.
 """
 
 import logging
