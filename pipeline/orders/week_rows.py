@@ -22,6 +22,7 @@ from pipeline.orders.scratch import ScratchFolder
 
 MAX_SAMPLE_ROWS = 1_000_000
 MAX_WHOLE_ROWS = 200_000
+MIN_WHOLE_PRODUCTS = 10
 
 
 @dataclass(frozen=True)
@@ -85,21 +86,24 @@ class WeekRows:
     def whole_products(self, max_rows: int = MAX_WHOLE_ROWS) -> pd.DataFrame:
         """Return all rows of some products, at most so many, the products drawn by their hashes.
 
-        If the first of them has more rows than that, it loses some.
+        A product with more than a tenth of them, or than its equal share if that is more, loses
+        some: otherwise the sample would be it alone, or end before it.
         """
         if self.n_rows <= max_rows and not self.is_sampled:
             return self.sample
         drawn = self.products["rows"].iloc[np.argsort(hash_codes(self.products.index))]
-        chosen = drawn.index[: max(1, int((drawn.cumsum() <= max_rows).sum()))]
+        steps = -(-drawn // max(max_rows // MIN_WHOLE_PRODUCTS, max_rows // len(drawn)))
+        chosen = drawn.index[: int((-(-drawn // steps)).cumsum().searchsorted(max_rows, "right"))]
         missing, found = int(drawn[chosen].sum()), []
         for bucket in self.buckets:
             rows = bucket.rows()
-            found.append(rows[rows[PRODUCT].isin(chosen)])
-            missing -= len(found[-1])
+            rows = rows[rows[PRODUCT].isin(chosen)]
+            missing -= len(rows)
+            place = rows.groupby(PRODUCT, observed=True).cumcount().to_numpy()
+            found.append(rows[place % steps[rows[PRODUCT].to_numpy(dtype=object)].to_numpy() == 0])
             if not missing:
                 break
-        rows = concat_orders(found)
-        return rows.iloc[:: -(-len(rows) // max_rows)]
+        return concat_orders(found)
 
 
 def gather_rows(

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
-from pipeline.orders.hashes import hash_of_rows
+from pipeline.orders.hashes import hash_codes, hash_of_rows
 from pipeline.orders.week_rows import WeekRows, gather_rows
 
 COLUMNS = [PRODUCT, ORDERS, HOURS]
@@ -81,6 +81,21 @@ def test_whole_products_have_all_their_rows(tmp_path: Path) -> None:
     assert 400 < len(some) <= 500
     found = some[PRODUCT].value_counts()
     assert found.to_dict() == rows[found.index.astype(object)].to_dict()
+
+
+@pytest.mark.parametrize("place", [0, 1, 5])
+def test_a_product_with_nearly_all_rows_leaves_room_for_others(place: int) -> None:
+    small = orders_of(30, 300)
+    codes = small[PRODUCT].cat.categories
+    heavy = codes[np.argsort(hash_codes(codes))[place]]
+    many = orders_of(1, 9000).assign(**{PRODUCT: pd.Categorical([heavy] * 9000, codes)})
+
+    some = WeekRows.of(pd.concat([small, many])).whole_products(500)
+
+    assert 100 < len(some) <= 500
+    rows = some[PRODUCT].value_counts()
+    assert rows[heavy] <= 50
+    assert (rows > 0).sum() > 15
 
 
 def test_a_product_with_nearly_all_rows_loses_some_in_a_sample_of_whole_products() -> None:
