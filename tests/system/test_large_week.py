@@ -17,7 +17,7 @@ from pipeline.model.reader import load_model
 from pipeline.stores.directory import DirectoryStore
 from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.helpers import ROOT
-from tests.support.order_files import FOLDER, deliver_parts
+from tests.support.order_files import deliver_parts
 
 ROWS, PRODUCTS, PARTS = 1_200_000, 300, 6
 
