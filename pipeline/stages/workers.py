@@ -3,6 +3,7 @@
 What comes out is the same everywhere, and in the sequence of what there was to do.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
@@ -99,13 +100,18 @@ class LocalWorkers(NamedTuple):
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """See `Workers`."""
         parallel = joblib.Parallel(self.jobs, return_as="generator", batch_size=1)
+        results = parallel(joblib.delayed(Task(function))(item) for item in items)
         try:
-            yield from map(result_of, parallel(joblib.delayed(Task(function))(i) for i in items))
+            yield from map(result_of, results)
         except BrokenExecutor as error:
             raise WorkersError(
                 f"Lost one of {self.jobs} processes: it was killed while it worked.",
                 "Had they enough memory? Set fewer with --jobs, and start the stage again.",
             ) from error
+        finally:
+            with warnings.catch_warnings():  # that what nobody asks for any more is cancelled
+                warnings.simplefilter("ignore", UserWarning)
+                results.close()
 
 
 HERE = LocalWorkers()
