@@ -54,12 +54,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """Run what the Dockerfile runs to install the requirements, in a folder instead of `/opt`."""
     folder = tmp_path_factory.mktemp("image")
     installations = [words for words in words_of("RUN") if words.startswith("uv venv")]
+    arguments = dict(words.split("=", 1) for words in words_of("ARG"))
     assert len(installations) == 2
     # uv is beside the Python that runs the tests.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for words in installations:
         command = ["sh", "-ec", words.replace("/opt", str(folder))]
-        subprocess.run(command, cwd=ROOT, env=dict(os.environ) | {"PATH": path}, check=True)
+        environment = {**os.environ, **arguments, "PATH": path}
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
     (bodywork,) = re.findall(r"^(\S+) /usr/local/bin/bodywork$", "\n".join(words_of("COPY")), re.M)
     shutil.copy2(ROOT / bodywork, folder / "bodywork_wrapper")
     variables = dict(re.findall(r"(\w+)=(\S+)", words_of("ENV")[-1].replace("/opt", str(folder))))
