@@ -28,7 +28,7 @@ from pipeline.curves.weighted_fit import (
 from pipeline.curves.weights import bisquare_weights
 from pipeline.model.arrays import Floats
 
-MAX_IRLS_ROWS = 100
+MAX_IRLS_ROWS = 200
 """Of a product; rows beyond these take part in one step."""
 MAX_BLOCK_ROWS, MAX_BLOCK_PRODUCTS = 250_000, 8_000
 """What is fitted at once stays in the processor's cache, more or less."""

@@ -90,7 +90,7 @@ def test_noisy_rows_count_less_than_quiet_ones() -> None:
 def test_of_more_rows_than_iterations_use_all_count_but_the_wrong_ones() -> None:
     clean = week(1_200_000, seed=8, noise_hours=3.0)
 
-    # The 100 rows of a product that iterations use leave ten times as much.
+    # The 200 rows of a product that iterations use leave ten times as much.
     assert error(fit(mistyped(clean, share=0.03)), by_least_squares(clean)) < 0.03
 
 
