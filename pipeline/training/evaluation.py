@@ -59,7 +59,7 @@ class GridEstimates(NamedTuple):
         # Other points of each product, so that all are there.
         shift = np.arange(n_products)[:, np.newaxis]
         taken = (shift + np.arange(per_product) * n_points // per_product) % n_points
-        orders = np.take_along_axis(self.orders, taken, axis=1)
+        orders = np.take_along_axis(self.orders, np.sort(taken, axis=1), axis=1)
         return self._replace(orders=orders).points()
 
 
