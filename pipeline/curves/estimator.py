@@ -72,8 +72,7 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X, y, sample_weight: as `fit` takes them.
         """
-        rows, codes = self._labelled(X, y, sample_weight)
-        return plan_curves(rows.sample(whole_products(rows.product, codes)), self.segments)
+        return self._planned(*self._labelled(X, y, sample_weight))
 
     def fit(
         self,
@@ -93,7 +92,7 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 learnt from them.
         """
         rows, codes = self._labelled(X, y, sample_weight)
-        plan = plan or self.plan(X, y, sample_weight)
+        plan = plan or self._planned(rows, codes)
         coefficients = fit_products(rows, plan, len(codes), self.estimate)
         self.products_ = np.asarray(codes, dtype=object)
         self.knots_ = plan.knots
@@ -102,6 +101,9 @@ class PerProductCurve(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.feature_names_in_ = np.asarray(FEATURES, dtype=object)
         self.n_features_in_ = len(FEATURES)
         return self
+
+    def _planned(self, rows: LabelledRows, codes: "pd.Index[str]") -> CurvePlan:
+        return plan_curves(rows.sample(whole_products(rows.product, codes)), self.segments)
 
     @staticmethod
     def _labelled(
