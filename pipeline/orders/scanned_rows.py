@@ -116,7 +116,7 @@ class RowSample:
 
 def _smallest(orders: pd.DataFrame, draws: Hashes, halvings: int) -> tuple[pd.DataFrame, Hashes]:
     """Return the rows whose draw is in the lowest half, quarter, …"""
-    is_in = draws <= np.uint64(2 ** (64 - halvings) - 1)
+    is_in = _is_small(draws, halvings)
     return (orders, draws) if is_in.all() else (orders[is_in], draws[is_in])
 
 
@@ -150,5 +150,9 @@ def halvings_for(n_rows: int, max_rows: int) -> int:
 
 def drawn(hashes: Hashes, halvings: int) -> npt.NDArray[np.bool_]:
     """Tell which rows are in a sample of a half, a quarter, …, shape (n_rows,)."""
-    is_in: npt.NDArray[np.bool_] = mixed(hashes) <= np.uint64(2 ** (64 - halvings) - 1)
-    return is_in
+    return _is_small(mixed(hashes), halvings)
+
+
+def _is_small(draws: Hashes, halvings: int) -> npt.NDArray[np.bool_]:
+    is_small: npt.NDArray[np.bool_] = draws <= np.uint64(2 ** (64 - halvings) - 1)
+    return is_small

@@ -19,6 +19,7 @@ from pipeline.orders.order_rows import concat_orders
 from pipeline.orders.products import positions_among
 from pipeline.orders.scanned_rows import ScannedRows, products_of, table_of
 from pipeline.orders.scratch import ScratchFolder
+from pipeline.orders.splits import Thinning
 
 MAX_SAMPLE_ROWS = 1_000_000
 MAX_WHOLE_ROWS = 200_000
@@ -93,14 +94,13 @@ class WeekRows:
             return self.sample
         drawn = self.products["rows"].iloc[np.argsort(hash_codes(self.products.index))]
         steps = -(-drawn // max(max_rows // MIN_WHOLE_PRODUCTS, max_rows // len(drawn)))
-        chosen = drawn.index[: int((-(-drawn // steps)).cumsum().searchsorted(max_rows, "right"))]
-        missing, found = int(drawn[chosen].sum()), []
+        ends = (-(-drawn // steps)).cumsum()
+        n_chosen = int(ends.searchsorted(max_rows, "right"))
+        thinning = Thinning(steps.iloc[:n_chosen])
+        missing, found = int(ends.iloc[n_chosen - 1]), []
         for bucket in self.buckets:
-            rows = bucket.rows()
-            rows = rows[rows[PRODUCT].isin(chosen)]
-            missing -= len(rows)
-            place = rows.groupby(PRODUCT, observed=True).cumcount().to_numpy()
-            found.append(rows[place % steps[rows[PRODUCT].to_numpy(dtype=object)].to_numpy() == 0])
+            found.append(thinning.of(bucket.rows()))
+            missing -= len(found[-1])
             if not missing:
                 break
         return concat_orders(found)
