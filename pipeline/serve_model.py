@@ -37,9 +37,9 @@ from pipeline.server.fast_path import (
 )
 from pipeline.server.listening import sockets_for, sockets_for_each
 from pipeline.server.middleware import RequestMiddleware
+from pipeline.server.protocol import DispatchProtocol
 from pipeline.server.reload import ModelReloader
 from pipeline.server.server import MAX_FINISH_SECONDS, DispatchServer, allow_many_connections
-from pipeline.server.upgrades import HttpOnlyProtocol
 from pipeline.server.workers import WorkerServer, serve_with_workers
 from pipeline.stages.errors import ServiceError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
@@ -81,7 +81,7 @@ def _server_config(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=HttpOnlyProtocol,
+        http=DispatchProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

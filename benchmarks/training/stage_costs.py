@@ -143,10 +143,10 @@ def measure_dataset(exponent: int, repeats: int) -> DatasetCost:
     return cost
 
 
-def run_stage(store: Path) -> ProcessCost:
+def run_stage(store: Path, *options: str) -> ProcessCost:
     """Run the training stage as a process of its own; only its errors are shown."""
     stage = [sys.executable, "-m", "pipeline.train_model", str(store), "--log-level", "ERROR"]
-    return run_measured(stage)
+    return run_measured([*stage, *options])
 
 
 def read_csv_seconds(path: Path) -> float:

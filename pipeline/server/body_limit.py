@@ -3,7 +3,7 @@
 from starlette.types import Message, Receive
 
 from pipeline.api.predictions import ESTIMATE_BATCH
-from pipeline.server.exchange import Exchange
+from pipeline.server.exchange import OpenExchange
 from pipeline.server.refusals import RequestRefused
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -25,7 +25,7 @@ class BodyLimit:
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting_bytes = 0
 
-    async def read(self, exchange: Exchange) -> bytes:
+    async def read(self, exchange: OpenExchange) -> bytes:
         """Return the body of a request.
 
         Raises:

@@ -7,7 +7,7 @@ protects the pages' users, not the service: other programs ask as they like.
 
 from collections.abc import Collection
 
-from pipeline.server.exchange import Exchange
+from pipeline.server.exchange import Exchange, OpenExchange
 from pipeline.server.refusals import RequestRefused
 
 ANY_ORIGIN = b"*"
@@ -49,7 +49,7 @@ class OtherOrigins:
             and b"access-control-request-method" in exchange.headers
         )
 
-    async def answer_preflight(self, exchange: Exchange) -> None:
+    async def answer_preflight(self, exchange: OpenExchange) -> None:
         """Answer what a page may send.
 
         Raises:

@@ -17,7 +17,6 @@ class Exchange:
 
     Attributes:
         scope: see ASGI.
-        receive: see ASGI.
         path: without the prefix that a proxy may have put before it.
         headers: of the request, with names in lower case; of one that comes twice the first
             counts, as it does for FastAPI.
@@ -28,6 +27,21 @@ class Exchange:
 
     request_id: bytes
     answer_headers: tuple[Header, ...] = ()
+
+    def __init__(self, scope: Scope) -> None:
+        """Begin with a request whose headers have arrived."""
+        self.scope = scope
+        self.path: str = route_path(scope) if scope["root_path"] else scope["path"]
+        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        self.status = CLIENT_CLOSED_REQUEST
+
+
+class OpenExchange(Exchange):
+    """One whose body is still to be received, and whose answer is still to be sent.
+
+    Attributes:
+        receive: see ASGI.
+    """
 
     def __init__(
         self,
@@ -44,11 +58,8 @@ class Exchange:
             send: see ASGI.
             add_late_headers: adds to the headers of the answer when it starts.
         """
-        self.scope = scope
+        super().__init__(scope)
         self.receive = receive
-        self.path: str = route_path(scope) if scope["root_path"] else scope["path"]
-        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
-        self.status = CLIENT_CLOSED_REQUEST
         self._send = send
         self._add_late_headers = add_late_headers
 

@@ -23,6 +23,10 @@ from pipeline.server.exchange import Exchange, Header
 
 WITH_INTERVAL = {ESTIMATE: False, ESTIMATE_WITH_INTERVAL: True}
 """The paths that have a fast path, and whether their answers have an interval."""
+PREDICTION_URLS = frozenset(path.encode() for path in WITH_INTERVAL)
+CURVE_URLS = PRODUCT_CURVES.encode()
+CODED = re.compile(rb"[%?#]")
+"""What a URL has in it that is more than its path, or is not written as it is meant."""
 JSON = b"application/json"
 JSON_CONTENT = (b"content-type", JSON)
 READING = {"GET", "HEAD"}
@@ -34,6 +38,16 @@ FastAnswer = tuple[int, list[Header], bytes]
 """Status, headers and body of an answer, as ASGI has them."""
 AnswerFast = Callable[[DispatchService, Exchange, bytes], FastAnswer | None]
 FastBatchAnswer = Callable[[DispatchService, bytes | None, bytes], Awaitable[bytes | None]]
+
+
+def may_be_fast(method: bytes, url: bytes) -> bool:
+    """Tell whether a request with this first line may have an answer of `answer_fast`.
+
+    Some that tell no less plainly what they ask for are left out: HEAD, and coded characters.
+    """
+    if method == b"POST":
+        return url in PREDICTION_URLS
+    return method == b"GET" and url.startswith(CURVE_URLS) and CODED.search(url) is None
 
 
 def answer_fast(service: DispatchService, exchange: Exchange, body: bytes) -> FastAnswer | None:

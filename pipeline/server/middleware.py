@@ -6,7 +6,8 @@
 3. `api_key` refuses requests without a valid key, before any of the body is read.
 4. `body_limit` reads the body, and refuses one that is too long; `content_coding` refuses one
    that is compressed.
-5. `fast_path` answers a valid request for a prediction or a curve. Most requests end here.
+5. `fast_path` answers a valid request for a prediction or a curve. Most requests end here; one that
+   arrives as a whole comes to no later step, nor to ASGI: `protocol` asks for its answer at once.
 6. `concurrency_limit` refuses a request if there are too many already of those that take longer.
 7. `fast_path` answers a valid batch.
 8. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.
@@ -34,13 +35,15 @@ from pipeline.server.concurrency_limit import ConcurrencyLimit
 from pipeline.server.content_coding import check_coding
 from pipeline.server.cors import OtherOrigins
 from pipeline.server.drain import Drain, service_stopping
-from pipeline.server.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from pipeline.server.exchange import CLIENT_CLOSED_REQUEST, Exchange, OpenExchange
 from pipeline.server.fast_path import (
     AnswerFast,
     BatchFastPath,
+    FastAnswer,
     FastBatchAnswer,
     answer_fast,
     answer_fast_batch,
+    may_be_fast,
     send_answer,
 )
 from pipeline.server.refusals import RequestRefused, answer_refusal
@@ -73,6 +76,7 @@ class RequestMiddleware:
         self._api = api
         self._service = service
         self._root_path = settings.root_path
+        self._url_prefix = settings.root_path.encode()
         self._answer_fast = fast
         self._pages = OtherOrigins(settings.allowed_origins)
         self._keys = ApiKeyCheck(settings.api_keys)
@@ -93,9 +97,8 @@ class RequestMiddleware:
         started = perf_counter()
         if self._root_path:
             scope["root_path"] = self._root_path
-        exchange = Exchange(scope, receive, send, self._add_close)
-        identify(exchange)
-        self._pages.allow(exchange)
+        exchange = OpenExchange(scope, receive, send, self._add_close)
+        self._begin(exchange)
         try:
             await self._answer(exchange)
         except RequestRefused as refused:
@@ -108,7 +111,44 @@ class RequestMiddleware:
             await answer_refusal(exchange, service_stopping(), self._service.metrics)
         self._metrics.count(exchange, perf_counter() - started)
 
-    async def _answer(self, exchange: Exchange) -> None:
+    def may_answer_at_once(self, method: bytes, url: bytes) -> bool:
+        """Tell whether a request with this line may be one that is answered at once."""
+        return may_be_fast(method, url.removeprefix(self._url_prefix))
+
+    def answer_at_once(self, scope: Scope, body: bytes, started: float) -> FastAnswer | None:
+        """Return the answer to a whole request that is certainly valid, else None.
+
+        It is counted. One that is not answered so was not touched: `__call__` can have it.
+
+        Args:
+            scope: see ASGI; with `method`, `path`, `headers` and `root_path`.
+            body: all of it.
+            started: when its headers had arrived, by `perf_counter`.
+        """
+        if self._root_path:
+            scope["root_path"] = self._root_path
+        exchange = Exchange(scope)
+        self._begin(exchange)
+        try:
+            self._keys.check(exchange)
+            check_coding(exchange, body)
+        except RequestRefused:
+            return None
+        answer = self._answer_fast(self._service, exchange, body)
+        if answer is None:
+            return None
+        exchange.status, headers, _ = answer
+        headers += exchange.answer_headers
+        self._add_close(headers)
+        self._metrics.count(exchange, perf_counter() - started)
+        return answer
+
+    def _begin(self, exchange: Exchange) -> None:
+        """Do what is done for every request, whatever its answer will be."""
+        identify(exchange)
+        self._pages.allow(exchange)
+
+    async def _answer(self, exchange: OpenExchange) -> None:
         """Answer a request.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from pipeline.api.errors import error_response
 from pipeline.api.metrics import ServiceMetrics
-from pipeline.server.exchange import Exchange
+from pipeline.server.exchange import OpenExchange
 
 REFUSAL_HEADERS = {
     401: {"WWW-Authenticate": "Bearer"},
@@ -29,7 +29,7 @@ class RequestRefused(Exception):
 
 
 async def answer_refusal(
-    exchange: Exchange, refused: RequestRefused, metrics: ServiceMetrics
+    exchange: OpenExchange, refused: RequestRefused, metrics: ServiceMetrics
 ) -> None:
     """Count a refusal, and answer it in the form that the path's API version has."""
     metrics.count_refusal(refused.reason)

@@ -2,7 +2,7 @@
 
 import re
 from itertools import count
-from os import getpid
+from os import getpid, register_at_fork
 from secrets import token_hex
 
 from pipeline.server.exchange import Exchange
@@ -10,9 +10,28 @@ from pipeline.stages.logs import REQUEST_ID
 
 SAFE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 """Identifiers of clients that are taken over; others could break log lines."""
-ID_PREFIX = token_hex(8).encode()
+SERVICE = token_hex(8).encode()
 """Makes our identifiers differ from those of other services; workers have the same."""
-ID_NUMBERS = count(1)
+
+
+class OwnIds:
+    """Makes identifiers that no other worker makes."""
+
+    def __init__(self) -> None:
+        """Begin in this process, and again in each that is forked from it."""
+        self._begin()
+        register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._prefix = b"%b-%x" % (SERVICE, getpid())  # asked once: it is a system call
+        self._numbers = count(1)
+
+    def next(self) -> bytes:
+        """Return an identifier."""
+        return b"%b-%x" % (self._prefix, next(self._numbers))
+
+
+OWN_IDS = OwnIds()
 
 
 def identify(exchange: Exchange) -> None:
@@ -21,7 +40,7 @@ def identify(exchange: Exchange) -> None:
     if given is not None and SAFE_ID.fullmatch(given):
         exchange.request_id = given
     else:
-        exchange.request_id = b"%b-%x-%x" % (ID_PREFIX, getpid(), next(ID_NUMBERS))
+        exchange.request_id = OWN_IDS.next()
     exchange.answer_headers += ((b"x-request-id", exchange.request_id),)
 
 

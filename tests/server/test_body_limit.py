@@ -13,7 +13,7 @@ from pipeline.server.body_limit import (
     BodyLimit,
     ClientGone,
 )
-from pipeline.server.exchange import Exchange
+from pipeline.server.exchange import OpenExchange
 from pipeline.server.refusals import RequestRefused
 from tests.support.service_fixtures import BATCH, V0_1, request_scope
 
@@ -45,7 +45,7 @@ def read(
 
     headers = [] if declared is None else [(b"content-length", declared)]
     scope = request_scope("POST", path, headers)
-    exchange = Exchange(scope, receive, _send_nothing, lambda headers: None)
+    exchange = OpenExchange(scope, receive, _send_nothing, lambda headers: None)
     body = asyncio.run((bodies or BodyLimit()).read(exchange))
     assert body.count(b"x") == len(body)
     return len(body)
