@@ -1,6 +1,6 @@
 """Time and memory of the training stage, and size and speed of what it publishes.
 
-`python -m benchmarks.training [--repeats N] [--largest EXPONENT]`
+`python -m benchmarks.training [--repeats N] [--largest EXPONENT] [--in-parts]`
 """
 
 import argparse
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from benchmarks.measuring.result_tables import write_results
 from benchmarks.training.estimate_costs import measure_catalogue
 from benchmarks.training.many_products import SIZES, measure_many_products
+from benchmarks.training.many_rows import measure_many_rows
 from benchmarks.training.stage_costs import (
     GOAL_EXPONENT,
     PRODUCTS_BY_EXPONENT,
@@ -21,16 +22,20 @@ from benchmarks.training.tables import (
     print_datasets,
     print_estimates,
     print_many_products,
+    print_many_rows,
 )
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Measure, print four tables, write the JSON and return 0."""
+    """Measure, print the tables, write the JSON and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="of each measurement of training")
     exponent = "power of ten of the rows of the largest dataset"
     parser.add_argument(
         "--largest", type=int, default=GOAL_EXPONENT, choices=PRODUCTS_BY_EXPONENT, help=exponent
+    )
+    parser.add_argument(
+        "--in-parts", action="store_true", help="a week of 10^8 rows too, alone and on Dask workers"
     )
     options = parser.parse_args(arguments)
     comparison = compare_with_tree(options.repeats)
@@ -42,12 +47,16 @@ def main(arguments: Sequence[str] = ()) -> int:
         [measure_many_products(*size) for size in SIZES] if options.largest == GOAL_EXPONENT else []
     )
     print_many_products(many, datasets[0].cpu_seconds)
+    in_parts = measure_many_rows() if options.in_parts else None
+    if in_parts is not None:
+        print_many_rows(in_parts, datasets[0].cpu_seconds)
     estimates = measure_catalogue()
     print_estimates(estimates)
     results = {
         "tree": comparison._asdict(),
         "datasets": [{**cost._asdict(), "goals": cost.goals(datasets[0])} for cost in datasets],
         "many_products": [cost._asdict() for cost in many],
+        "in_parts": None if in_parts is None else in_parts.facts(datasets[0].cpu_seconds),
         "estimates": [cost._asdict() for cost in estimates],
     }
     write_results("training", results)

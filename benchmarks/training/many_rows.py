@@ -75,6 +75,13 @@ class ManyRows(NamedTuple):
     alone: ManyRowsCost
     on_workers: ManyRowsCost
 
+    def facts(self, smallest_cpu_seconds: float) -> dict[str, object]:
+        """Return what was measured, for JSON."""
+        return {
+            "costs": [cost._replace(curves=None)._asdict() for cost in self],
+            "goals": self.goals(smallest_cpu_seconds),
+        }
+
     def goals(self, smallest_cpu_seconds: float) -> dict[str, bool]:
         """Tell for each goal whether it was met."""
         alone, on_workers = self.alone, self.on_workers

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from statistics import median
 
 from benchmarks.measuring.result_tables import UNKNOWN, number, print_table, verdict
+from benchmarks.training import many_rows
 from benchmarks.training.estimate_costs import CATALOGUE_PRODUCTS, EstimateCost
 from benchmarks.training.many_products import MAX_ERROR, ManyProductsCost
 from benchmarks.training.many_products import MAX_PEAK_MIB as PEAK_OF_MANY
 from benchmarks.training.many_products import MAX_READ_TIMES as READ_TIMES_OF_MANY
+from benchmarks.training.many_rows import ManyRows, ManyRowsCost
 from benchmarks.training.stage_costs import (
     MAX_PEAK_MIB,
     MAX_READ_TIMES,
     DatasetCost,
     TreeComparison,
 )
+
+PARTS_TITLE = f"{many_rows.PRODUCTS:,} products in parts of {many_rows.PART_ROWS:,} rows"
 
 
 def print_comparison(comparison: TreeComparison) -> None:
@@ -77,6 +81,32 @@ def print_many_products(costs: Sequence[ManyProductsCost], smallest_cpu_seconds:
     )
 
 
+def print_many_rows(week: ManyRows, smallest_cpu_seconds: float) -> None:
+    """Print one row for each way to work on a week in parts, and a line for each goal."""
+    rows = [
+        [
+            f"{cost.rows:,}",
+            cost.where,
+            f"{cost.stage.seconds:.1f}",
+            f"{cost.cpu_seconds:.1f}",
+            f"{cost.growth_from(week.fewer, smallest_cpu_seconds):.2f}",
+            f"{cost.stage.peak_mib:,.0f}",
+            number(cost.worker_mib, ",.0f"),
+            _same_curves(cost, week.alone),
+        ]
+        for cost in week
+    ]
+    print_table(
+        f"{PARTS_TITLE}: goals are {many_rows.MAX_PEAK_MIB:,.0f} MiB alone, "
+        f"{many_rows.MAX_GROWTH} times the time of a row, and on workers "
+        f"{many_rows.MAX_DRIVER_MIB:,.0f} MiB, {many_rows.MAX_WORKER_MIB:,.0f} MiB a worker",
+        ["rows", "where", "seconds", "CPU s", "CPU of a row", "peak MiB", "of a worker", "curves"],
+        rows,
+    )
+    goals = week.goals(smallest_cpu_seconds).items()
+    print("\n" + ", ".join(f"{goal}: {verdict(met)}" for goal, met in goals))
+
+
 def print_estimates(costs: Sequence[EstimateCost]) -> None:
     """Print one row for each measure of a published model."""
     rows = [
@@ -95,6 +125,13 @@ def print_estimates(costs: Sequence[EstimateCost]) -> None:
         ["measure", "model", "goal", "", "plain table", "ratio"],
         rows,
     )
+
+
+def _same_curves(cost: ManyRowsCost, alone: ManyRowsCost) -> str:
+    """Tell in a word whether the same week gave the same curves."""
+    if cost.rows != alone.rows or cost.curves is None:
+        return UNKNOWN
+    return "same" if cost.curves == alone.curves else "other"
 
 
 def _dataset_cells(cost: DatasetCost, smallest: DatasetCost) -> list[str]:

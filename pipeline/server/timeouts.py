@@ -4,7 +4,7 @@ uvicorn closes connections that are idle after an answer, but waits without end 
 request, for the rest of headers, for the rest of a body, and for its answers to be read. Its limit
 on concurrency counts idle connections too, so that many of them would keep others from answers.
 
-This module, `protocol` and `upgrades` look into uvicorn's protocol, which is not a public interface.
+This module, `protocol` and `upgrades` look into uvicorn's protocol, which is no public interface.
 """
 
 from collections.abc import Collection
@@ -20,10 +20,10 @@ from pipeline.server.last_answers import last_answer
 from pipeline.stages.settings import ServeSettings
 
 UVICORN_VERSION = "0.54.0"
-"""What these modules were written for. They need of each `HttpToolsProtocol` the attributes `config`,
-`cycle`, `expect_100_continue`, `flow`, `headers`, `loop`, `parser`, `scope`, `server_state`,
-`transport`, `url` and `_should_upgrade`, and of a cycle `disconnected`, `keep_alive`,
-`message_event`, `scope`, `response_started` and `response_complete`."""
+"""What these modules were written for. They need of each `HttpToolsProtocol` the attributes
+`config`, `cycle`, `expect_100_continue`, `flow`, `headers`, `loop`, `parser`, `scope`,
+`server_state`, `transport`, `url` and `_should_upgrade`, and of a cycle `disconnected`,
+`keep_alive`, `message_event`, `scope`, `response_started` and `response_complete`."""
 
 TOO_SLOW = "The request took too long to arrive, or its answer to begin. Send it again."
 
