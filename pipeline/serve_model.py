@@ -35,9 +35,9 @@ from pipeline.server.fast_path import (
     answer_fast,
     answer_fast_batch,
 )
+from pipeline.server.header_limit import protocol_for
 from pipeline.server.listening import sockets_for, sockets_for_each
 from pipeline.server.middleware import RequestMiddleware
-from pipeline.server.protocol import DispatchProtocol
 from pipeline.server.reload import ModelReloader
 from pipeline.server.server import MAX_FINISH_SECONDS, DispatchServer, allow_many_connections
 from pipeline.server.workers import WorkerServer, serve_with_workers
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         allow_many_connections()
         service = DispatchService(settings)
         service.answers()
-        config = _server_config(create_app(service), settings)
+        config = _server_config(service)
         gc.freeze()  # what is loaded by now stays, so it need not be looked through for garbage
         gc.enable()
         if settings.workers == 1:
@@ -75,13 +75,13 @@ def main(arguments: Sequence[str] = ()) -> None:
     LOG.info("Finished serve-model stage.")
 
 
-def _server_config(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
+def _server_config(service: DispatchService) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
+        create_app(service),
+        host=service.settings.host,
+        port=service.settings.port,
         loop="uvloop",
-        http=DispatchProtocol,
+        http=protocol_for(service.metrics),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -20,6 +20,7 @@ API_VERSION = "0.2"
 """The newest version that is served; the older ones stay."""
 
 OVERLOADED = "No model can be loaded, or there are too many requests at once."
+HEADERS_TOO_LONG = "The headers are too long. The connection is closed."
 ERRORS_OF_BODIES = {
     400: "The body cannot be read.",
     408: "The request took too long to arrive. The connection is closed.",
@@ -94,7 +95,7 @@ def _add_errors(path: str, method: str, operation: dict[str, Any], needs_key: bo
     is_problem = path.startswith(PROBLEM_PREFIX)
     media_type = PROBLEM_MEDIA_TYPE if is_problem else "application/json"
     responses = operation["responses"]
-    errors = {} if "503" in responses else {503: OVERLOADED}
+    errors = {431: HEADERS_TOO_LONG} | ({} if "503" in responses else {503: OVERLOADED})
     if method == "post":
         errors |= ERRORS_OF_BODIES
     if needs_key:

@@ -7,7 +7,7 @@
 4. `body_limit` reads the body, and refuses one that is too long; `content_coding` refuses one
    that is compressed.
 5. `fast_path` answers a valid request for a prediction or a curve. Most requests end here; one that
-   arrives as a whole comes to no later step, nor to ASGI: `protocol` asks for its answer at once.
+   arrives as a whole comes to no later step, nor to ASGI: `quick_answers` asks for its answer.
 6. `concurrency_limit` refuses a request if there are too many already of those that take longer.
 7. `fast_path` answers a valid batch.
 8. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.

@@ -53,7 +53,9 @@ class DispatchServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Do what is due ten times a second; return whether it is time to stop."""
         if counter % TICKS_PER_SECOND == 0:
-            self._connections.close_slow(self.server_state.connections)
+            await self._connections.close_slow(
+                self.server_state.connections, self._service.is_draining
+            )
         if self._service.is_draining and not self._drain_is_logged:
             self._drain_is_logged = True
             seconds = self._service.settings.drain_seconds

@@ -4,7 +4,8 @@ A client may offer to go on in another protocol, as Java's offers HTTP/2 by defa
 A server may ignore that (RFC 9110, section 7.8). uvicorn's parser does not: it takes what follows
 the headers for the other protocol, so that the body is lost, or read as another request.
 
-This module, `protocol` and `timeouts` look into uvicorn's protocol, which is no public interface.
+This module, `header_limit`, `quick_answers` and `timeouts` look into uvicorn's protocol, which is
+no public interface.
 """
 
 from http import HTTPStatus

@@ -278,7 +278,7 @@ def test_the_api_description_has_the_fields_and_their_examples(client: TestClien
     assert frozen["product_code"]["examples"] == ["SKU001"]
     assert frozen["orders_placed"]["examples"] == [112]
     old, new = (description["paths"][path]["post"] for path in (V0_1, V0_2))
-    statuses = {"200", "400", "408", "413", "415", "422", "503"}
+    statuses = {"200", "400", "408", "413", "415", "422", "431", "503"}
     assert new["responses"].keys() == old["responses"].keys() == statuses
     assert PROBLEM in new["responses"]["422"]["content"]
     for name in ("TimeToDispatchAnswer", "TimeToDispatchAnswerWithInterval", "DispatchInterval"):

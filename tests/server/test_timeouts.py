@@ -1,8 +1,10 @@
 """Clients that are slow, or many, get little of the service's time, and others all they need."""
 
+import asyncio
 import json
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
@@ -20,7 +22,14 @@ from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH
 from pipeline.server.last_answers import last_answer
 from pipeline.server.server import allow_many_connections
-from pipeline.server.timeouts import TOO_SLOW, UVICORN_VERSION, ConnectionTimeouts
+from pipeline.server.timeouts import (
+    DRAIN_IDLE_SECONDS,
+    IDLE_SECONDS,
+    MAX_STEP_SECONDS,
+    TOO_SLOW,
+    UVICORN_VERSION,
+    ConnectionTimeouts,
+)
 from pipeline.stages.settings import ServeSettings
 from tests.support.service_clients import (
     EXAMPLE_REQUEST,
@@ -63,6 +72,7 @@ class Connection:
         answer: tuple[bool, bool] | None = None,
         unread: int = 0,
         is_closing: bool = False,
+        more_body: bool = False,
     ) -> None:
         """Be somewhere in a request.
 
@@ -72,13 +82,17 @@ class Connection:
                 whether it is complete.
             unread: bytes that the client has not read.
             is_closing: whether uvicorn is closing it.
+            more_body: whether some of the first request has not arrived.
         """
         self.scope = scope
         self.cycle: object = None
         if answer is not None:
             started, complete = answer
             self.cycle = SimpleNamespace(
-                scope=FIRST, response_started=started, response_complete=complete
+                scope=FIRST,
+                response_started=started,
+                response_complete=complete,
+                more_body=more_body,
             )
         self.transport = Mock()
         self.transport.get_write_buffer_size.return_value = unread
@@ -91,44 +105,86 @@ class Connection:
         return written, " ".join(ends)
 
 
-def timeouts(
-    header_seconds: float, request_seconds: float
-) -> tuple[ConnectionTimeouts, Callable[[], bool]]:
-    """Return timeouts, and what tells whether they have counted a connection as too slow."""
-    metrics = ServiceMetrics()
-    settings = ServeSettings(header_seconds=header_seconds, request_seconds=request_seconds)
-    too_slow = b'ttd_refused_inputs_total{reason="too_slow"} 1.0'
-    return ConnectionTimeouts(settings, metrics), lambda: too_slow in metrics.exposition()
+class Looks:
+    """Looks at a connection at times that a test sets."""
+
+    def __init__(self) -> None:
+        """Begin at no time, with limits that differ."""
+        self.now = 0.0
+        self.metrics = ServiceMetrics()
+        settings = ServeSettings(header_seconds=HEADERS, request_seconds=REQUEST)
+        self.timeouts = ConnectionTimeouts(settings, self.metrics, lambda: self.now)
+
+    def seconds_until_closed(self, connection: Connection, is_draining: bool = False) -> float:
+        """Look once a second until the connection is closed, and return when it was."""
+        while not connection.what_happened()[1] and self.now < 1_000:
+            asyncio.run(self.timeouts.close_slow([connection], is_draining))
+            self.now += 1
+        return self.now - 2  # beyond the limit, and a second was counted after the look
 
 
+HEADERS, REQUEST = 20.0, 40.0
 WAITING, ANSWERING, ANSWERED = (False, False), (True, False), (True, True)
 
 
 @pytest.mark.parametrize(
     ("connection", "limit", "happens", "is_counted"),
     [
-        (Connection(), "headers", (b"", "close"), False),
-        (Connection(FIRST), "headers", (REQUEST_TIMEOUT, "close"), True),
-        (Connection(FIRST, ANSWERED), "headers", (b"", "close"), False),
-        (Connection(NEXT, ANSWERED), "headers", (REQUEST_TIMEOUT, "close"), True),
-        (Connection(FIRST, is_closing=True), "headers", (b"", ""), False),
-        (Connection(FIRST, WAITING), "request", (REQUEST_TIMEOUT, "close"), True),
-        (Connection(FIRST, ANSWERING), "request", (b"", "close"), False),
-        (Connection(FIRST, ANSWERED, unread=1), "request", (b"", "abort"), True),
-        (Connection(FIRST, ANSWERED, unread=1, is_closing=True), "request", (b"", "abort"), True),
+        (Connection(), HEADERS, (b"", "close"), False),
+        (Connection(FIRST), HEADERS, (REQUEST_TIMEOUT, "close"), True),
+        (Connection(FIRST, ANSWERED), IDLE_SECONDS, (b"", "close"), False),
+        (Connection(FIRST, ANSWERED, more_body=True), HEADERS, (b"", "close"), False),
+        (Connection(NEXT, ANSWERED), HEADERS, (REQUEST_TIMEOUT, "close"), True),
+        (Connection(FIRST, is_closing=True), 998, (b"", ""), False),
+        (Connection(FIRST, WAITING), REQUEST, (REQUEST_TIMEOUT, "close"), True),
+        (Connection(FIRST, ANSWERING), REQUEST, (b"", "close"), False),
+        (Connection(FIRST, ANSWERED, unread=1), REQUEST, (b"", "abort"), True),
+        (Connection(FIRST, ANSWERED, unread=1, is_closing=True), REQUEST, (b"", "abort"), True),
     ],
 )
 def test_a_connection_that_is_too_slow_is_closed(
-    connection: Connection, limit: str, happens: tuple[bytes, str], is_counted: bool
+    connection: Connection, limit: float, happens: tuple[bytes, str], is_counted: bool
 ) -> None:
-    for is_short in (False, True):
-        seconds = (0.01, 1_000) if (limit == "headers") == is_short else (1_000, 0.01)
-        connections, has_counted = timeouts(*seconds)
-        connections.close_slow([connection])
-        time.sleep(0.02)
-        connections.close_slow([connection])
-        assert connection.what_happened() == (happens if is_short else (b"", ""))
-        assert has_counted() == (is_counted and is_short)
+    looks = Looks()
+    assert looks.seconds_until_closed(connection) == limit
+    assert connection.what_happened() == happens
+    too_slow = b'ttd_refused_inputs_total{reason="too_slow"} 1.0'
+    assert (too_slow in looks.metrics.exposition()) == is_counted
+
+
+@pytest.mark.parametrize(
+    ("connection", "limit"),
+    [
+        (Connection(FIRST, ANSWERED), DRAIN_IDLE_SECONDS),
+        (Connection(NEXT, ANSWERED), HEADERS),
+        (Connection(FIRST, WAITING), REQUEST),
+    ],
+)
+def test_the_drain_closes_those_sooner_that_are_idle(connection: Connection, limit: float) -> None:
+    assert Looks().seconds_until_closed(connection, is_draining=True) == limit
+
+
+def test_time_in_which_the_process_stood_still_is_not_the_clients() -> None:
+    looks = Looks()
+    connection = Connection(FIRST, WAITING)
+    asyncio.run(looks.timeouts.close_slow([connection]))
+    looks.now += 10 * REQUEST
+    assert looks.seconds_until_closed(connection) == 11 * REQUEST - MAX_STEP_SECONDS
+
+
+def test_what_has_arrived_is_read_before_a_connection_is_looked_at() -> None:
+    looks = Looks()
+    connection = Connection(FIRST, ANSWERED)
+
+    async def look_when_a_request_arrives() -> None:
+        for _ in range(int(IDLE_SECONDS) + 1):
+            await looks.timeouts.close_slow([connection])
+            looks.now += 1
+        asyncio.get_running_loop().call_soon(setattr, connection, "scope", NEXT)
+        await looks.timeouts.close_slow([connection])
+
+    asyncio.run(look_when_a_request_arrives())
+    assert connection.what_happened() == (b"", "")
 
 
 @pytest.mark.parametrize(
@@ -151,8 +207,8 @@ def test_the_answer_to_who_is_too_slow_is_json_in_the_form_of_its_version(
 
 def test_this_is_the_uvicorn_that_the_timeouts_were_written_for() -> None:
     assert uvicorn.__version__ == UVICORN_VERSION, (
-        "timeouts.py and upgrades.py look into uvicorn's HttpToolsProtocol. See whether the "
-        "attributes that UVICORN_VERSION names still mean the same, let the system tests here "
+        "timeouts.py, upgrades.py and header_limit.py look into uvicorn's protocol. See whether "
+        "what UVICORN_VERSION names still means the same, let the system tests of these modules "
         "pass, and change the version there."
     )
 
@@ -270,7 +326,36 @@ def test_thousands_of_idle_and_half_sent_requests_cost_nobody_an_answer(
         assert service.metric("process_open_fds") >= files + n_idle
         answers += [exchange(connection, EXAMPLE_REQUEST[-10:]) for connection in half_sent]
         assert {answer.status for answer in answers} == {200}
+        for connection in half_sent:
+            connection.close()
         wait_until(lambda: service.metric("process_open_fds") == files, "all are closed")
         assert all(is_closed(connection) for connection in idle)
         assert service.metric("ttd_refused_inputs_total") == 0
         assert service.errors == []
+
+
+@pytest.mark.system
+def test_a_process_that_stood_still_answers_what_has_come_meanwhile(
+    trained_store: Path, tmp_path: Path
+) -> None:
+    limits = ("--header-seconds", "1", "--request-seconds", "1")
+    with (
+        watched_service(tmp_path, str(trained_store), *limits) as service,
+        service.connect() as idle,
+        service.connect() as new,
+        service.connect() as half_headers,
+        service.connect() as half_body,
+    ):
+        exchange(idle, EXAMPLE_REQUEST)
+        half_headers.sendall(EXAMPLE_REQUEST[:20])
+        half_body.sendall(EXAMPLE_REQUEST[:-10])
+        service.ask(EXAMPLE_REQUEST)  # by now all of that has arrived
+        service.process.send_signal(signal.SIGSTOP)
+        for connection in (idle, new):
+            connection.sendall(EXAMPLE_REQUEST)
+        half_headers.sendall(EXAMPLE_REQUEST[20:])
+        half_body.sendall(EXAMPLE_REQUEST[-10:])
+        time.sleep(2.5)
+        service.process.send_signal(signal.SIGCONT)
+        for connection in (idle, new, half_headers, half_body):
+            assert read_answer(connection).status == 200

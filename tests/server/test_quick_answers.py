@@ -14,7 +14,7 @@ from pipeline.api.counts import ServiceCounts
 from pipeline.api.predictions import ESTIMATE, ESTIMATE_WITH_INTERVAL
 from pipeline.api.product_curves import PRODUCT_CURVES
 from pipeline.serve_model import create_app
-from pipeline.server.protocol import DispatchProtocol, QuickExchange
+from pipeline.server.quick_answers import QuickAnswersProtocol, QuickExchange
 from pipeline.server.upgrades import HttpOnlyProtocol
 from tests.support.service_clients import EXAMPLE_BODY
 from tests.support.service_fixtures import hand_made_service
@@ -167,7 +167,9 @@ def cut(stream: bytes) -> Iterator[list[bytes]]:
 def test_however_a_request_arrives_its_answer_is_the_same(name: str, drains: bool) -> None:
     stream = {**QUICK, **SLOW, **MIXED}[name]
     for pieces in cut(stream):
-        ours, theirs = (talk(one, pieces, drains) for one in (DispatchProtocol, HttpOnlyProtocol))
+        ours, theirs = (
+            talk(one, pieces, drains) for one in (QuickAnswersProtocol, HttpOnlyProtocol)
+        )
         assert ours._replace(was_quick=False) == theirs
         assert pieces != [stream] or name in MIXED or ours.was_quick == (name in QUICK)
 
@@ -180,7 +182,7 @@ def test_an_answer_is_sent_although_the_server_begins_to_stop() -> None:
     async def serve() -> None:
         config = uvicorn.Config(create_app(service), log_config=None, proxy_headers=False)
         config.load()
-        connection = DispatchProtocol(config, ServerState(), {})
+        connection = QuickAnswersProtocol(config, ServerState(), {})
         connection.connection_made(memory)
         connection.data_received(order())
         connection.shutdown()

@@ -6,7 +6,7 @@ arrived as a whole and is certainly valid needs no waiting: here its answer is w
 in which it was parsed. Every other request goes uvicorn's way to the same application, which gives
 the same answers. Without this module, only the speed would change.
 
-This module, `timeouts` and `upgrades` are those that look into uvicorn's protocol, which is not a
+This module, `header_limit`, `timeouts` and `upgrades` look into uvicorn's protocol, which is no
 public interface.
 """
 
@@ -31,9 +31,11 @@ class QuickExchange:
         keep_alive: whether the connection is kept after it; uvicorn takes that back if it stops.
         response_complete: whether it was sent.
         response_started: the same.
+        more_body: that its body is here.
         disconnected: whether the client has gone; uvicorn sets it.
     """
 
+    more_body = False
     message_event = asyncio.Event()
     """Nobody waits for it."""
 
@@ -45,7 +47,7 @@ class QuickExchange:
         self.response_complete = self.response_started = self.disconnected = False
 
 
-class DispatchProtocol(HttpOnlyProtocol):
+class QuickAnswersProtocol(HttpOnlyProtocol):
     """uvicorn's protocol for the service; see this module.
 
     A request is held back from uvicorn from the end of its headers until it is complete, which is
