@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     given = _parser().parse_args(list(arguments))
     settings = ManageSettings.from_arguments([given.store] if given.store else [])
     configure_logging(settings.log_level, settings.log_format)
-    store = open_store(settings.store)
+    store = open_store(settings.store, settings.store_seconds)
     if given.action == "list":
         _list(store)
     elif given.action == "show":

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     configure_logging(settings.log_level, settings.log_format)
     LOG.info("Starting train-model stage.")
     with alert_on_failure(settings.webhook_url):
-        store = open_store(settings.store)
+        store = open_store(settings.store, settings.store_seconds)
         store.check_writes()
         champion = _champion(store, settings)
         try:

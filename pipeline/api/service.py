@@ -42,7 +42,7 @@ class DispatchService:
         Raises:
             StoreError: it cannot be opened.
         """
-        return open_store(self.settings.store)
+        return open_store(self.settings.store, self.settings.store_seconds)
 
     def forget_store(self) -> None:
         """Open the store anew when it is needed: connections to it are for one process alone."""

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     """Add one more week to a store, see `add_week`."""
     settings = SimulatorSettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
-    store = open_store(settings.store)
+    store = open_store(settings.store, settings.store_seconds)
     LOG.info(f"Added {store.url}/{add_week(store, datetime.now(UTC))}.")
 
 

@@ -23,6 +23,8 @@ from pipeline.stages.logs import LogFormat, LogLevel
 SAMPLE_STORE = Path(__file__).resolve().parents[2] / "data"
 DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else ""
 """Empty, and refused, in an installed package, which has no sample store beside it."""
+STORE_SECONDS = 60.0
+"""A deployment waits for a stage that waits for its store."""
 COMMANDS = ("ttd-train", "ttd-serve", "ttd-models", "ttd-check")
 SECRETS = {"alert_webhook", "api_key"}
 """Settings whose value is never shown."""
@@ -101,6 +103,13 @@ class StoreSettings(StageSettings):
     store: str = Field(
         default=DEFAULT_STORE,
         description="where datasets and models are: s3://bucket[/prefix] or a folder",
+    )
+    store_seconds: float = Field(
+        default=STORE_SECONDS,
+        gt=0,
+        allow_inf_nan=False,
+        description="how long S3 is waited for in a row; what comes faster than 100 kB a second is "
+        "not waited for",
     )
 
     @field_validator("store")

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from pipeline.stages.errors import StoreError
+from pipeline.stages.settings import STORE_SECONDS
 
 
 class ObjectStore(Protocol):
@@ -68,10 +69,14 @@ class ObjectStore(Protocol):
         """
 
 
-def open_store(url: str) -> ObjectStore:
+def open_store(url: str, seconds: float = STORE_SECONDS) -> ObjectStore:
     """Return the store that `s3://bucket[/prefix]` or the path of a folder stands for.
 
     boto3 is imported only for S3: it costs time and memory at the start of the service.
+
+    Args:
+        url: of the store.
+        seconds: to wait for S3 in a row; see `Patience`.
 
     Raises:
         StoreError: the folder does not exist, or the S3 client cannot be made.
@@ -79,7 +84,7 @@ def open_store(url: str) -> ObjectStore:
     if url.startswith("s3://"):
         from pipeline.stores.s3 import S3Store
 
-        return S3Store(url)
+        return S3Store(url, seconds)
     from pipeline.stores.directory import DirectoryStore
 
     return DirectoryStore(url)

@@ -11,10 +11,14 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     HTTPClientError,
 )
-from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
+from botocore.parsers import ResponseParserError
 
 from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
 
+PROXY_ADVICE = (
+    "Something between this machine and the store answers in its place, such as a proxy or the "
+    "sign-in page of a network: check the network and AWS_ENDPOINT_URL_S3."
+)
 UNREACHABLE_ADVICE = "Check the network, the region and AWS_ENDPOINT_URL_S3."
 SIGN_IN_ADVICE = "Sign in: aws sso login, with the profile that AWS_PROFILE names."
 LOGIN_ADVICE = "Sign in: aws login, with the profile that AWS_PROFILE names."
@@ -77,7 +81,10 @@ ADVICE = {
     "ConnectionClosedError": UNREACHABLE_ADVICE,
     "ReadTimeoutError": UNREACHABLE_ADVICE,
     "ParamValidationError": "Check the spelling of the bucket in STORE.",
-    "RetriesExceededError": "The connection broke off each time: check the network.",
+    "IncompleteReadError": "The connection broke off each time: check the network.",
+    "ResponseStreamingError": "The connection broke off each time: check the network.",
+    "AnswerError": PROXY_ADVICE,
+    "ResponseParserError": PROXY_ADVICE,
     "ValueError": "Check AWS_ENDPOINT_URL_S3.",
 }
 """What to do about an error, by the code that S3 gave or the name of an exception or its base."""
@@ -85,20 +92,21 @@ ADVICE = {
 MISSING = {"NoSuchKey", "404"}
 TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+"""Of a session; by now there may be a new one."""
+
 UNCONDITIONAL = {"NotImplemented", "501"}
 
-# s3transfer's own errors have no base class, a ValueError is how boto3 refuses an endpoint, and an
-# OSError how it misses a file.
-BOTO_ERRORS = (
-    BotoCoreError,
-    Boto3Error,
-    RetriesExceededError,
-    S3DownloadFailedError,
-    ValueError,
-    OSError,
-)
+# A ValueError is how boto3 refuses an endpoint, and an OSError how it misses a file.
+BOTO_ERRORS = (BotoCoreError, Boto3Error, ResponseParserError, ValueError, OSError)
 CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+(?=@)|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 """In a URL, or the identifier of a key of AWS."""
+
+
+class AnswerError(BotoCoreError):
+    """An answer that cannot be the store's, or is not right."""
+
+    fmt = "{reason}"
 
 
 @contextmanager
