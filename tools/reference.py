@@ -40,6 +40,7 @@ FOLDERS = {
     "DATASETS": deliveries,
     "MODELS": artifact,
     "REPORTS": artifact,
+    "PUBLISHED": artifact,
     "REFUSED": artifact,
     "REJECTED": rejected_rows,
     "DECISIONS": decisions,

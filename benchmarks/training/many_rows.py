@@ -1,6 +1,5 @@
 """The training stage on a week that no machine can hold: alone, and on two Dask workers."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from benchmarks.measuring.measured_process import (
     ProcessCost,
 )
 from benchmarks.measuring.server_processes import free_port
-from benchmarks.training.stage_costs import WEEK_STREAM, run_stage, world_of
+from benchmarks.training.stage_costs import WEEK_STREAM, forget_models, run_stage, world_of
 from benchmarks.worlds.order_worlds import World
 from benchmarks.worlds.weekly_stores import newest_model, temporary_store, week_path
 from pipeline.model.artifact import MODELS
@@ -115,7 +114,7 @@ def measure_many_rows() -> ManyRows:
 def _measure(
     store: Path, parts: int, options: Sequence[str] = (), workers: Sequence[psutil.Popen] = ()
 ) -> ManyRowsCost:
-    shutil.rmtree(store / MODELS, ignore_errors=True)
+    forget_models(store)
     stage = run_stage(store, *options)
     model = newest_model(store)
     where = f"{len(workers)} Dask workers" if workers else "alone"

@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.model.arrays import Floats
+from pipeline.model.artifact import MODELS, PUBLISHED_KEY
 from pipeline.model.decisions import newest_not_withdrawn, newest_usable_model
 from pipeline.model.metadata import ChampionComparison, ProductShift
 from pipeline.model.order import PRODUCT
 from pipeline.model.reader import DispatchModel, load_model, read_artifact
-from pipeline.stages.errors import ArtifactError, StoreError
+from pipeline.stages.errors import ArtifactError, ObjectMissing, StoreError
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import name_of
 from pipeline.training.bootstrap import least_mean
@@ -47,11 +48,13 @@ def load_champion(store: ObjectStore) -> DispatchModel | None:
     """Return the model in production, which is the one that would be served, or None.
 
     Raises:
-        ArtifactError: there is one, and it cannot be read or does not pass a check.
+        ArtifactError: there is one, and it cannot be read or does not pass a check; or there is
+            none any more.
         StoreError: the store cannot be listed.
     """
     newest = newest_usable_model(store)
     if newest is None:
+        _check_that_none_is_missing(store)
         return None
     try:
         return load_model(store, newest.key)
@@ -61,6 +64,20 @@ def load_champion(store: ObjectStore) -> DispatchModel | None:
             f"{error} Nothing is published. If the model in production is lost, --ignore-champion "
             "publishes without comparing."
         ) from error
+
+
+def _check_that_none_is_missing(store: ObjectStore) -> None:
+    """Refuse a store from which all models have gone, so that nothing is published unjudged."""
+    if store.list_keys(MODELS):
+        return  # all of them are withdrawn, or are named otherwise
+    try:
+        first = store.read(PUBLISHED_KEY).decode(errors="replace").strip()
+    except ObjectMissing:
+        return
+    raise ArtifactError(
+        f"There is no model in {store.url}/{MODELS} any more: {first} was the first.",
+        "Bring the models back, or publish without comparing with --ignore-champion.",
+    )
 
 
 def newest_beside(store: ObjectStore, champion: DispatchModel) -> DispatchModel:

@@ -1,5 +1,7 @@
 """A fitted model and its metadata -> an ONNX artifact in the store."""
 
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 from onnx import helper
@@ -14,6 +16,7 @@ from pipeline.model.artifact import (
     HOURS_OUTPUT,
     METADATA_KEY,
     MODELS,
+    PUBLISHED_KEY,
     artifact_key,
 )
 from pipeline.model.catalogue import to_text
@@ -23,7 +26,7 @@ from pipeline.model.onnx_regressor import OnnxRegressor, open_session
 from pipeline.model.order import FEATURES, PRODUCT
 from pipeline.model.reader import read_artifact
 from pipeline.orders.features import features_of
-from pipeline.stages.errors import ArtifactError
+from pipeline.stages.errors import ArtifactError, ObjectExists
 from pipeline.stores.base import ObjectStore
 
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -79,6 +82,9 @@ def store_artifact(store: ObjectStore, folder: str, metadata: ModelMetadata, con
                 "ahead, withdraw it with ttd-models; if it is none of ours, remove the file."
             )
     store.write_new(key, content)
+    if folder == MODELS:
+        with suppress(ObjectExists):
+            store.write_new(PUBLISHED_KEY, f"{key}\n".encode())
     return key
 
 

@@ -9,6 +9,7 @@ from pipeline.stages.errors import StoreError
 
 MIN_BYTES_PER_SECOND = 100_000
 """What arrives faster takes nothing of the patience, however much it is."""
+THREAD = "asking the store"
 ADVICE = "Check the network and AWS_ENDPOINT_URL_S3; --store-seconds waits longer."
 
 Result = TypeVar("Result")
@@ -97,7 +98,7 @@ class _Asking(Generic[Result]):
         self._question = question
         self._results: list[Result] = []
         self._error: BaseException | None = None
-        Thread(target=self._ask, daemon=True).start()
+        Thread(target=self._ask, name=THREAD, daemon=True).start()
 
     def _ask(self) -> None:
         try:

@@ -20,6 +20,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
+    FlexibleChecksumError,
     IncompleteReadError,
     ReadTimeoutError,
     ResponseStreamingError,
@@ -58,6 +59,7 @@ READ_TIMEOUTS = 4
 """How many silences of a socket make up the time to wait, so that a request can be repeated."""
 UNSOUND = (
     AnswerError,
+    FlexibleChecksumError,
     IncompleteReadError,
     ReadTimeoutError,
     ResponseParserError,
@@ -228,7 +230,7 @@ class S3Store:
         """
 
         def is_kept(received: Received) -> bool:
-            for _ in range(2):
+            for _ in range(TRIES):  # a single answer may be somebody else's
                 try:
                     self._put_new(PROBE_KEY, b"Nothing may overwrite this.\n")
                 except ClientError as error:

@@ -84,6 +84,7 @@ ADVICE = {
     "IncompleteReadError": "The connection broke off each time: check the network.",
     "ResponseStreamingError": "The connection broke off each time: check the network.",
     "AnswerError": PROXY_ADVICE,
+    "FlexibleChecksumError": PROXY_ADVICE,
     "ResponseParserError": PROXY_ADVICE,
     "ValueError": "Check AWS_ENDPOINT_URL_S3.",
 }
