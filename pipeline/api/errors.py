@@ -87,7 +87,7 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
     FastAPI's own handler repeats the input as JSON, which fails on NaN, infinities and lone
     surrogates, and would repeat a megabyte.
     """
-    assert isinstance(error, RequestValidationError)
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - for mypy
     faults = [NOT_SENT_AS_JSON] if isinstance(error.body, bytes) else error.errors()
     for fault in faults:
         request.app.state.service.metrics.count_refusal(fault["type"])
@@ -101,7 +101,7 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+    assert isinstance(error, HTTPException)  # noqa: S101 - for mypy
     path, detail = route_path(request.scope), error.detail
     if error.status_code == HTTPStatus.BAD_REQUEST:
         request.app.state.service.metrics.count_refusal("unreadable")

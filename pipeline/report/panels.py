@@ -109,15 +109,17 @@ def product_panels(
         is_outlier = is_outlier_of_week[rows]
         outliers = int(is_outlier.sum())
         curve = _curve(product, metadata, model.grid, champion_hours)
-        figure = draw_product(
-            f"product-{i}",
-            _curve_in_words(product, len(rows), outliers, curve),
-            _points(orders, rows[~is_outlier], MAX_DOTS_OF_PRODUCT),
-            _points(orders, rows[is_outlier], MAX_CROSSES_OF_PRODUCT),
-            curve,
+        figure = Markup(
+            draw_product(
+                f"product-{i}",
+                _curve_in_words(product, len(rows), outliers, curve),
+                _points(orders, rows[~is_outlier], MAX_DOTS_OF_PRODUCT),
+                _points(orders, rows[is_outlier], MAX_CROSSES_OF_PRODUCT),
+                curve,
+            )
         )
         error_hours = errors.get(product)
-        panels.append(ProductPanel(product, len(rows), outliers, error_hours, Markup(figure)))
+        panels.append(ProductPanel(product, len(rows), outliers, error_hours, figure))
     return ProductPanels(panels[: len(largest)], panels[len(largest) :])
 
 

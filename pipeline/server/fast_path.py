@@ -64,7 +64,7 @@ def answer_fast(service: DispatchService, exchange: Exchange, body: bytes) -> Fa
             return _prediction(service, exchange, body)
         if method in READING and exchange.path.startswith(PRODUCT_CURVES):
             return _curve(service, exchange)
-    except Exception:  # an invalid request, no model or a bug: FastAPI tells them apart
+    except Exception:  # noqa: S110 - an invalid request, no model or a bug: FastAPI tells which
         pass
     return None
 

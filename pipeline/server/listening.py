@@ -17,7 +17,7 @@ from pipeline.stages.errors import ServiceError
 from pipeline.stages.logs import LOG
 
 EVERY_NETWORK = "::"
-EVERY_IPV4_NETWORK = "0.0.0.0"
+EVERY_IPV4_NETWORK = "0.0.0.0"  # noqa: S104 - only for those who ask for it
 NO_IPV6 = {EADDRNOTAVAIL, EAFNOSUPPORT}
 
 

@@ -140,6 +140,6 @@ def open_workers(jobs: int, scheduler: str | None, scratch: Path | None) -> Iter
             return
         from pipeline.stages.dask_workers import connected_workers
 
-        assert scratch is not None, "the settings ask for it"
+        assert scratch is not None  # noqa: S101 - for mypy: the settings ask for it
         with connected_workers(scheduler, scratch) as workers:
             yield workers

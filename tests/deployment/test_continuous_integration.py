@@ -13,8 +13,11 @@ from tests.support.helpers import ROOT
 
 CIRCLECI = ROOT / ".circleci"
 WORKFLOW_FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-# Without types: YAML would read the key `on` as a boolean.
-WORKFLOWS = {path: yaml.load(path.read_text(), Loader=yaml.BaseLoader) for path in WORKFLOW_FILES}
+# Without types, of which BaseLoader makes none: YAML would read the key `on` as a boolean.
+WORKFLOWS = {
+    path: yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506
+    for path in WORKFLOW_FILES
+}
 CONTINUATION = yaml.safe_load((CIRCLECI / "continue_config.yml").read_text())
 GITHUB_JOBS = {
     f"{path.stem}.{name}": job
