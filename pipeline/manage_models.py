@@ -34,6 +34,7 @@ from pipeline.model.similar_codes import SimilarCodes
 from pipeline.stages.command_line import OneLineParser
 from pipeline.stages.errors import ArtifactError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
+from pipeline.stages.messages import one_line
 from pipeline.stages.settings import StoreSettings
 from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore, open_store
@@ -110,8 +111,8 @@ def _list(store: ObjectStore) -> None:
         state = STATES[decided.action] if decided else ""
         if served and served.key == key:
             state = f"served {state}".strip()
-        table.add_row(version, *_facts(store, key), state)
-    Console(width=MIN_WIDTH, highlight=False).print(table)
+        table.add_row(*map(one_line, (version, *_facts(store, key), state)))
+    Console(width=MIN_WIDTH, highlight=False, markup=False).print(table)
     if len(newest_first) > MAX_LISTED_MODELS:
         print(f"{len(newest_first) - MAX_LISTED_MODELS:,} older models are not shown.")
     if retired := sorted(retired_products(store)):

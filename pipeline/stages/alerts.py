@@ -20,7 +20,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pipeline.stages.errors import PipelineError
 from pipeline.stages.logs import LOG
-from pipeline.stages.messages import Message
+from pipeline.stages.messages import Message, one_line
 
 PRODUCT_NAME = "time-to-dispatch"
 MAX_ALERT_SECONDS = 10.0
@@ -106,10 +106,12 @@ def _slack_message(message: Message) -> bytes:
     """Return the body of the request: Slack's blocks, and all of it as text for other readers."""
     text = _cut(_escaped(f"{PRODUCT_NAME}: {message}"))
     message = replace(message, headline=f"{PRODUCT_NAME}: {message.headline}").with_short_headline()
-    title = {"type": "plain_text", "text": message.headline}
+    title = {"type": "plain_text", "text": one_line(message.headline)}
     blocks: list[dict[str, Any]] = [{"type": "header", "text": title}]
     if message.details:
-        blocks.append(_section("\n".join(f"• {_escaped(line)}" for line in message.details)))
+        blocks.append(
+            _section("\n".join(f"• {_escaped(one_line(line))}" for line in message.details))
+        )
     if message.links:
         blocks.append(_section("\n".join(starmap(_link, message.links.items()))))
     return json.dumps({"text": text, "blocks": blocks}).encode()
@@ -123,7 +125,7 @@ def _link(name: str, address: str) -> str:
     """Return a link that Slack shows by its name, or the address where a browser cannot open it."""
     if re.match("https?://", address):
         return f"<{quote(address, safe=SAFE_IN_URLS)}|{name}>"
-    return f"{name}: {_escaped(address)}"
+    return f"{name}: {_escaped(one_line(address))}"
 
 
 def _escaped(text: str) -> str:

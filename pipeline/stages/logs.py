@@ -1,7 +1,9 @@
 """Configures the log of a stage, and turns an error into its exit code.
 
 Log lines read `2021-07-05 18:52:24.264+00:00 - INFO - train_model.main - Starting …`
-and go to standard error. All modules of the pipeline log to one logger, `LOG`.
+and go to standard error. Only the first line of a record begins so: the others are indented, and what
+is not seen is escaped, so that no name of a file or a product can pass for a record. All modules of
+the pipeline log to one logger, `LOG`.
 """
 
 import functools
@@ -16,7 +18,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from pipeline.stages.errors import PipelineError
 from pipeline.stages.interrupts import INTERRUPTED, INTERRUPTED_EXIT_CODE
-from pipeline.stages.messages import Message
+from pipeline.stages.messages import Message, one_line
 
 LOG = logging.getLogger("time_to_dispatch")
 
@@ -124,6 +126,12 @@ class LocalTime(logging.Formatter):
 
 class TextFormatter(LocalTime):
     """Writes lines for people, with the identifier of the request at the end of the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record, in which only our own line breaks are some."""
+        first, *others = map(one_line, super().format(record).split("\n"))
+        indented = [line if line.startswith("  ") else f"  {line}" for line in others]
+        return "\n".join([first, *indented])
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return a line without the traceback that may follow it."""

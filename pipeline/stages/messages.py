@@ -1,11 +1,18 @@
-"""A message to people: one short line, what else there is to know, and where to look."""
+"""A message to people: one short line, what else there is to know, and where to look.
 
+Names of files and products are in it, which others choose: no character of theirs begins a line,
+turns the direction of writing, or commands a terminal.
+"""
+
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 MAX_HEADLINE_CHARACTERS = 150
 """What a pager or a chat shows at once, and all that Slack takes as the title of a message."""
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Categories of characters that are not seen but have an effect, such as line breaks."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Message:
         """Return all of it as text: the headline, then a line for each detail and link."""
         details = [f"  - {detail}" for detail in self.details]
         links = [f"  {name}: {address}" for name, address in self.links.items()]
-        return "\n".join([self.headline, *details, *links])
+        return "\n".join(map(one_line, [self.headline, *details, *links]))
 
     def with_detail(self, detail: str) -> Self:
         """Return the message with one more detail."""
@@ -40,3 +47,15 @@ class Message:
             return self
         short = self.headline[: MAX_HEADLINE_CHARACTERS - 1] + "…"
         return replace(self, headline=short, details=(self.headline, *self.details))
+
+
+def one_line(text: str) -> str:
+    """Return a text with an escape in place of each character that is not seen: `\\n`, `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in UNSEEN
+        else character
+        for character in text
+    )

@@ -19,6 +19,7 @@ from pipeline.stages.command_line import (
     variable_of,
 )
 from pipeline.stages.logs import LogFormat, LogLevel
+from pipeline.stages.messages import one_line
 
 SAMPLE_STORE = Path(__file__).resolve().parents[2] / "data"
 DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else ""
@@ -93,6 +94,24 @@ def refuse_unknown_scheme(store: str) -> str:
     if not is_folder and not re.fullmatch(r"s3://[^/]+(/.*)?", store):
         raise ValueError("should be s3://bucket[/prefix] or the path of a folder")
     return store
+
+
+def refuse_no_key(key: str | None, kind: str) -> str | None:
+    """Refuse what is no key: an empty one, which would mean the newest, or one that leads elsewhere.
+
+    Args:
+        key: what was given, or None if nothing was.
+        kind: what it is the key of.
+    """
+    if key is None:
+        return None
+    if not key.strip():
+        raise ValueError(f"should be the key of a {kind}; leave it out for the newest")
+    if ".." in key.split("/") or key.startswith("/") or one_line(key) != key:
+        raise ValueError(
+            f"should be the key of a {kind} as the store lists it, without .. and line breaks"
+        )
+    return key
 
 
 class StoreSettings(StageSettings):
@@ -327,9 +346,7 @@ class TrainSettings(AlertSettings, StoreSettings, LimitSettings, WorkSettings):
     @classmethod
     def _a_key(cls, dataset_key: str | None) -> str | None:
         """Refuse an empty key: whoever sets one does not mean the newest dataset."""
-        if dataset_key is not None and not dataset_key.strip():
-            raise ValueError("should be the key of a dataset; leave it out for the newest")
-        return dataset_key
+        return refuse_no_key(dataset_key, "dataset")
 
 
 class CheckSettings(LimitSettings, WorkSettings):
@@ -486,9 +503,7 @@ class ServeSettings(StoreSettings):
     @classmethod
     def _a_key(cls, model_key: str | None) -> str | None:
         """Refuse an empty key: a pin that was lost must not serve the newest model."""
-        if model_key is not None and not model_key.strip():
-            raise ValueError("should be the key of a model; leave it out for the newest")
-        return model_key
+        return refuse_no_key(model_key, "model")
 
     @model_validator(mode="after")
     def _pinned_or_newest(self) -> Self:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
@@ -85,4 +86,40 @@ def test_an_error_is_an_exit_code_and_one_line_with_a_traceback_where_it_helps(
     assert exit_code_of(main)() == exit_code
     first_line, *traceback = capsys.readouterr().err.splitlines()
     assert first_line.endswith(f" - ERROR - test_logs.main - {message}")
-    assert traceback[:1] == ["Traceback (most recent call last):"] * with_traceback
+    assert traceback[:1] == ["  Traceback (most recent call last):"] * with_traceback
+
+
+FORGED = "2026-11-27 23:00:00.000+00:00 - INFO - train_model.main - All is well."
+HOSTILE = f"week\n{FORGED}\r{FORGED}\u2028{FORGED}\x1b[2K\u202e.csv"
+"""A name that others choose: it would add records, and wipe out or turn round its own."""
+
+
+def log_a_name() -> None:
+    LOG.warning(f"Skipped {HOSTILE}.")
+
+
+def log_an_error() -> None:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        LOG.exception("Please report this.")
+
+
+def log_a_message() -> None:
+    LOG.error(str(PipelineError(f"Cannot read {HOSTILE}.", HOSTILE, links={"Dataset": HOSTILE})))
+
+
+@pytest.mark.parametrize("log", [log_a_name, log_an_error, log_a_message])
+def test_no_name_passes_for_a_record(
+    log: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("INFO", "text")
+    log()
+    first, *others = capsys.readouterr().err.splitlines()
+    assert not [line for line in others if not line.startswith("  ")]
+    assert all(line.isprintable() for line in (first, *others))
+
+    configure_logging("INFO", "json")
+    log()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["module"] == "test_logs"

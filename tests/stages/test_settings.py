@@ -160,6 +160,18 @@ def test_what_is_wrong_is_named_with_what_is_allowed(
     assert [word for word in words if word not in message] == []
 
 
+@pytest.mark.parametrize("key", ["models/../a.onnx", "..", "/a.onnx", "a\nb.onnx", "a\r.onnx"])
+@pytest.mark.parametrize(
+    ("option", "settings"), [("model-key", ServeSettings), ("dataset-key", TrainSettings)]
+)
+def test_what_is_no_key_is_refused(
+    option: str, settings: type[StageSettings], key: str, refusal: Refusal
+) -> None:
+    message = refusal([f"--{option}", key], settings)
+
+    assert f"--{option} (or TTD_" in message and f"is {key!r}: should be the key of a " in message
+
+
 def test_all_wrong_variables_are_named(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> None:
     monkeypatch.setenv("TTD_STORE", "")
     monkeypatch.setenv("TTD_PORT", "70000")
