@@ -9,11 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pipeline.stages.alerts import post_alert
+from pipeline.model.undelivered_alerts import tell_people
 from pipeline.stages.errors import AlertError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.messages import Message
-from pipeline.stages.settings import AlertSettings
+from pipeline.stages.settings import NotifySettings
 
 REASON_VARIABLE = "EXCEPTION_MESSAGE"
 """Bodywork sets it for this stage; it names the job or service that failed, not what it logged."""
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     Raises:
         AlertError: the webhook did not take it, so nobody knows; the exit code is 1.
     """
-    settings = AlertSettings.from_arguments(arguments)
+    settings = NotifySettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
     reason = os.environ.get(REASON_VARIABLE, "").rstrip(" .") or "Bodywork gave no reason"
     message = Message(
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     LOG.error(str(message))
     if settings.webhook_url is None:
         LOG.warning("Nobody is told of it: there is no webhook. Set TTD_ALERT_WEBHOOK to its URL.")
-    elif not post_alert(settings.webhook_url, message):
-        raise AlertError("The failure of the deployment was not posted; the line above says why.")
+    elif not tell_people(settings.webhook_url, settings.store, message):
+        raise AlertError("The failure of the deployment was not posted; the lines above say why.")
 
 
 if __name__ == "__main__":

@@ -150,14 +150,10 @@ def app_from_environment() -> RequestMiddleware:
 
 @asynccontextmanager
 async def _live(api: FastAPI) -> AsyncIterator[None]:
-    """Load the model when the application starts, and look for newer ones until it stops."""
+    """Load the model when the application starts, and look into the store until it stops."""
     service: DispatchService = api.state.service
     service.answers()
-    seconds = service.settings.reload_seconds
-    if seconds is None:
-        yield
-        return
-    reloading = asyncio.create_task(ModelReloader(service).run(seconds))
+    reloading = asyncio.create_task(ModelReloader(service).run(service.settings.reload_seconds))
     yield
     reloading.cancel()
     with suppress(asyncio.CancelledError):

@@ -8,22 +8,25 @@ if __name__ == "__main__":
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from pipeline.judged_week import doubts_of, judge_week, refusal_of, refuse_withdrawn
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS
 from pipeline.model.decisions import has_decided_on_products
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
+from pipeline.model.undelivered_alerts import tell_people
 from pipeline.orders.deliveries import Delivery, given_delivery, newest_delivery
 from pipeline.orders.past_weeks import PastWeeks, load_past_weeks
 from pipeline.orders.weekly_dataset import WeeklyDataset, load_dataset
 from pipeline.release.champion import load_champion, newest_beside
 from pipeline.release.publishing import store_artifact
 from pipeline.release.rules import r_squared_failures
-from pipeline.stages.alerts import alert_on_failure, post_alert
+from pipeline.stages.alerts import alert_on_failure
 from pipeline.stages.command_line import option_of
 from pipeline.stages.errors import ModelRefused, Refusal
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
+from pipeline.stages.messages import Message
 from pipeline.stages.progress import progress
 from pipeline.stages.settings import TrainSettings, git_commit
 from pipeline.stages.workers import Workers, open_workers
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     settings = TrainSettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
     LOG.info("Starting train-model stage.")
-    with alert_on_failure(settings.webhook_url):
+    with alert_on_failure(partial(_tell, settings)):
         store = open_store(settings.store, settings.store_seconds)
         store.check_writes()
         champion = _champion(store, settings)
@@ -97,6 +100,10 @@ def _train_and_release(
     _tell_of_doubts(week.metadata, settings, report)
 
 
+def _tell(settings: TrainSettings, message: Message) -> None:
+    tell_people(settings.webhook_url, settings.store, message)
+
+
 def _delivery(store: ObjectStore, settings: TrainSettings, now: datetime) -> Delivery:
     """Return which file is the week: the newest, or the one that people ask for."""
     if settings.dataset_key is None:
@@ -109,8 +116,7 @@ def _tell_of_left_out(delivery: Delivery, settings: TrainSettings) -> None:
     """Tell people of what came after this week's, and may be the one that they wait for."""
     for warning in delivery.warnings:
         LOG.warning(str(warning), extra=warning.facts)
-        if settings.webhook_url:
-            post_alert(settings.webhook_url, warning)
+        _tell(settings, warning)
 
 
 def _tell_of_doubts(metadata: ModelMetadata, settings: TrainSettings, report: str) -> None:
@@ -118,8 +124,7 @@ def _tell_of_doubts(metadata: ModelMetadata, settings: TrainSettings, report: st
     warning = doubts_of(metadata, {"Report": f"{_public_url(settings)}/{report}"})
     if warning:
         LOG.warning(str(warning), extra=warning.facts)
-        if settings.webhook_url:
-            post_alert(settings.webhook_url, warning)
+        _tell(settings, warning)
 
 
 def _would_be(
@@ -204,8 +209,7 @@ def _go_on_with(champion: DispatchModel, refusal: Refusal, settings: TrainSettin
         f"Going on with {champion.version}, since --on-refusal is keep."
     )
     LOG.error(str(message), extra=message.facts)
-    if settings.webhook_url:
-        post_alert(settings.webhook_url, message)
+    _tell(settings, message)
 
 
 if __name__ == "__main__":

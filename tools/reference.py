@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from pipeline import check_dataset, manage_models, notify_failure, serve_model, train_model
-from pipeline.model import artifact, decisions
+from pipeline.model import artifact, decisions, undelivered_alerts
 from pipeline.model.order import HOURS, MAX_HOURS_TO_DISPATCH, Order
 from pipeline.orders import deliveries, rejected_rows
 from pipeline.stages.command_line import option_of, variable_of
@@ -44,6 +44,7 @@ FOLDERS = {
     "REFUSED": artifact,
     "REJECTED": rejected_rows,
     "DECISIONS": decisions,
+    "ALERTS": undelivered_alerts,
     "PROBE": s3,
 }
 

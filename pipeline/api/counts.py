@@ -65,6 +65,8 @@ class ServiceCounts:
         reloads: newer models that were found, by what became of them.
         in_progress: requests that FastAPI is working on.
         model: that is served, if there is one.
+        undelivered_alerts: that wait in the store for somebody to read them; None if the store was
+            not asked yet.
     """
 
     routes: dict[str, RouteCounts] = field(default_factory=dict)
@@ -74,9 +76,10 @@ class ServiceCounts:
     reloads: Counter[str] = field(default_factory=lambda: Counter(served=0, refused=0))
     in_progress: int = 0
     model: ServedModel | None = None
+    undelivered_alerts: int | None = None
 
     def add(self, other: "ServiceCounts") -> None:
-        """Add what another process has counted; the model stays."""
+        """Add what another process has counted; the model stays, and alerts are the same ones."""
         for path, counts in other.routes.items():
             self.routes.setdefault(path, RouteCounts()).add(counts)
         self.predictions.update(other.predictions)
@@ -84,3 +87,5 @@ class ServiceCounts:
         self.refusals.update(other.refusals)
         self.reloads.update(other.reloads)
         self.in_progress += other.in_progress
+        if other.undelivered_alerts is not None:
+            self.undelivered_alerts = max(self.undelivered_alerts or 0, other.undelivered_alerts)

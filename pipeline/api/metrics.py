@@ -7,6 +7,7 @@ the largest hundred, and reasons are those in our code and pydantic's.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
+from math import nan
 
 import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -94,6 +95,10 @@ class ServiceMetrics(Collector):
         """Count a newer model that was found: it is `served`, or was `refused`."""
         self.counts.reloads[outcome] += 1
 
+    def tell_alerts(self, undelivered: int) -> None:
+        """Tell from now on that so many alerts wait in the store for somebody to read them."""
+        self.counts.undelivered_alerts = undelivered
+
     def describe_model(self, model: DispatchModel) -> None:
         """Tell from now on that this model is served.
 
@@ -142,6 +147,12 @@ class ServiceMetrics(Collector):
         for outcome, count in total.reloads.items():
             reloads.add_metric([outcome], count)
         yield reloads
+        alerts = total.undelivered_alerts
+        yield GaugeMetricFamily(
+            "ttd_undelivered_alerts",
+            "Alerts that no webhook took, and that wait in the store; NaN if it was not asked.",
+            value=nan if alerts is None else alerts,
+        )
 
 
 def _about_requests(counts: ServiceCounts) -> Iterator[Metric]:

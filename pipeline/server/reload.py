@@ -1,7 +1,7 @@
-"""Serving a newer model without a restart: the store is asked for it now and then."""
+"""Looking into the store while serving: for a newer model, and for alerts that nobody got."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from threading import Thread
 from time import monotonic
@@ -9,16 +9,19 @@ from typing import ParamSpec, TypeVar
 
 from pipeline.api.service import DispatchService
 from pipeline.model.reader import newest_model_key, try_artifact
+from pipeline.model.undelivered_alerts import count_undelivered
 from pipeline.stages.errors import ArtifactError, PipelineError
 from pipeline.stages.logs import LOG
 from pipeline.stores.timestamped_keys import name_of
 
+ALERTS_SECONDS = 300.0
+"""Between two looks for alerts, where nobody looks for newer models."""
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
 class ModelReloader:
-    """Keeps a service at the newest model of its store.
+    """Keeps a service at the newest model of its store, without a restart.
 
     A model that does not pass its checks is refused once, and the service goes on with the one
     that it has. If the newest model is taken away, the one before it is the newest again.
@@ -28,27 +31,36 @@ class ModelReloader:
         """Remember the service; nothing is read yet."""
         self._service = service
         self._refused_key: str | None = None
-        self._logged_trouble = ""
+        self._logged_trouble: dict[str, str] = {}
 
-    async def run(self, seconds: float) -> None:
-        """Look for a newer model again and again, each time after so many seconds.
+    async def run(self, seconds: float | None) -> None:
+        """Look for a newer model and for undelivered alerts again and again.
 
         A worker that takes the place of another begins with the model of the start, and looks at
         once if that is older.
+
+        Args:
+            seconds: after which to look each time; None to keep the model, and look for alerts.
         """
-        pause = max(0.0, self._service.served_since + seconds - monotonic())
+        await self._try("count undelivered alerts", self.count_alerts)
+        pause = ALERTS_SECONDS
+        if seconds is not None:
+            pause = max(0.0, self._service.served_since + seconds - monotonic())
         while True:
             await asyncio.sleep(pause)
-            pause = seconds
-            try:
-                await self.look()
-                self._logged_trouble = ""
-            except PipelineError as error:
-                self._log_once(f"Cannot look for a newer model, so the old one goes on: {error}")
-            except Exception:
-                LOG.exception(
-                    "Unexpected error while looking for a newer model. Please report this."
-                )
+            pause = seconds or ALERTS_SECONDS
+            if seconds is not None:
+                await self._try("look for a newer model, so the old one goes on", self.look)
+            await self._try("count undelivered alerts", self.count_alerts)
+
+    async def count_alerts(self) -> None:
+        """Count the alerts in the store, for the metrics.
+
+        Raises:
+            StoreError: the store cannot be listed.
+        """
+        count = await _in_daemon_thread(count_undelivered, self._service.store)
+        self._service.metrics.tell_alerts(count)
 
     async def look(self) -> None:
         """Serve the newest model of the store, if that is another than the one that is served.
@@ -76,11 +88,18 @@ class ModelReloader:
         self._service.metrics.count_reload("served")
         LOG.info(f"Serving {model.version} from now on, instead of {served}.")
 
-    def _log_once(self, trouble: str) -> None:
-        """Log what is wrong, unless the last look failed in the same way."""
-        if trouble != self._logged_trouble:
-            LOG.error(trouble)
-        self._logged_trouble = trouble
+    async def _try(self, purpose: str, look: Callable[[], Awaitable[None]]) -> None:
+        """Look into the store; log what is wrong, unless the last look failed in the same way."""
+        trouble = ""
+        try:
+            await look()
+        except PipelineError as error:
+            trouble = f"Cannot {purpose}: {error}"
+            if trouble != self._logged_trouble.get(purpose):
+                LOG.error(trouble)
+        except Exception:
+            LOG.exception("Unexpected error while looking into the store. Please report this.")
+        self._logged_trouble[purpose] = trouble
 
 
 async def _in_daemon_thread(

@@ -1,9 +1,9 @@
 """Configures the log of a stage, and turns an error into its exit code.
 
 Log lines read `2021-07-05 18:52:24.264+00:00 - INFO - train_model.main - Starting …`
-and go to standard error. Only the first line of a record begins so: the others are indented, and what
-is not seen is escaped, so that no name of a file or a product can pass for a record. All modules of
-the pipeline log to one logger, `LOG`.
+and go to standard error. Only the first line of a record begins so: the others are indented, and
+what is not seen is escaped, so that no name of a file or a product can pass for a record. All
+modules of the pipeline log to one logger, `LOG`.
 """
 
 import functools

@@ -97,7 +97,7 @@ def refuse_unknown_scheme(store: str) -> str:
 
 
 def refuse_no_key(key: str | None, kind: str) -> str | None:
-    """Refuse what is no key: an empty one, which would mean the newest, or one that leads elsewhere.
+    """Refuse what is no key: nothing, which would mean the newest, or what leads elsewhere.
 
     Args:
         key: what was given, or None if nothing was.
@@ -138,9 +138,8 @@ class StoreSettings(StageSettings):
 
 
 class AlertSettings(StageSettings):
-    """Tell people through a webhook that a deployment failed, and why, as Bodywork has it."""
+    """Settings of a stage that tells people something through a webhook."""
 
-    program = "python -m pipeline.notify_failure"
     options_title = "alerts"
 
     alert_webhook: SecretStr | None = Field(
@@ -163,6 +162,22 @@ class AlertSettings(StageSettings):
                 "should be a URL that begins with http:// or https:// and a host, or the word none"
             )
         return None if url == "none" else SecretStr(url)
+
+
+class NotifySettings(AlertSettings):
+    """Tell people through a webhook that a deployment failed, and why, as Bodywork has it."""
+
+    program = "python -m pipeline.notify_failure"
+    options_title = "store"
+
+    store: str | None = Field(
+        default=None, description="store to keep the alert in if the webhook does not take it"
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _known_scheme(cls, store: str | None) -> str | None:
+        return None if store is None else refuse_unknown_scheme(store)
 
 
 class LimitSettings(StageSettings):

@@ -166,6 +166,6 @@ def _promtool(*arguments: str) -> None:
     path = f"{os.environ['PATH']}{os.pathsep}{ROOT}/.tools/usr/bin"
     promtool = shutil.which("promtool", path=path)
     if promtool is None:
-        pytest.fail("There is no promtool, neither on PATH nor in .tools: run `make promtool`.")
+        pytest.fail("There is no promtool, neither on PATH nor in .tools: run `make tools`.")
     check = subprocess.run([promtool, *arguments], capture_output=True, text=True)
     assert check.returncode == 0, check.stdout + check.stderr

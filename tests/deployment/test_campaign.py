@@ -89,7 +89,7 @@ def test_the_webhook_prints_the_alerts_one_a_line(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as receiver:
         url = f"http://127.0.0.1:{port}/services/campaign"
         try:
-            wait_until(lambda: post_alert(url, Message("one", ("line",))), "it takes an alert")
+            wait_until(lambda: not post_alert(url, Message("one", ("line",))), "it takes an alert")
         finally:
             receiver.terminate()
         printed, _ = receiver.communicate()

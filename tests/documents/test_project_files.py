@@ -22,7 +22,7 @@ AWS = dict.fromkeys(
 SECRETS = {
     "train_model": {"TTD_STORE": "store", "TTD_ALERT_WEBHOOK": "alerts", **AWS},
     "serve_model": {"TTD_STORE": "store", "TTD_API_KEY": "api-key", **AWS},
-    "notify_failure": {"TTD_ALERT_WEBHOOK": "alerts"},
+    "notify_failure": {"TTD_STORE": "store", "TTD_ALERT_WEBHOOK": "alerts", **AWS},
 }
 """Which secret holds a variable of a stage; docs/deploy.md creates them."""
 PEERS = sorted(path.name for path in (ROOT / "benchmarks" / "peers").glob("*_server.py"))

@@ -125,6 +125,17 @@ CASES = {
         20,
         {},
     ),
+    "the webhook did not take two alerts": Case(
+        {
+            f"ttd_undelivered_alerts{{{POD}}}": "0 2x60",
+            f"ttd_undelivered_alerts{{{NEXT_POD}}}": "0x61",
+        },
+        20,
+        {"TtdAlertsUndelivered": "2"},
+    ),
+    "nobody asked the store for alerts": Case(
+        {f"ttd_undelivered_alerts{{{POD}}}": "NaN NaN NaN"}, 2, {}
+    ),
     "one of two pods kept the old model": Case(
         {f"{AGE}{{{NEXT_POD}}}": f"{9 * DAY}+0x60"}, 20, {"TtdModelTooOld": "9d 0h 0m 0s"}
     ),

@@ -117,12 +117,17 @@ def logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
 
 
 class Webhook(ThreadingHTTPServer):
-    """A server that answers every request alike and keeps what it received."""
+    """A server that keeps what it received.
+
+    Attributes:
+        statuses: of its next answers; the last one is that of all others.
+        received: path, headers and body of each request.
+    """
 
     def __init__(self) -> None:
         """Listen on a free port."""
         super().__init__(("127.0.0.1", 0), _WebhookHandler)
-        self.status = 200
+        self.statuses = [200]
         self.received: list[tuple[str, dict[str, str], Any]] = []
 
     @property
@@ -148,7 +153,8 @@ class _WebhookHandler(QuietHandler):
         assert isinstance(self.server, Webhook)
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.received.append((self.path, dict(self.headers), body))
-        self.send_response(self.server.status)
+        statuses = self.server.statuses
+        self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
         self.send_header("location", "/elsewhere")
         self.end_headers()
         self.wfile.write(f"no service {WEBHOOK_TOKEN}".encode())

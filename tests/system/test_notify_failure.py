@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,11 +60,13 @@ def test_without_a_webhook_the_log_has_the_reason(caplog: pytest.LogCaptureFixtu
 
 
 def test_a_webhook_that_does_not_take_it_is_a_failure(
-    configured: Webhook, caplog: pytest.LogCaptureFixture
+    configured: Webhook, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    configured.status = 500
-    assert main() == 1
-    assert "it answered with status 500" in logged(caplog, "WARNING")[0]
+    configured.statuses = [500]
+    assert main([str(tmp_path)]) == 1
+    not_posted, kept = logged(caplog, "WARNING")
+    assert "it answered with status 500" in not_posted
+    assert f"The alert is kept as {tmp_path}/alerts/time_to_dispatch_" in kept
     assert "was not posted" in logged(caplog, "ERROR")[-1]
 
 

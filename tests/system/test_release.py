@@ -3,6 +3,7 @@
 All of it through the stage's `main`, on stores as they are in production.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -575,9 +576,12 @@ def test_a_webhook_that_cannot_be_reached_changes_no_exit_code(
 
     assert main([str(production), "--alert-webhook", webhook, "--on-refusal", "keep"]) == 0
 
-    (warning,) = logged(caplog, "WARNING")
-    assert "alert could not be posted" in warning
-    assert WEBHOOK_TOKEN not in caplog.text
+    not_posted, kept = logged(caplog, "WARNING")
+    assert "alert could not be posted" in not_posted
+    (file,) = (production / "alerts").iterdir()
+    assert str(file) in kept
+    assert "it is empty" in json.loads(file.read_text())["text"]
+    assert WEBHOOK_TOKEN not in caplog.text + file.read_text()
 
 
 # Drift
