@@ -25,7 +25,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline.api import operations, predictions, web_page
+from pipeline.api import docs_pages, operations, predictions, web_page
 from pipeline.api.errors import install_error_handlers
 from pipeline.api.openapi import DescribedAPI
 from pipeline.api.service import DispatchService
@@ -105,7 +105,7 @@ def create_app(
     # A redirect would name the host and the scheme that this process sees, not the client's.
     api = DescribedAPI(service, lifespan=_live, redirect_slashes=False)
     paths = {route.path for route in api.routes if isinstance(route, Route)}
-    for router in (predictions.router, operations.router, web_page.router):
+    for router in (predictions.router, operations.router, web_page.router, docs_pages.router):
         api.include_router(router)
         paths |= {route.path for route in router.routes if isinstance(route, Route)}
     install_error_handlers(api)

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
+from pipeline.api.docs_pages import TITLE
 from pipeline.api.errors import PROBLEM_MEDIA_TYPE, PROBLEM_PREFIX
 from pipeline.api.keys import KEY_HEADER, OPEN_PATHS
 from pipeline.api.schemas import ErrorAnswer, Problem
@@ -47,9 +48,11 @@ class DescribedAPI(FastAPI):
         """
         self._making = Lock()
         super().__init__(
-            title="Time to dispatch",
+            title=TITLE,
             version=API_VERSION,
             generate_unique_id_function=lambda route: route.name,
+            docs_url=None,  # see docs_pages
+            redoc_url=None,
             **options,
         )
         self.state.service = service

@@ -13,6 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import to_json
 
 from pipeline.api.answers import UnknownProduct
+from pipeline.api.browser_rules import own_sources, page_headers
 from pipeline.api.errors import PROBLEM_MEDIA_TYPE
 from pipeline.api.model_answer import model_answer
 from pipeline.api.predictions import Service
@@ -32,8 +33,6 @@ from pipeline.stages.settings import git_commit
 
 MAX_PRODUCTS_ON_PAGE = 100
 """On one page, whose curves take some 20 ms."""
-REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
-"""The report comes from the store, and may do nothing but show itself."""
 NO_REPORT = {
     "description": "The store has no report on the model.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
@@ -135,7 +134,9 @@ async def get_report(service: Service) -> HTMLResponse:
         page = await asyncio.to_thread(service.store.read, f"{REPORTS}/{version}.html")
     except ObjectMissing as error:
         raise HTTPException(404, f"There is no report on {version}: {error}") from error
-    return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY})
+    styles = f"style-src {own_sources(page, b'style')}"
+    # It comes from the store, and may do nothing but show itself.
+    return HTMLResponse(page, headers=page_headers(styles, "sandbox"))
 
 
 @router.get("/healthz", tags=["operations"])

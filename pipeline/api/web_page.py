@@ -5,38 +5,36 @@ all else that it shows.
 """
 
 import json
-import re
-from base64 import b64encode
-from hashlib import sha256
 from pathlib import Path
+from secrets import token_urlsafe
 
 from fastapi import APIRouter, Response
 
+from pipeline.api.browser_rules import own_sources, page_headers
 from pipeline.model.order import ORDERS, PRODUCT, Order
 
 _DECLARATION = {"product": PRODUCT, "orders": ORDERS, **Order.model_json_schema()}
 # Within a script element, nothing but JSON's own escapes is read.
 _JSON = json.dumps(_DECLARATION).replace("<", "\\u003c").encode()
 PAGE = Path(__file__).with_name("web_page.html").read_bytes().replace(b"{{ order }}", _JSON)
-
-_SCRIPTS = re.findall(rb"<script>(.*?)</script>", PAGE, re.DOTALL)
-_HASHES = " ".join(f"'sha256-{b64encode(sha256(text).digest()).decode()}'" for text in _SCRIPTS)
-# Styles are not told by hash: where a key is needed, the page opens the report as a blob, which
-# inherits this policy, and the report's figures are full of styles of their own.
-HEADERS = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; connect-src 'self'; img-src data:; script-src {_HASHES}; "
-        "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
+SCRIPTS = own_sources(PAGE, b"script")
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
 async def web_page() -> Response:
-    """Answer the page; its policy lets it run its own script, and talk to this service only."""
-    return Response(PAGE, media_type="text/html", headers=HEADERS)
+    """Answer the page; its policy lets it run its own script, and talk to this service only.
+
+    Its styles have a nonce, and it gives that to those of the report, which it opens as a blob
+    where a key is needed: a blob inherits this policy, and the report may be older than this code.
+    """
+    nonce = token_urlsafe(16)
+    headers = page_headers(
+        f"script-src {SCRIPTS}",
+        f"style-src 'nonce-{nonce}'",
+        "connect-src 'self'",
+        "img-src data:",
+    )
+    page = PAGE.replace(b"{{ nonce }}", nonce.encode(), 1)
+    return Response(page, media_type="text/html", headers={**headers, "Cache-Control": "no-cache"})

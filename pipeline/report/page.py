@@ -5,6 +5,8 @@ the network and from scripts. All numbers come from the metadata of the model, s
 artifact cannot disagree; the rows are only drawn.
 """
 
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {word.__name__: word for word in WORDS}
+    environment.filters |= {word.__name__: word for word in (*WORDS, sha256_source)}
     return environment.get_template(TEMPLATE)
 
 
@@ -95,3 +97,8 @@ def _rejected_table(rejected: pd.DataFrame) -> dict[str, Any]:
         "rejected_rows": shown.to_numpy(dtype=object).tolist(),
         "hidden_columns": len(rejected.columns) - len(columns),
     }
+
+
+def sha256_source(style: str) -> str:
+    """Return what the page's policy calls its style, without quotes."""
+    return f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}"

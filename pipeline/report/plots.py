@@ -186,8 +186,18 @@ def _svg(figure: Figure, name: str, label: str) -> str:
     figure.savefig(content, format="svg", transparent=True, metadata=NO_METADATA)
     svg = content.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
+    attributes = f'role="img" aria-label="{escape(label)}" stroke-linejoin="round"'
+    svg = svg.replace("<svg ", f"<svg {attributes} ", 1)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    # The page's own font is used, and a hundredth of a point is finer than any screen.
+    # The page's policy allows styles of its own alone, so that these become plain attributes. Its
+    # font is used, and a hundredth of a point is finer than any screen.
+    svg = re.sub(r"<style[^<]*</style>", "", svg)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    svg = re.sub(r' style="([^"]*)"', _attributes, svg)
     return re.sub(r"(\.\d\d)\d{3,4}\b", r"\1", svg)
+
+
+def _attributes(style: "re.Match[str]") -> str:
+    """Return the attributes of SVG that say what a style does."""
+    pairs = (rule.split(":", 1) for rule in style[1].split(";") if rule.strip())
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import Message, Receive, Scope, Send
 
+from pipeline.api.browser_rules import NO_SNIFFING
 from pipeline.api.errors import route_path
 
 CLIENT_CLOSED_REQUEST = 499
@@ -26,7 +27,7 @@ class Exchange:
     """
 
     request_id: bytes
-    answer_headers: tuple[Header, ...] = ()
+    answer_headers: tuple[Header, ...] = (NO_SNIFFING,)
 
     def __init__(self, scope: Scope) -> None:
         """Begin with a request whose headers have arrived."""

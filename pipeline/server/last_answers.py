@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+from pipeline.api.browser_rules import NO_SNIFFING
 from pipeline.api.errors import error_response
 
 
@@ -15,5 +16,5 @@ def last_answer(status: HTTPStatus, detail: str, path: str = "") -> bytes:
     """
     response = error_response(path, status, detail, {"connection": "close"})
     lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
-    lines += [b"%b: %b" % header for header in response.raw_headers]
+    lines += [b"%b: %b" % header for header in (*response.raw_headers, NO_SNIFFING)]
     return b"\r\n".join([*lines, b"", response.body])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,17 @@ from pipeline.api.service import DispatchService
 from pipeline.serve_model import create_app
 from pipeline.stages.settings import ServeSettings
 from tests.support.service_clients import watched_service
-from tests.support.service_fixtures import BATCH, PRODUCTS, V0_1, V0_2, ask, hand_made_service
+from tests.support.service_fixtures import (
+    BATCH,
+    ORDER,
+    PRODUCTS,
+    V0_1,
+    V0_2,
+    ask,
+    hand_made_service,
+)
 
-PAGES = ["/", "/report", "/docs", "/redoc", "/docs/oauth2-redirect", "/openapi.json"]
+PAGES = ["/", "/report", "/docs", "/docs/favicon.png", "/openapi.json"]
 NUMBERS = ["/healthz", "/readyz", "/metrics", "/api/v0.1/model", PRODUCTS]
 
 
@@ -27,10 +36,41 @@ def test_head_is_answered_as_get_without_the_body(
     client = TestClient(create_app(DispatchService(settings)), follow_redirects=False)
     head, get = (client.request(method, path) for method in ("HEAD", "GET"))
     assert (head.status_code, head.content) == (get.status_code, b"")
-    # The metrics tell how many requests there were.
-    varying = {"x-request-id"} | ({"content-length"} if path == "/metrics" else set())
+    # The metrics tell how many requests there were, and the web page has a nonce.
+    also_varying = {"/metrics": {"content-length"}, "/": {"content-security-policy"}}
+    varying = {"x-request-id"} | also_varying.get(path, set())
     differing = set(head.headers.items()) ^ set(get.headers.items())
     assert {name for name, _ in differing} <= varying
+
+
+@pytest.mark.parametrize("key", ["", "right"])
+def test_no_answer_may_be_taken_for_something_else(key: str) -> None:
+    app = create_app(hand_made_service(*(("--api-key", key) if key else ())))
+    for path in (*PAGES, *NUMBERS, V0_1, BATCH, "/no/such/path", f"{PRODUCTS}/SKU001"):
+        for method in ("GET", "POST", "HEAD"):
+            answer = asyncio.run(ask(app, path, (ORDER,), method=method))
+            assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/", "/report", "/docs"])
+def test_a_page_runs_and_loads_nothing_but_its_own(path: str, trained_store: Path) -> None:
+    settings = ServeSettings.from_arguments([str(trained_store)])
+    app = create_app(DispatchService(settings))
+    headers, again = (asyncio.run(ask(app, path, method="GET")).headers for _ in range(2))
+
+    rules = [rule.partition(" ") for rule in headers["content-security-policy"].split("; ")]
+    policy = {kind: sources for kind, _, sources in rules}
+    assert "unsafe" not in headers["content-security-policy"]
+    nothing = ("default-src", "base-uri", "form-action", "frame-ancestors")
+    assert [policy[kind] for kind in nothing] == ["'none'"] * 4
+    assert ("script-src" in policy, "sandbox" in policy) == (path != "/report", path == "/report")
+    allowed = r"('self'|'sha256-\S{44}'|'nonce-\S{22}'|data:|blob:)( (?!$)|$)"
+    del policy["default-src"], policy["base-uri"], policy["form-action"]
+    sources = [policy[kind] for kind in policy if kind.endswith("-src")]
+    assert [source for source in sources if not re.fullmatch(f"({allowed})+", source)] == []
+    assert headers["referrer-policy"] == "no-referrer"
+    is_same = headers["content-security-policy"] == again["content-security-policy"]
+    assert is_same == (path != "/"), "a nonce is used once"
 
 
 @pytest.mark.parametrize("path", [*PAGES, *NUMBERS])

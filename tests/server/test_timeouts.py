@@ -201,6 +201,7 @@ def test_the_answer_to_who_is_too_slow_is_json_in_the_form_of_its_version(
         "connection: close",
         f"content-type: {media_type}",
         f"content-length: {len(body)}",
+        "x-content-type-options: nosniff",
     }
     assert json.loads(body)["detail"] == TOO_SLOW
 
