@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] = ()) -> int:
         run_bodywork(options.git_url, options.branch, options.image)
         check_rollout(before, current_rollout(), commit)
     except DeployFailure as failure:
-        print(f"{options.git_url} was not deployed: {failure}", file=sys.stderr)
+        print(_shown(f"{options.git_url} was not deployed: {failure}"), file=sys.stderr)
         return 1
-    print(f"Commit {commit} of {options.git_url} is deployed.")
+    print(_shown(f"Commit {commit} of {options.git_url} is deployed."))
     return 0
 
 
@@ -142,6 +142,11 @@ def _output_of(*command: str) -> str:
     return done.stdout.strip()
 
 
+def _shown(text: str) -> str:
+    """Return a text without the password or token that a URL in it may have."""
+    return re.sub(r"(?<=//)[^/\s]+(?=@)", "…", text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.deploy_pipeline",
@@ -157,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _git_url(text: str) -> str:
     if not re.match("(https|file)://.", text):
-        raise argparse.ArgumentTypeError(f"{text!r} should begin with https://")
+        raise argparse.ArgumentTypeError(f"{_shown(text)!r} should begin with https://")
     return text
 
 

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pipeline.model.undelivered_alerts import tell_people
 from pipeline.stages.errors import AlertError
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
-from pipeline.stages.messages import Message
+from pipeline.stages.messages import Message, without_credentials
 from pipeline.stages.settings import NotifySettings
 
 REASON_VARIABLE = "EXCEPTION_MESSAGE"
-"""Bodywork sets it for this stage; it names the job or service that failed, not what it logged."""
+"""Bodywork sets it for this stage; it names the job or service that failed, not what it logged. The
+URL of the repository may be in it, with a token."""
 
 
 @exit_code_of
@@ -33,9 +34,9 @@ def main(arguments: Sequence[str] = ()) -> None:
     """
     settings = NotifySettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
-    reason = os.environ.get(REASON_VARIABLE, "").rstrip(" .") or "Bodywork gave no reason"
+    reason = without_credentials(os.environ.get(REASON_VARIABLE, "").rstrip(" ."))
     message = Message(
-        f"The deployment failed: {reason}.",
+        f"The deployment failed: {reason or 'Bodywork gave no reason'}.",
         ("The logs of the deployment and of its pods say more.",),
     ).with_short_headline()
     LOG.error(str(message))

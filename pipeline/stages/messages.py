@@ -4,6 +4,7 @@ Names of files and products are in it, which others choose: no character of thei
 turns the direction of writing, or commands a terminal.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,9 @@ MAX_HEADLINE_CHARACTERS = 150
 """What a pager or a chat shows at once, and all that Slack takes as the title of a message."""
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Categories of characters that are not seen but have an effect, such as line breaks."""
+
+CREDENTIALS = re.compile(r"(?<=//)[^/\s]+(?=@)|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
+"""User and password in a URL, or the identifier of a key of AWS."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,8 @@ def one_line(text: str) -> str:
         else character
         for character in text
     )
+
+
+def without_credentials(text: str) -> str:
+    """Return a text of others, such as an error of boto3, without the secrets in its URLs."""
+    return CREDENTIALS.sub("…", text)

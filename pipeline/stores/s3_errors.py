@@ -1,6 +1,5 @@
 """What boto3 raises -> a `StoreError` that says what to do, without anything of a credential."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
+from pipeline.stages.messages import without_credentials
 
 PROXY_ADVICE = (
     "Something between this machine and the store answers in its place, such as a proxy or the "
@@ -100,8 +100,6 @@ UNCONDITIONAL = {"NotImplemented", "501"}
 
 # A ValueError is how boto3 refuses an endpoint, and an OSError how it misses a file.
 BOTO_ERRORS = (BotoCoreError, Boto3Error, ResponseParserError, ValueError, OSError)
-CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+(?=@)|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
-"""In a URL, or the identifier of a key of AWS."""
 
 
 class AnswerError(BotoCoreError):
@@ -139,7 +137,7 @@ def _reason(error: Exception) -> str:
 def _message(attempt: str, reason: str, advice: str) -> str:
     """Return what was tried, why it failed and what to do, on one line and without credentials."""
     reason = " ".join(reason.split()).rstrip(".")
-    return CREDENTIALS.sub("…", f"{attempt}: {reason}. {advice}".strip())
+    return without_credentials(f"{attempt}: {reason}. {advice}".strip())
 
 
 def code_of(error: ClientError) -> str:

@@ -131,7 +131,8 @@ def test_what_was_not_deployed_is_told(
     commits = {"same": commit, OTHER: OTHER, None: None}
 
     assert deploying(commits[before], commits[deployed], code=code) == 1
-    assert reason in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert reason in told and "SECRET" not in told
 
 
 def test_without_a_cluster_nothing_is_deployed(
@@ -149,6 +150,7 @@ def test_without_a_cluster_nothing_is_deployed(
     [
         (None, "master", "Bodywork could not be started"),
         (None, "release", "there is no branch 'release'"),
+        ("file://me:SECRET@/no/such", "master", "`git ls-remote file://…@/no/such "),
         ("file:///no/such", "master", "`git ls-"),
     ],
 )
