@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 
 from pipeline.api.answers import ModelAnswers
-from pipeline.api.batch_orders import CheckedOrders, check_columns, check_rows
+from pipeline.api.batch_orders import CheckedOrders, Faults, check_columns, check_rows
 from pipeline.api.batch_schemas import ColumnBatch, OrderBatch
 from pipeline.api.faults import PydanticFault, faults_of
 from pipeline.api.metrics import ServiceMetrics
@@ -20,6 +21,8 @@ from pipeline.model.order import PRODUCT
 
 SLICE_ORDERS = 1_000
 """At most about a millisecond of work."""
+MAX_REFUSED_IN_COLUMNS = 10_000
+"""Orders; the errors of more would be megabytes, and mean that there is something else wrong."""
 
 
 async def answer_batch(
@@ -57,14 +60,22 @@ async def _answer_rows(answers: ModelAnswers, batch: OrderBatch, metrics: Servic
 async def _answer_columns(
     answers: ModelAnswers, batch: ColumnBatch, metrics: ServiceMetrics
 ) -> bytes:
-    """Return estimates in columns, and what is wrong with the orders that are refused."""
+    """Return estimates in columns, and what is wrong with the orders that are refused.
+
+    Raises:
+        RequestValidationError: these are too many.
+    """
     unknown = UnknownProducts(answers.model)
     columns = batch.columns()
     parts: list[Mapping[str, bytes]] = []
     errors: list[dict[str, Any]] = []
+    refused = 0
     async for part in _slices(len(columns[PRODUCT])):
         some = {name: column[part] for name, column in columns.items()}
         checked = check_columns(answers.model, some, unknown)
+        refused += len(checked.faults)
+        if refused > MAX_REFUSED_IN_COLUMNS:
+            raise RequestValidationError([_too_many_refused(part.start, checked.faults)])
         predicted = answers.model.predict_at(checked.positions, checked.columns)
         _count(answers, checked, int(predicted.extrapolated.sum()), metrics)
         n_orders = len(some[PRODUCT])
@@ -79,6 +90,14 @@ async def _answer_columns(
                 for fault in _told(faults, places, metrics)
             ]
     return answers.columns.whole(parts, errors)
+
+
+def _too_many_refused(start: int, faults: Faults) -> PydanticFault:
+    """Return the fault of a batch with too many orders that are not valid, some of them here."""
+    place, (fault, *_) = min(faults.items())
+    last = f"{start + place} ({fault['loc'][0]}: {fault['msg']})"
+    words = f"More than {MAX_REFUSED_IN_COLUMNS:,} orders are not valid, such as that at index"
+    return {"type": "too_many_refused", "loc": ("body",), "msg": f"{words} {last}"}
 
 
 async def _slices(n_orders: int) -> AsyncIterator[slice]:

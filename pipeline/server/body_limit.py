@@ -1,16 +1,15 @@
-"""Reading the bodies of requests: each within its limit, and all of them within one."""
+"""Reading the bodies of requests, each within its limit."""
 
 from starlette.types import Message, Receive
 
 from pipeline.api.predictions import ESTIMATE_BATCH
 from pipeline.server.exchange import OpenExchange
+from pipeline.server.held_bytes import HeldBytes
 from pipeline.server.refusals import RequestRefused
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_BATCH_BODY_BYTES = 8 * 1024 * 1024
 MIN_DIGITS_TOO_LONG = len(str(MAX_BODY_BYTES))
-MAX_WAITING_BODY_BYTES = 68 * 1024 * 1024
-"""Of all bodies together that have arrived in part; clients may be slow, and many."""
 
 
 class ClientGone(Exception):
@@ -18,12 +17,11 @@ class ClientGone(Exception):
 
 
 class BodyLimit:
-    """Reads bodies, and knows how many bytes of unfinished ones are waiting in memory."""
+    """Reads bodies."""
 
-    def __init__(self, max_waiting_bytes: int = MAX_WAITING_BODY_BYTES) -> None:
-        """Start without any body."""
-        self._max_waiting_bytes = max_waiting_bytes
-        self._waiting_bytes = 0
+    def __init__(self, held: HeldBytes) -> None:
+        """Start without any body; `held` counts the bytes of those that have arrived in part."""
+        self._held = held
 
     async def read(self, exchange: OpenExchange) -> bytes:
         """Return the body of a request.
@@ -51,17 +49,15 @@ class BodyLimit:
             while True:
                 pieces.append(_piece_in(message, limit))
                 length += len(pieces[-1])
-                self._waiting_bytes += len(pieces[-1])
+                self._held.add(len(pieces[-1]))
                 if length > limit:
                     raise _too_long(limit)
                 if not message.get("more_body"):
                     return b"".join(pieces)
-                if self._waiting_bytes > self._max_waiting_bytes:
-                    detail = "Too many requests are coming in at once. Try again in a second."
-                    raise RequestRefused(503, "overloaded", detail)
+                self._held.check(length)
                 message = await receive()
         finally:
-            self._waiting_bytes -= length
+            self._held.add(-length)
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -18,8 +18,10 @@ from pipeline.api.errors import route_path
 from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH, ESTIMATE_WITH_INTERVAL
 from pipeline.api.product_curves import PRODUCT_CURVES
 from pipeline.api.service import DispatchService
+from pipeline.server.batch_queue import BatchQueue
 from pipeline.server.body_limit import replay
 from pipeline.server.exchange import Exchange, Header
+from pipeline.server.held_bytes import HeldBytes
 
 WITH_INTERVAL = {ESTIMATE: False, ESTIMATE_WITH_INTERVAL: True}
 """The paths that have a fast path, and whether their answers have an interval."""
@@ -27,6 +29,8 @@ PREDICTION_URLS = frozenset(path.encode() for path in WITH_INTERVAL)
 CURVE_URLS = PRODUCT_CURVES.encode()
 CODED = re.compile(rb"[%?#]")
 """What a URL has in it that is more than its path, or is not written as it is meant."""
+MAX_SENT_AT_ONCE = 64 * 1024
+"""Bytes of an answer that uvicorn keeps without having anybody wait until they are read."""
 JSON = b"application/json"
 JSON_CONTENT = (b"content-type", JSON)
 READING = {"GET", "HEAD"}
@@ -99,35 +103,62 @@ async def answer_fast_batch(
 
 
 class BatchFastPath:
-    """An application that answers valid batches, and lets another one answer everything else."""
+    """An application that answers valid batches, and lets another one answer everything else.
+
+    All batches take turns, and end them before their answers are read.
+    """
 
     def __init__(
-        self, app: ASGIApp, service: DispatchService, answer: FastBatchAnswer = answer_fast_batch
+        self,
+        app: ASGIApp,
+        service: DispatchService,
+        held: HeldBytes,
+        answer: FastBatchAnswer = answer_fast_batch,
     ) -> None:
-        """Put the fast path around an application."""
+        """Put the fast path around an application.
+
+        Args:
+            app: answers everything else.
+            service: has the model, and the setting of how many may wait.
+            held: counts the bytes of batches that wait, and of answers that are not read.
+            answer: see `answer_fast_batch`.
+        """
         self._app = app
         self._service = service
         self._answer = answer
+        self._held = held
+        self._queue = BatchQueue(service.settings.max_concurrency, held)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, of which the first message holds the whole body."""
-        if scope["method"] == "POST" and route_path(scope) == ESTIMATE_BATCH:
-            body: bytes = (await receive())["body"]
-            content_type = dict(reversed(scope["headers"])).get(b"content-type")
+        """Answer a request, of which the first message holds the whole body.
+
+        Raises:
+            RequestRefused: it is a batch, and too many wait already.
+        """
+        if scope["method"] != "POST" or route_path(scope) != ESTIMATE_BATCH:
+            await self._app(scope, receive, send)
+            return
+        body: bytes = (await receive())["body"]
+        content_type = dict(reversed(scope["headers"])).get(b"content-type")
+        async with self._queue.turn(body):
             content = await self._answer(self._service, content_type, body)
-            if content is not None:
-                length = (b"content-length", b"%d" % len(content))
-                await send_answer((200, [JSON_CONTENT, length], content), send)
+            if content is None:
+                await self._app(scope, replay(body, receive), send)
                 return
-            receive = replay(body, receive)
-        await self._app(scope, receive, send)
+        with self._held.holding(len(body) + len(content)):
+            length = (b"content-length", b"%d" % len(content))
+            await send_answer((200, [JSON_CONTENT, length], content), send)
 
 
 async def send_answer(answer: FastAnswer, send: Callable[[Message], Awaitable[None]]) -> None:
-    """Send an answer."""
+    """Send an answer; one that the client does not take at once has been read when this returns."""
     status, headers, content = answer
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+    if len(content) <= MAX_SENT_AT_ONCE:
+        await send({"type": "http.response.body", "body": content})
+        return
+    await send({"type": "http.response.body", "body": content, "more_body": True})
+    await send({"type": "http.response.body"})  # uvicorn waits before it, not after the last
 
 
 def _is_json(content_type: bytes | None) -> bool:

@@ -4,13 +4,14 @@
 2. `cors` lets the pages of some origins read the answer, and answers what their browsers ask
    before.
 3. `api_key` refuses requests without a valid key, before any of the body is read.
-4. `body_limit` reads the body, and refuses one that is too long; `content_coding` refuses one
-   that is compressed.
+4. `body_limit` reads the body, and refuses one that is too long, or if too much is held already
+   (`held_bytes`); `content_coding` refuses one that is compressed.
 5. `fast_path` answers a valid request for a prediction or a curve. Most requests end here; one that
    arrives as a whole comes to no later step, nor to ASGI: `quick_answers` asks for its answer.
-6. `concurrency_limit` refuses a request if there are too many already of those that take longer.
-7. `fast_path` answers a valid batch.
-8. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises.
+6. `body_weight` refuses a body that is no valid one and would take long to parse.
+7. `fast_path` answers a valid batch, in its turn (`batch_queue`).
+8. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises, and
+   `concurrency_limit` refuses a request if there are too many already.
 9. `refusals` answers what one of the steps has refused.
 10. `request_metrics` counts and logs the request with the status of its answer.
 
@@ -31,6 +32,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pipeline.api.service import DispatchService
 from pipeline.server.api_key import ApiKeyCheck
 from pipeline.server.body_limit import BodyLimit, ClientGone, replay
+from pipeline.server.body_weight import check_weight
 from pipeline.server.concurrency_limit import ConcurrencyLimit
 from pipeline.server.content_coding import check_coding
 from pipeline.server.cors import OtherOrigins
@@ -46,6 +48,7 @@ from pipeline.server.fast_path import (
     may_be_fast,
     send_answer,
 )
+from pipeline.server.held_bytes import HeldBytes
 from pipeline.server.refusals import RequestRefused, answer_refusal
 from pipeline.server.request_ids import identify, name_in_log
 from pipeline.server.request_metrics import RequestMetrics
@@ -80,12 +83,12 @@ class RequestMiddleware:
         self._answer_fast = fast
         self._pages = OtherOrigins(settings.allowed_origins)
         self._keys = ApiKeyCheck(settings.api_keys)
-        self._bodies = BodyLimit()
-        self._limited_api = ConcurrencyLimit(
-            BatchFastPath(UnexpectedErrors(api), service, fast_batch),
-            settings.max_concurrency,
-            service.metrics,
+        held = HeldBytes()
+        self._bodies = BodyLimit(held)
+        limited_api = ConcurrencyLimit(
+            UnexpectedErrors(api), settings.max_concurrency, service.metrics
         )
+        self._batches_and_api = BatchFastPath(limited_api, service, held, fast_batch)
         self._metrics = RequestMetrics(service, routes)
         self._add_close = Drain(service).add_close
 
@@ -165,8 +168,9 @@ class RequestMiddleware:
         if answer is not None:
             await send_answer(answer, exchange.send)
             return
+        check_weight(exchange, body)
         name_in_log(exchange)
         scope = exchange.scope
         if scope["method"] == "HEAD":  # FastAPI's routes know no HEAD; uvicorn leaves out the body
             scope = {**scope, "method": "GET"}
-        await self._limited_api(scope, replay(body, exchange.receive), exchange.send)
+        await self._batches_and_api(scope, replay(body, exchange.receive), exchange.send)

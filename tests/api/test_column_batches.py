@@ -183,3 +183,17 @@ def test_orders_in_columns_are_counted_one_by_one() -> None:
         "ttd_extrapolations_total 1.0",
         'ttd_refused_inputs_total{reason="unknown_product"} 1.0',
     } <= set(service.metrics.exposition().decode().splitlines())
+
+
+@pytest.mark.parametrize(("n_refused", "status"), [(10_000, 200), (10_001, 422)])
+def test_too_many_orders_that_are_not_valid_refuse_their_batch(
+    n_refused: int, status: int, client: TestClient
+) -> None:
+    n_good = 2 * SLICE_ORDERS
+    codes = ["SKU001"] * n_good + ["no"] * n_refused
+    answer = client.post(BATCH, json={"product_code": codes, "orders_placed": [1] * len(codes)})
+    assert answer.status_code == status
+    if status == 422:
+        words = "More than 10,000 orders are not valid, such as that at index 12000 (product_code:"
+        assert answer.json()["detail"].startswith(words)
+        assert [fault["type"] for fault in answer.json()["errors"]] == ["too_many_refused"]

@@ -14,6 +14,7 @@ from pipeline.server.body_limit import (
     ClientGone,
 )
 from pipeline.server.exchange import OpenExchange
+from pipeline.server.held_bytes import SMALL_BYTES, HeldBytes
 from pipeline.server.refusals import RequestRefused
 from tests.support.service_fixtures import BATCH, V0_1, request_scope
 
@@ -34,7 +35,7 @@ def pieces(*sizes: int, is_all: bool = True) -> list[Message]:
 def read(
     messages: Sequence[Message],
     declared: bytes | None = None,
-    bodies: BodyLimit | None = None,
+    held: HeldBytes | None = None,
     path: str = V0_1,
 ) -> int:
     """Read a body and return its length; fail if more messages are asked for than there are."""
@@ -46,7 +47,7 @@ def read(
     headers = [] if declared is None else [(b"content-length", declared)]
     scope = request_scope("POST", path, headers)
     exchange = OpenExchange(scope, receive, _send_nothing, lambda headers: None)
-    body = asyncio.run((bodies or BodyLimit()).read(exchange))
+    body = asyncio.run(BodyLimit(held or HeldBytes()).read(exchange))
     assert body.count(b"x") == len(body)
     return len(body)
 
@@ -105,13 +106,20 @@ def test_a_client_that_leaves_gets_nothing(before: list[Message]) -> None:
 
 
 def test_unfinished_bodies_may_not_fill_the_memory_but_make_room_when_they_end() -> None:
-    bodies = BodyLimit(max_waiting_bytes=7)
-    assert read(pieces(LIMIT), bodies=bodies) == LIMIT  # has come as a whole, so it never waits
+    held = HeldBytes(most=7 * SMALL_BYTES)
+    assert read(pieces(LIMIT), held=held) == LIMIT  # has come as a whole, so it is never held
     for _ in range(3):
         with pytest.raises(RequestRefused) as refused:
-            read(pieces(8, 1), bodies=bodies)
+            read(pieces(8 * SMALL_BYTES, 1), held=held)
         assert (refused.value.status, refused.value.reason) == (503, "overloaded")
-        assert refused_status(pieces(4, LIMIT, 0), bodies=bodies) == 413
+        assert refused_status(pieces(4 * SMALL_BYTES, LIMIT, 0), held=held) == 413
         with pytest.raises(ClientGone):
-            read(pieces(5, is_all=False) + GONE, bodies=bodies)
-        assert read(pieces(6, 1), bodies=bodies) == 7
+            read(pieces(5 * SMALL_BYTES, is_all=False) + GONE, held=held)
+        assert read(pieces(6 * SMALL_BYTES, 1), held=held) == 6 * SMALL_BYTES + 1
+
+
+def test_a_small_body_finds_room_beside_large_ones() -> None:
+    held = HeldBytes(most=7)
+    with held.holding(8):
+        assert read(pieces(SMALL_BYTES - 1, 1), held=held) == SMALL_BYTES
+        assert refused_status(pieces(SMALL_BYTES, 1, 0), held=held) == 503
