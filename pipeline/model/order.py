@@ -25,6 +25,10 @@ INVISIBLE = dict.fromkeys(
 )
 """Characters without width that come along when a code is copied: the soft hyphen, zero-width
 blanks and joiners, marks of direction, the byte order mark."""
+BLANKS = " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""What Unicode calls white space. Python strips the control characters 0x1c to 0x1f as well."""
 MAX_ORDERS_PLACED = 1_000_000
 """Orders placed on one day."""
 MAX_HOURS_TO_DISPATCH = 100_000
@@ -80,8 +84,8 @@ def normalised_code(text: str) -> str:
     one character (Unicode NFC). Case does.
     """
     if text.isascii():
-        return text.strip()
-    code = text.translate(INVISIBLE).strip()
+        return text.strip(BLANKS)
+    code = text.translate(INVISIBLE).strip(BLANKS)
     if len(code) > MAX_PRODUCT_CODE_LENGTH:
         return code  # Sorting a long run of accents would take quadratic time.
     return unicodedata.normalize("NFC", code)

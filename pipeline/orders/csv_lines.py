@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from pipeline.model.order import BLANKS
 from pipeline.stages.errors import DatasetError
 
 BLANKS_BEFORE_QUOTE = re.compile(rb'(?:^|[,\r\n]) +"')
+STRAY_QUOTE = "has a stray quote"
 BLANKS_AFTER_QUOTE = re.compile(r'"[ \t]+(?=[,\r\n]|$)')
 
 
@@ -47,7 +49,7 @@ def csv_rows(text: Iterable[str], first_line: int = 1) -> Iterator[CsvRow]:
             number = reader.line_num - len(lines) + 1
             if '"' in row:
                 yield CsvRow(fields, tuple(lines), number)
-            elif len(fields) > 1 or row.strip():
+            elif len(fields) > 1 or row.strip(BLANKS):
                 yield CsvRow(fields, (), number)
             lines.clear()
     except csv.Error as error:
@@ -96,7 +98,7 @@ def quote_fault(row: CsvRow, numbers: Sequence[int]) -> str | None:
     try:
         list(csv.reader(tidy, skipinitialspace=True, strict=True))
     except csv.Error:
-        return "has a stray quote"
+        return STRAY_QUOTE
     holds_rows = sum(_reads_as_row(line, numbers) for line in row.lines) > 1
     return "holds other rows in its quotes" if holds_rows else None
 

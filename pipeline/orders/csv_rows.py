@@ -21,7 +21,7 @@ from pipeline.orders.csv_layout import check_layout, names_of
 from pipeline.orders.csv_lines import bytes_row_by_row, csv_rows
 from pipeline.orders.csv_text import separate
 from pipeline.orders.file_kinds import check_kind
-from pipeline.orders.line_blocks import LineBlocks
+from pipeline.orders.line_blocks import BLOCK_BYTES, LineBlocks
 from pipeline.orders.order_rows import (
     NO_ORDERS,
     NONE_REJECTED,
@@ -49,14 +49,18 @@ class CsvOrders:
         columns: the names in its header.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, block_bytes: int = BLOCK_BYTES) -> None:
         """Read the header.
+
+        Args:
+            file: the CSV.
+            block_bytes: so much of it is in memory at a time.
 
         Raises:
             DatasetError: this is not a CSV of orders; the message lists all faults at once.
         """
         check_kind(file)
-        self._lines = LineBlocks(file)
+        self._lines = LineBlocks(file, block_bytes)
         header = next(csv_rows(self._lines.lines()), None)
         if header is None:
             raise DatasetError("it is empty")

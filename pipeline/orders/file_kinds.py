@@ -92,6 +92,12 @@ def _is_utf_16(start: bytes) -> bool:
     return start.startswith((b"\xff\xfe", b"\xfe\xff")) or 3 * start.count(0) > len(start)
 
 
+def number_of_lines(block: bytes) -> int:
+    """Return how many lines end in a block, be it with a line feed, a carriage return or both."""
+    returns = block.count(b"\r")
+    return block.count(b"\n") + (returns and returns - block.count(b"\r\n"))
+
+
 def not_utf_8(block: bytes, error: UnicodeDecodeError, first_line: int) -> DatasetError:
     """Return the error that names the first line of a file that is not in UTF-8.
 
@@ -100,10 +106,12 @@ def not_utf_8(block: bytes, error: UnicodeDecodeError, first_line: int) -> Datas
         error: the first that was found in it.
         first_line: number of its first line in the file.
     """
-    before, after = block[: error.start], block[error.start :]
-    line = before.rpartition(b"\n")[2] + after.partition(b"\n")[0]
+    before = block[: error.start]
+    lines = before.splitlines(keepends=True)
+    start = sum(map(len, lines[: number_of_lines(before)]))
+    line = block[start:].splitlines()[0]
     shown = line.decode("cp1252", errors="replace").strip()[:MAX_SHOWN_LETTERS]
-    number = first_line + before.count(b"\n")
+    number = first_line + number_of_lines(before)
     return DatasetError(
         f"it is not UTF-8 text in line {number:,}",
         f"In Windows-1252, which Excel writes, the line reads {shown!r}.",

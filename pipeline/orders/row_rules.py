@@ -27,7 +27,6 @@ from pipeline.orders.products import positions_of
 COLUMNS = [*FEATURES, HOURS]
 REQUIRED_COLUMNS = [*REQUIRED, HOURS]
 REASON = "reason"
-SURPLUS = "row"
 DECIMAL_COMMA = "a decimal comma"
 LINE_BREAK = "[\n\r\v\f\x85\u2028\u2029]"
 CONTROL_CHARACTER = "[\x00-\x09\x0e-\x1f\x7f-\x84\x86-\x9f]"
@@ -73,9 +72,6 @@ VALID_ROW = pa.DataFrameSchema(
         PRODUCT: _code(),
         **{name: _number(*limits(name), is_whole(name), name in OPTIONAL) for name in NUMBERS},
         HOURS: _number(0, MAX_HOURS_TO_DISPATCH),
-        SURPLUS: pa.Column(
-            bool, pa.Check.eq(False, error="has more fields than the header"), required=False
-        ),
     }
 )
 """What a row must be like to be trained on: a code of one short line, and numbers within their

@@ -27,7 +27,9 @@ def test_what_nobody_sees_makes_no_other_code(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["SKU  001", "sku001", "007", "\x00SKU001", "\U0001f680", "a\u00a0b", "\ud800", ""]
+    "code",
+    ["SKU  001", "sku001", "007", "\x00SKU001", "SKU001\x1c", "\x1fß", "\U0001f680"]
+    + ["a\u00a0b", "\ud800", ""],
 )
 def test_all_else_makes_another_code(code: str) -> None:
     assert normalised_code(code) == code

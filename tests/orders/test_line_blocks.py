@@ -5,7 +5,7 @@ import io
 import pytest
 
 from pipeline.orders.csv_rows import CsvOrders
-from pipeline.orders.line_blocks import BLOCK_BYTES, LineBlocks
+from pipeline.orders.line_blocks import BLOCK_BYTES, MAX_LINE_BYTES, LineBlocks
 from pipeline.stages.errors import DatasetError
 from tests.support.order_files import HEADER
 
@@ -57,9 +57,18 @@ def test_a_stray_quote_is_named_with_its_line_in_any_block() -> None:
         counts(ROW * (BEFORE + 10) + b'"SKU,1,2,x\n' + ROW * 2_000)
 
 
-def test_a_line_that_fills_a_block_is_refused() -> None:
-    with pytest.raises(DatasetError, match=f"line 2 is longer than {BLOCK_BYTES:,} bytes"):
-        counts(b"x" * (BLOCK_BYTES + 1))
-    lines = LineBlocks(io.BytesIO(b"x" * (BLOCK_BYTES + 1)))
-    with pytest.raises(DatasetError, match="line 1 is longer"):
-        lines.peek()
+@pytest.mark.parametrize("end", ["", "\n", "\r", "\r\n"], ids=repr)
+@pytest.mark.parametrize("length", [MAX_LINE_BYTES, MAX_LINE_BYTES + 1, BLOCK_BYTES + 1])
+@pytest.mark.parametrize("before", [0, 9])
+def test_a_line_that_is_too_long_is_refused(end: str, length: int, before: int) -> None:
+    body = ROW * before + b"x" * length + end.encode() + b"x\n" * bool(end)
+    lines = LineBlocks(io.BytesIO(body))
+
+    if length == MAX_LINE_BYTES:
+        assert len([*lines.ahead()]) == before + 1 + bool(end)
+        return
+    with pytest.raises(DatasetError, match=f"line {before + 1} is longer than 131,072 bytes"):
+        list(lines.ahead())
+    with pytest.raises(DatasetError, match=f"line {before + 1} is longer than 131,072 bytes"):
+        while block := lines.peek():
+            lines.skip(block)

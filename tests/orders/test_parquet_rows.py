@@ -42,6 +42,10 @@ def test_every_type_of_text_and_number_is_read_alike(columns: dict[str, Any]) ->
     [
         ({"product_code": ["SKU001", None]}, "product_code is missing"),
         ({"product_code": pa.array(["A", None]).dictionary_encode()}, "product_code is missing"),
+        ({"product_code": ["A", "B\nC"]}, "product_code contains a line break"),
+        ({"product_code": ["A", "B\u2028C"]}, "product_code contains a line break"),
+        ({"product_code": ["A", "B\x00"]}, "product_code contains a control character"),
+        ({"product_code": ["A", "B\x1c"]}, "product_code contains a control character"),
         ({"orders_placed": [1, None]}, "orders_placed is missing"),
         ({"hours_to_dispatch": [1.0, float("nan")]}, "hours_to_dispatch is not a number"),
         ({"hours_to_dispatch": [1.0, float("inf")]}, "hours_to_dispatch is above 100,000"),
