@@ -17,7 +17,7 @@ BRANCH = master
 CONTAINER_ENGINE ?= docker
 
 # What the tests need beside Python. They install it in continuous integration, or if asked to.
-TOOLS_OF_TESTS := bwrap chromium curl kubectl promtool typescript
+TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
 .PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 tools-of-tests kubectl wrk aws
@@ -34,7 +34,7 @@ check: .venv/ready  ## format, types, imports and the quick tests, after each ch
 test: python3.11 tools-of-tests .venv/ready  ## everything that must hold, on every supported Python of this machine
 	$(TOX)-parallel --parallel 2 --parallel-live --parallel-no-spinner
 
-tools: python3.11 .venv/ready  ## install the programs that the tests need beside Python: bubblewrap, a browser, curl, kubectl, promtool, TypeScript
+tools: python3.11 .venv/ready  ## install the programs that the tests need beside Python: a browser, curl, kubectl, promtool, TypeScript, sandboxes and clocks
 	@.ci/tools install $(TOOLS_OF_TESTS)
 
 tools-of-tests: $(if $(filter install,$(TOOLS)),.venv/ready)

@@ -6,8 +6,10 @@ but publishes nothing: no store is written to.
 
 if __name__ == "__main__":
     from pipeline.stages.interrupts import end_in_one_line
+    from pipeline.stages.surroundings import refuse_poor_surroundings
 
     end_in_one_line()  # while modules load, too
+    refuse_poor_surroundings(trains=True)
 
 import sys
 from collections.abc import Sequence

@@ -7,8 +7,10 @@ product is retired: the next training does not keep its curve when there are no 
 
 if __name__ == "__main__":
     from pipeline.stages.interrupts import end_in_one_line
+    from pipeline.stages.surroundings import refuse_poor_surroundings
 
     end_in_one_line()  # while modules load, too
+    refuse_poor_surroundings()
 
 import sys
 from collections.abc import Sequence

@@ -2,8 +2,10 @@
 
 if __name__ == "__main__":
     from pipeline.stages.interrupts import end_in_one_line
+    from pipeline.stages.surroundings import refuse_poor_surroundings
 
     end_in_one_line()  # while modules load, too
+    refuse_poor_surroundings()
 
 import os
 import sys

@@ -6,7 +6,7 @@ are as good as drawn at random, are all in the first buckets.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 from uuid import uuid4
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from pipeline.model.order import PRODUCT
 from pipeline.orders.hashes import hash_codes
+from pipeline.orders.scratch import cannot_write
 
 BUCKETS = 64
 """Of 10⁸ rows each has some 40 MB, and a product with a share of the rows has it in its bucket."""
@@ -83,10 +84,19 @@ class BucketFiles:
 
     def __exit__(self, *_: object) -> None:
         """Close the files."""
-        self._stack.close()
+        with self._telling():
+            self._stack.close()
 
     def write(self, orders: pd.DataFrame) -> None:
-        """Write rows whose product is a category."""
+        """Write rows whose product is a category.
+
+        Raises:
+            StoreError: there is no room.
+        """
+        with self._telling():
+            self._write(orders)
+
+    def _write(self, orders: pd.DataFrame) -> None:
         for bucket, batch in _by_bucket(orders):
             writer = self._writers.get(bucket)
             if writer is None:
@@ -96,6 +106,14 @@ class BucketFiles:
                 writer = self._stack.enter_context(pa.ipc.new_stream(sink, batch.schema))
                 self._writers[bucket] = writer
             writer.write_batch(batch)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell of a folder that cannot be written to."""
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
 
 
 def _by_bucket(orders: pd.DataFrame) -> Iterator[tuple[int, pa.RecordBatch]]:

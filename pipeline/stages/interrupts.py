@@ -1,4 +1,7 @@
-"""Ctrl-C ends a stage with one line, and with the exit code that shells expect; so does SIGTERM."""
+"""Ctrl-C ends a stage with one line, and with the exit code that shells expect; so does SIGTERM.
+
+So does a lack of memory, with exit code 1.
+"""
 
 import os
 import signal
@@ -8,6 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 
 INTERRUPTED = "Interrupted."
+OUT_OF_MEMORY = "Out of memory: give this process more."
 INTERRUPTED_EXIT_CODE = 130
 """128 + the number of SIGINT."""
 TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
@@ -24,11 +28,14 @@ def cleaning_up_after_sigterm() -> Iterator[None]:
 
 
 def end_in_one_line() -> None:
-    """Have an interrupt that nobody catches, such as one during imports, end without traceback."""
+    """Have no traceback for what nobody catches of this kind, such as during imports."""
     sys.excepthook = _end
 
 
 def _end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, MemoryError):
+        print(OUT_OF_MEMORY, file=sys.stderr, flush=True)
+        return
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
         return

@@ -17,7 +17,7 @@ from typing import Literal, ParamSpec
 from pythonjsonlogger.json import JsonFormatter
 
 from pipeline.stages.errors import PipelineError
-from pipeline.stages.interrupts import INTERRUPTED, INTERRUPTED_EXIT_CODE
+from pipeline.stages.interrupts import INTERRUPTED, INTERRUPTED_EXIT_CODE, OUT_OF_MEMORY
 from pipeline.stages.messages import Message, one_line
 
 LOG = logging.getLogger("time_to_dispatch")
@@ -79,6 +79,9 @@ def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
         except KeyboardInterrupt:
             _log_error(main, Message(INTERRUPTED), with_traceback=False)
             return INTERRUPTED_EXIT_CODE
+        except MemoryError:
+            _log_error(main, Message(OUT_OF_MEMORY), with_traceback=False)
+            return 1
         except Exception as error:
             name = type(error).__name__
             message = Message(f"Unexpected error: {name}. Please report it with the traceback.")

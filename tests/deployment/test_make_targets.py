@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.helpers import ROOT
 
-TOOLS = ["bwrap", "chromium", "curl", "kubectl", "promtool", "typescript"]
+TOOLS = ["bwrap", "chromium", "curl", "faketime", "kubectl", "promtool", "typescript"]
 Result = subprocess.CompletedProcess[str]
 
 

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from pipeline.model.order import HOURS, ORDERS, PRODUCT
+from pipeline.orders.buckets import BucketFiles
 from pipeline.orders.hashes import hash_codes, hash_of_rows
 from pipeline.orders.week_rows import WeekRows, gather_rows
+from pipeline.stages.errors import StoreError
 
 COLUMNS = [PRODUCT, ORDERS, HOURS]
 MAX_SAMPLE_ROWS = 2000
@@ -33,6 +35,15 @@ def chunks(orders: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
 def sorted_rows(orders: pd.DataFrame) -> list[tuple[object, ...]]:
     plain = orders.astype({PRODUCT: object})[COLUMNS]
     return sorted(plain.itertuples(index=False, name=None))
+
+
+def test_a_scratch_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    gone, orders = tmp_path / "gone", orders_of(2, 9)
+
+    with pytest.raises(StoreError, match=f"Cannot write rows into {gone}: No such file"):
+        gather_rows([orders], gone, max_sample_rows=8)
+    with pytest.raises(StoreError, match=f"Cannot write rows into {gone}: No such file"):
+        BucketFiles(gone).write(orders)
 
 
 @pytest.mark.parametrize("rows_of_chunk", [700, 4999])

@@ -60,6 +60,7 @@ def test_libraries_log_warnings_and_the_pipeline_from_the_level_on(
         (ModelRefused("Refused: R² 0.5."), "INFO", 3, "Refused: R² 0.5.", False),
         (DatasetMissing("There is none."), "INFO", 1, "There is none.", False),
         (KeyboardInterrupt(), "INFO", 130, "Interrupted.", False),
+        (MemoryError(), "INFO", 1, "Out of memory: give this process more.", False),
         (
             KeyError("a bug"),
             "INFO",
@@ -68,7 +69,8 @@ def test_libraries_log_warnings_and_the_pipeline_from_the_level_on(
             True,
         ),
     ],
-    ids=["known", "known at level DEBUG", "refused", "no dataset", "interrupted", "unexpected"],
+    ids=["known", "known at level DEBUG", "refused", "no dataset", "interrupted", "memory"]
+    + ["unexpected"],
 )
 def test_an_error_is_an_exit_code_and_one_line_with_a_traceback_where_it_helps(
     error: BaseException,

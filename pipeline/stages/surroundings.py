@@ -1,0 +1,52 @@
+"""What a process has to find before the modules of a stage load: a clock, folders, memory.
+
+Libraries look for these while they load, and would end the process with a traceback.
+"""
+
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+MIN_TRAINING_BYTES = 700 * 10**6
+"""What the libraries of the training ask the system for; half of that is never used."""
+
+
+def refuse_poor_surroundings(trains: bool = False) -> None:
+    """End the process with exit code 1, and a line for each thing that is missing.
+
+    Args:
+        trains: whether a model is to be trained, which takes more.
+    """
+    faults = [*_faults(), *(_training_faults() if trains else ())]
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    if faults:
+        sys.exit(1)
+
+
+def _faults() -> Iterator[str]:
+    try:
+        time.time()
+    except OverflowError:
+        yield "The clock is beyond April 2262, which Python cannot tell: set it right."
+    try:
+        os.getcwd()
+    except OSError as error:
+        yield f"There is no working directory ({error.strerror}): start in one that exists."
+
+
+def _training_faults() -> Iterator[str]:
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        yield "No folder for temporary files can be written to: set TMPDIR to one that can."
+    for limit, option in (resource.RLIMIT_DATA, "-d"), (resource.RLIMIT_AS, "-v"):
+        most, _ = resource.getrlimit(limit)
+        if 0 <= most < MIN_TRAINING_BYTES:
+            yield (
+                f"This process may have {most // 10**6:,} MB of memory (ulimit {option}), and the "
+                f"training asks for {MIN_TRAINING_BYTES // 10**6:,} MB: raise the limit."
+            )
