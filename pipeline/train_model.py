@@ -78,7 +78,7 @@ def _train_and_release(
     store: ObjectStore, champion: DispatchModel | None, settings: TrainSettings, workers: Workers
 ) -> None:
     """Train a model on the newest dataset, judge it, report on it, and publish or refuse it."""
-    trained_at = datetime.now(UTC)
+    trained_at = settings.trained_at or datetime.now(UTC)
     with progress("Reading the dataset"):
         delivery = _delivery(store, settings, trained_at)
         _tell_of_left_out(delivery, settings)

@@ -35,7 +35,7 @@ MAX_RELATIVE_DIFFERENCE = 2e-6
 
 
 def write_artifact(model: DispatchCurve, metadata: ModelMetadata) -> bytes:
-    """Return a fitted model and its metadata as the bytes of an ONNX file."""
+    """Return a fitted model and its metadata as the bytes of an ONNX file, always the same."""
     register_converters()
     onnx_model = convert_sklearn(
         model,
@@ -55,6 +55,10 @@ def write_artifact(model: DispatchCurve, metadata: ModelMetadata) -> bytes:
     if curves is not None:
         facts[CURVES_KEY] = curves.packed()
     helper.set_model_props(onnx_model, facts)
+    # skl2onnx takes them from a set, whose order is another in each process.
+    operator_sets = sorted(onnx_model.opset_import, key=lambda each: each.domain)
+    del onnx_model.opset_import[:]
+    onnx_model.opset_import.extend(operator_sets)
     content: bytes = onnx_model.SerializeToString(deterministic=True)
     return content
 
@@ -75,7 +79,7 @@ def store_artifact(store: ObjectStore, folder: str, metadata: ModelMetadata, con
     key = artifact_key(folder, metadata.trained_at, content)
     if folder == MODELS:
         newest = newest_not_withdrawn(store)
-        if newest is not None and newest.moment > metadata.trained_at:
+        if newest and newest.key != key and newest.moment >= metadata.trained_at:
             raise ArtifactError(
                 f"Cannot publish {store.url}/{key}: there is a newer model, {newest.key}. Another "
                 "training has overtaken this one, or a clock is wrong. If that model is dated "

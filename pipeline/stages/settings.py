@@ -4,11 +4,19 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NoReturn, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.stages.command_line import (
@@ -32,6 +40,7 @@ SECRETS = {"alert_webhook", "api_key"}
 ORIGIN = r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?"
 """A scheme, a host and perhaps a port; apps in a web view have schemes of their own."""
 IMPLIED_PORTS = {"http": ":80", "https": ":443"}
+FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 COMMIT_VARIABLE = "GIT_COMMIT_HASH"
 """Bodywork sets it in every stage of a deployment, to the short hash of the commit."""
 
@@ -348,6 +357,19 @@ class TrainSettings(AlertSettings, StoreSettings, LimitSettings, WorkSettings):
         description="after a refusal end with exit code 3 (fail), or with 0 if there is a champion "
         "to go on with (keep)",
     )
+    trained_at: AwareDatetime | None = Field(
+        default=None,
+        description="time that the model says it was trained at, such as 2026-11-23T18:49:11Z, "
+        "instead of now: the same week then gives the same bytes again",
+    )
+
+    @field_validator("trained_at")
+    @classmethod
+    def _no_time_to_come(cls, moment: datetime | None) -> datetime | None:
+        """Refuse a time that would keep all later models from being the newest."""
+        if moment is not None and not FIRST_MOMENT <= moment <= datetime.now(UTC):
+            raise ValueError("should be between 1970 and now")
+        return moment and moment.astimezone(UTC)
 
     @field_validator("public_url")
     @classmethod

@@ -114,11 +114,16 @@ def test_metadata_travels_inside_the_artifact_and_time_and_hash_in_its_name(
     assert all_facts(model.metadata) == all_facts(metadata)
 
 
-def test_a_model_older_than_the_newest_is_not_published(
-    regressor: DispatchCurve, metadata: ModelMetadata, artifact: bytes, store: DirectoryStore
+@pytest.mark.parametrize("microseconds", [0, 1])
+def test_a_model_not_newer_than_the_newest_is_not_published(
+    microseconds: int,
+    regressor: DispatchCurve,
+    metadata: ModelMetadata,
+    artifact: bytes,
+    store: DirectoryStore,
 ) -> None:
-    later = metadata.trained_at + timedelta(microseconds=1)
-    newer = metadata.model_copy(update={"trained_at": later})
+    later = metadata.trained_at + timedelta(microseconds=microseconds)
+    newer = metadata.model_copy(update={"trained_at": later, "git_commit": "def456"})
     store_artifact(store, "models", newer, write_artifact(regressor, newer))
 
     with pytest.raises(ArtifactError, match="there is a newer model"):

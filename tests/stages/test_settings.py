@@ -75,6 +75,7 @@ def test_without_arguments_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) ->
         "retrain": False,
         "ignore_champion": False,
         "public_url": None,
+        "trained_at": None,
         "on_refusal": "fail",
         "alert_webhook": None,
     }
@@ -180,6 +181,13 @@ def test_all_wrong_variables_are_named(monkeypatch: pytest.MonkeyPatch, refusal:
 
     assert "STORE (or TTD_STORE) is '': should be s3://bucket" in message
     assert "--port (or TTD_PORT) is '70000': " in message
+
+
+@pytest.mark.parametrize("moment", ["2026-11-23T18:49:11", "2999-01-01T00:00:00Z", "1969-12-31Z"])
+def test_a_time_without_zone_or_outside_of_the_past_is_refused(
+    moment: str, refusal: Refusal
+) -> None:
+    assert f"--trained-at (or TTD_TRAINED_AT) is '{moment}': " in refusal(["--trained-at", moment])
 
 
 @pytest.mark.parametrize("given", [WEBHOOK, f" {WEBHOOK}\n"])
