@@ -20,7 +20,7 @@ CONTAINER_ENGINE ?= docker
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv reproduce kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 tools-of-tests kubectl wrk aws
+.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv reproduce kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 tools-of-tests kubectl wrk aws fuzz-artifacts
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -57,6 +57,9 @@ fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SEC
 
 fuzz-csv: .venv/ready  ## weekly files made up at random, beside Python's reader: make fuzz-csv [FUZZ_SECONDS=600]
 	$(TOX) -e fuzz-csv
+
+fuzz-artifacts: .venv/ready  ## 2,000 artifacts changed at random: make fuzz-artifacts [ARTIFACT_MUTATIONS=2000]
+	$(TOX) -e fuzz-artifacts
 
 reproduce: .venv/ready  ## whether every supported Python of this machine makes the same artifact, to the byte
 	$(TOX) -e reproduce

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.model.arrays import Floats
 from pipeline.model.columns import pack, pack_texts, unpack, unpack_texts
+from pipeline.model.limits import MAX_AMOUNT
 from pipeline.model.product_codes import Positions, ProductCodes
 
 Column = npt.NDArray[Any]
@@ -22,14 +23,18 @@ CODES, SIZES = "product_code", "product_code_bytes"
 
 
 def _codes(codes: Iterable[str]) -> ProductCodes:
-    found = codes if isinstance(codes, ProductCodes) else ProductCodes(codes)
-    if not found:
+    if isinstance(codes, ProductCodes):
+        return codes
+    listed = _listed(codes)
+    if not listed:
         raise ValueError("there has to be at least one product")
-    return found
+    if not all(isinstance(code, str) for code in listed):
+        raise ValueError("a code is no text")
+    return ProductCodes(listed)
 
 
 def _amounts(values: Iterable[float]) -> Floats:
-    """Return finite numbers, none of them negative."""
+    """Return finite numbers, none of them negative or beyond all measure."""
     column = _column(values, "iuf")
     if not np.isfinite(column).all():
         raise ValueError("a number is not finite")
@@ -37,17 +42,25 @@ def _amounts(values: Iterable[float]) -> Floats:
 
 
 def _counts(values: Iterable[int]) -> npt.NDArray[np.int64]:
-    """Return whole numbers, none of them negative."""
+    """Return whole numbers, none of them negative or beyond all measure."""
     return _column(values, "iu").astype(np.int64, copy=False)
 
 
 def _column(values: Iterable[Any], kinds: str) -> Column:
-    column = np.asarray(values if isinstance(values, np.ndarray) else list(values))
+    column = np.asarray(values if isinstance(values, np.ndarray) else _listed(values))
     if column.ndim != 1 or column.dtype.kind not in kinds:
         raise ValueError("these are no numbers, or not of the kind that they should be")
     if (column < 0).any():
         raise ValueError("a number is negative")
+    if (column > MAX_AMOUNT).any():
+        raise ValueError(f"a number is above {MAX_AMOUNT:g}")
     return column
+
+
+def _listed(values: Iterable[Any]) -> list[Any]:
+    if not isinstance(values, Iterable):
+        raise ValueError("this is no list")
+    return list(values)
 
 
 Codes = Annotated[InstanceOf[ProductCodes], BeforeValidator(_codes)]
@@ -89,6 +102,8 @@ class ProductCatalogue:
         if len(set(sizes.values())) > 1:
             told = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
             raise ValueError(f"the columns have different lengths: {told}")
+        if (self.least_orders > self.most_orders).any():
+            raise ValueError("the fewest orders of a product are more than the most")
         return self
 
 

@@ -17,9 +17,15 @@ import numpy.typing as npt
 
 from pipeline.model.arrays import Floats
 from pipeline.model.columns import pack, unpack
+from pipeline.model.limits import MAX_EARLIER_WEEKS
 from pipeline.model.order import ORDERS
 from pipeline.model.product_codes import Positions
 from pipeline.model.regressor import OrderColumns
+
+KINDS = ((np.int32,), (np.float32, np.float64), (np.float64,), (np.float64,))
+"""Of numbers in the columns; in the byte order of this machine."""
+MAX_SEGMENTS = 100
+MAX_WEEKS = 1 + MAX_EARLIER_WEEKS
 
 
 class CurveColumns(NamedTuple):
@@ -64,13 +70,22 @@ class CurveColumns(NamedTuple):
         Raises:
             ValueError: it is not.
         """
+        kinds = [column.dtype for column in self]
+        if not all(kind in known for kind, known in zip(kinds, KINDS)):
+            raise ValueError(f"The columns hold numbers of other kinds: {kinds}.")
         n_weeks, n_segments = self.starts.shape if self.starts.ndim == 2 else (0, 0)
         expected = [(n_products,), (n_products, n_segments + 1), (n_weeks, n_segments)]
         shapes = [self.week.shape, self.coefficients.shape, self.widths.shape]
-        if n_segments == 0 or shapes != expected:
+        if not 0 < n_segments <= MAX_SEGMENTS or n_weeks > MAX_WEEKS or shapes != expected:
             raise ValueError(f"The shapes {shapes} are not those of {n_products:,} curves.")
         if not ((0 <= self.week) & (self.week < n_weeks)).all():
             raise ValueError(f"A curve is of a week that is not among the {n_weeks:,}.")
+        if not np.isfinite(self.coefficients).all() or (self.coefficients[:, 1:] < 0).any():
+            raise ValueError("A curve falls, or has no number where there should be one.")
+        is_after = (self.starts[:, 1:] > self.starts[:, :-1]) | np.isposinf(self.starts[:, 1:])
+        are_apart = np.isfinite(self.widths).all() and (self.widths > 0).all()
+        if not (np.isfinite(self.starts[:, 0]).all() and is_after.all() and are_apart):
+            raise ValueError("The segments of a week do not follow each other.")
 
 
 class CurveTable:

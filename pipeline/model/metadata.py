@@ -1,8 +1,7 @@
 """Where a model comes from and what it is: the facts that travel inside its artifact."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from pipeline.model.arrays import Floats
 from pipeline.model.catalogue import ProductCatalogue
+from pipeline.model.limits import MAX_EARLIER_WEEKS, Amount, Count, Factor, Moment, Share
 
 FORMAT_VERSION = 3
 """Version of the artifact's format, which is written."""
@@ -22,9 +22,9 @@ Estimate = Literal["typical", "mean"]
 
 
 class MetadataModel(BaseModel):
-    """Facts do not change, and a reader ignores those that a newer writer added."""
+    """Facts do not change; numbers are finite. A reader ignores what a newer writer added."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 def _filled_in(facts: Any, old: str, *new: str) -> Any:
@@ -37,9 +37,11 @@ def _filled_in(facts: Any, old: str, *new: str) -> Any:
 class RepeatedRows(MetadataModel):
     """Rows that are exactly like an earlier one of the dataset."""
 
-    share: float = Field(description="their share of the valid rows")
-    by_chance: float = Field(description="largest such share that rounded labels make by chance")
-    copies: int = Field(description="how many times the whole week is there; 1 is as it should be")
+    share: Share = Field(description="their share of the valid rows")
+    by_chance: Amount = Field(description="largest such share that rounded labels make by chance")
+    copies: Count = Field(
+        description="how many times the whole week is there; 1 is as it should be"
+    )
     breached: bool = Field(
         description="whether rows seem to have been delivered several times; equal rows are then "
         "kept together, so that no fit is tested on rows that it has seen"
@@ -55,10 +57,10 @@ class DatasetLineage(MetadataModel):
         default=None,
         description="hash of the valid rows in any order, in hex digits; null in older artifacts",
     )
-    delivered_at: datetime = Field(description="the time in its name, taken as UTC")
-    rows: int = Field(description="valid rows")
-    rejected_rows: int = Field(description="bad rows, which were set aside")
-    step_hours: float | None = Field(
+    delivered_at: Moment = Field(description="the time in its name, taken as UTC")
+    rows: Count = Field(description="valid rows")
+    rejected_rows: Count = Field(description="bad rows, which were set aside")
+    step_hours: Amount | None = Field(
         default=None,
         description="the hours of nearly all rows are whole numbers of such steps apart, as where "
         "whole days are written down; null if the steps are small beside the noise",
@@ -86,10 +88,10 @@ class PastDataset(MetadataModel):
 
     key: str = Field(description="where it is in the store")
     sha256: str = Field(description="hash of the file, in hex digits")
-    delivered_at: datetime = Field(description="the time in its name, taken as UTC")
-    rows: int = Field(description="valid rows")
-    age: int = Field(description="how many datasets before the model's own it was delivered")
-    weight: float = Field(
+    delivered_at: Moment = Field(description="the time in its name, taken as UTC")
+    rows: Count = Field(description="valid rows")
+    age: Count = Field(description="how many datasets before the model's own it was delivered")
+    weight: Amount = Field(
         description="how much each of its rows counts beside one of the model's own dataset; 0 if "
         "it only showed how well later weeks would have been known"
     )
@@ -98,16 +100,16 @@ class PastDataset(MetadataModel):
 class DecayScore(MetadataModel):
     """How well the following week was known from weeks with some weights."""
 
-    decay: float = Field(
+    decay: Share = Field(
         description="how much each week counts beside the next; 0 stands for one week alone"
     )
-    mean_absolute_error_hours: float = Field(
+    mean_absolute_error_hours: Amount = Field(
         description="mean absolute error in the following week, in hours"
     )
     excess_hours: float = Field(
         description="by how many hours that is more than the error of the best decay"
     )
-    standard_error_hours: float = Field(
+    standard_error_hours: Amount = Field(
         description="standard error of the excess, in hours; rows of one product in one week count "
         "together"
     )
@@ -119,15 +121,15 @@ class DecayScore(MetadataModel):
 class ForwardWeek(MetadataModel):
     """How well a week was known beforehand: its orders, estimated from the weeks before it."""
 
-    delivered_at: datetime = Field(description="the time in the name of its dataset")
-    rows: int = Field(description="rows of products that the week before had, too")
-    error_hours: float = Field(
+    delivered_at: Moment = Field(description="the time in the name of its dataset")
+    rows: Count = Field(description="rows of products that the week before had, too")
+    error_hours: Amount = Field(
         description="mean absolute error of what is learnt from earlier weeks as the model does"
     )
-    one_week_error_hours: float = Field(
+    one_week_error_hours: Amount = Field(
         description="the same, of what is learnt from the week before alone"
     )
-    coverage: float = Field(
+    coverage: Share = Field(
         description="share of the rows that were as near to these estimates as the intervals of "
         "the model reach"
     )
@@ -136,8 +138,8 @@ class ForwardWeek(MetadataModel):
 class SeveralWeeks(MetadataModel):
     """What a model learnt from earlier weeks, and why."""
 
-    asked: int = Field(description="how many weeks it was allowed, its own among them (--weeks)")
-    decay: float = Field(
+    asked: Count = Field(description="how many weeks it was allowed, its own among them (--weeks)")
+    decay: Share = Field(
         description="how much each week counts beside the next; 0 if it learnt from its own alone"
     )
     datasets: tuple[PastDataset, ...] = Field(description="the earlier ones, the newest first")
@@ -168,13 +170,13 @@ class CandidateScore(MetadataModel):
     """How one candidate did in the cross-validation that chose among them."""
 
     name: str = Field(description="name of the candidate")
-    mean_absolute_error_hours: float = Field(
+    mean_absolute_error_hours: Amount = Field(
         description="mean absolute error over rows that each fit had not seen, in hours"
     )
     excess_hours: float = Field(
         description="by how many hours that is more than the error of the best candidate"
     )
-    standard_error_hours: float = Field(
+    standard_error_hours: Amount = Field(
         description="standard error of the excess, in hours; zero for the best candidate"
     )
     chosen: bool = Field(
@@ -193,22 +195,22 @@ class Metrics(MetadataModel):
         description="share of the variance of the hours that the model explains; null where it is "
         "not defined, because all hours are the same"
     )
-    mean_absolute_error_hours: float = Field(
+    mean_absolute_error_hours: Amount = Field(
         description="mean distance between estimate and truth, in hours"
     )
-    noise_floor_hours: float = Field(
+    noise_floor_hours: Amount = Field(
         description="that mean distance if the model were perfect and only the noise of the "
         "labels remained, in hours"
     )
-    train_rows: int = Field(
+    train_rows: Count = Field(
         description="number of rows that the tested model was fitted on; what is published is "
         "fitted on all rows"
     )
-    test_rows: int = Field(description="number of rows that it was tested on")
+    test_rows: Count = Field(description="number of rows that it was tested on")
     r_squared_with_outliers: float | None = Field(
         default=None, description="R² on all test rows, outliers included; null as above"
     )
-    mean_absolute_error_with_outliers_hours: float | None = Field(
+    mean_absolute_error_with_outliers_hours: Amount | None = Field(
         default=None,
         description="mean absolute error on all test rows, outliers included, in hours; null in "
         "older artifacts",
@@ -221,16 +223,16 @@ class Skill(MetadataModel):
     baseline: str = Field(
         description="the guess with the smallest error: mean or median, of each product or of all"
     )
-    baseline_error_hours: float = Field(
+    baseline_error_hours: Amount = Field(
         description="its mean absolute error on all test rows, in hours; where the model estimates "
         "the mean, the root mean square of the errors on all but mis-keyed rows"
     )
-    error_hours: float = Field(description="that of the model on the same rows, in hours")
+    error_hours: Amount = Field(description="that of the model on the same rows, in hours")
     least_gain_hours: float = Field(
         description="the first minus the second at the lower end of a one-sided 99 % bootstrap "
         "interval: above zero means better by more than chance"
     )
-    rows: int = Field(description="number of these rows")
+    rows: Count = Field(description="number of these rows")
 
 
 class PredictionInterval(MetadataModel):
@@ -241,31 +243,31 @@ class PredictionInterval(MetadataModel):
     (noise_base_hours + noise_growth · estimate), and above it as many with upper instead of lower.
     """
 
-    level: float = Field(
+    level: Share = Field(
         description="share of orders that fall inside, such as 0.9; as many are below as above"
     )
-    multiple: float = Field(
+    multiple: Amount = Field(
         description="the larger of the two multiples; in older artifacts the only one"
     )
-    lower_multiple: float = Field(
+    lower_multiple: Amount = Field(
         description="how far it reaches below the estimate, in units of the noise"
     )
-    upper_multiple: float = Field(
+    upper_multiple: Amount = Field(
         description="how far it reaches above the estimate, in units of the noise"
     )
-    noise_base_hours: float = Field(
+    noise_base_hours: Amount = Field(
         description="noise (a standard deviation) where the estimate is zero"
     )
-    noise_growth: float = Field(
+    noise_growth: Amount = Field(
         description="by how many hours the noise grows with each hour of the estimate"
     )
-    calibration_rows: int = Field(description="number of rows that the level was calibrated on")
-    movement: float = Field(
+    calibration_rows: Count = Field(description="number of rows that the level was calibrated on")
+    movement: Amount = Field(
         default=0.0,
         description="by which share of itself an estimate may be off in the week after, up or "
         "down; the reach is the root of the sum of squares of this and what the noise asks for",
     )
-    weeks_after: int = Field(
+    weeks_after: Count = Field(
         default=0,
         description="number of weeks that the movement is from; 0: there was none yet, and the "
         "level is that of the model's own week",
@@ -317,8 +319,8 @@ class Outlier(MetadataModel):
 class Outliers(MetadataModel):
     """Rows farther than six robust standard deviations from the model."""
 
-    rows: int = Field(description="how many there are")
-    share: float = Field(description="their share of all rows")
+    rows: Count = Field(description="how many there are")
+    share: Share = Field(description="their share of all rows")
     farthest: tuple[Outlier, ...] = Field(
         description="the farthest of them, at most 100, by falling distance"
     )
@@ -327,8 +329,8 @@ class Outliers(MetadataModel):
 class EarlierWeek(MetadataModel):
     """A week whose curves are kept for products that have had no orders since."""
 
-    delivered_at: datetime = Field(description="the time in the name of its dataset")
-    kept_until: datetime = Field(
+    delivered_at: Moment = Field(description="the time in the name of its dataset")
+    kept_until: Moment = Field(
         description="when they will have been kept for as many weeks as --keep-weeks says"
     )
     interval: PredictionInterval = Field(description="of the estimates for these products")
@@ -346,8 +348,8 @@ class MixedProduct(MetadataModel):
     """A product with orders of two kinds, which no curve of orders placed fits both."""
 
     product_code: str = Field(description="its code")
-    rows: int = Field(description="its rows")
-    share: float = Field(description="share of these that are at the label, or at the distance")
+    rows: Count = Field(description="its rows")
+    share: Share = Field(description="share of these that are at the label, or at the distance")
     label_hours: float | None = Field(
         default=None, description="label that they have in common, far from the others; or null"
     )
@@ -372,7 +374,7 @@ class ProductInSteps(MetadataModel):
     """A product whose hours come in steps of its own."""
 
     product_code: str = Field(description="its code")
-    step_hours: float = Field(description="the step, in hours")
+    step_hours: Factor = Field(description="the step, in hours")
 
 
 DOUBTS = ("unfit", "mixed", "unskilled", "biased", "surprising", "swapped")
@@ -464,17 +466,25 @@ class Histogram(MetadataModel):
     """How often values fell between neighbouring edges; one more edge than counts."""
 
     edges: tuple[float, ...]
-    counts: tuple[int, ...]
+    counts: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _between_edges(self) -> Self:
+        if len(self.edges) != len(self.counts) + 1:
+            raise ValueError(
+                f"{len(self.edges):,} edges are not those of {len(self.counts):,} counts"
+            )
+        return self
 
 
 class ProductShift(MetadataModel):
     """How much a product's estimates moved since the champion."""
 
     product_code: str = Field(description="the product")
-    ratio: float = Field(
+    ratio: Amount = Field(
         description="median of challenger's to champion's estimate over a grid of order counts"
     )
-    rows: int = Field(description="rows of the product in this week's dataset")
+    rows: Count = Field(description="rows of the product in this week's dataset")
 
 
 class ChampionComparison(MetadataModel):
@@ -485,14 +495,14 @@ class ChampionComparison(MetadataModel):
         description="whether both were trained on the same file, so that the champion's error is "
         "the one that it recorded then"
     )
-    compared_rows: int = Field(
+    compared_rows: Count = Field(
         description="number of test rows whose product the champion knows, outliers apart; zero "
         "means that nothing could be compared"
     )
-    champion_error_hours: float | None = Field(
+    champion_error_hours: Amount | None = Field(
         description="mean absolute error of the champion on these rows, in hours; null without rows"
     )
-    challenger_error_hours: float | None = Field(
+    challenger_error_hours: Amount | None = Field(
         description="mean absolute error of the challenger on these rows, fitted on the training "
         "rows, in hours; null without rows"
     )
@@ -501,17 +511,17 @@ class ChampionComparison(MetadataModel):
         "bootstrap interval: above zero means worse by more than chance; null without "
         "rows"
     )
-    champion_recorded_error_hours: float = Field(
+    champion_recorded_error_hours: Amount = Field(
         description="mean absolute error that the champion had in its own week"
     )
-    champion_test_rows: int | None = Field(
+    champion_test_rows: Count | None = Field(
         default=None,
         description="number of rows that it was measured on; null in older artifacts",
     )
-    champion_rows: int | None = Field(
+    champion_rows: Count | None = Field(
         default=None, description="rows of the champion's week; null in older artifacts"
     )
-    challenger_rows: int | None = Field(
+    challenger_rows: Count | None = Field(
         default=None, description="rows of this week; null in older artifacts"
     )
     most_excess_hours: float | None = Field(
@@ -520,11 +530,11 @@ class ChampionComparison(MetadataModel):
         "seen, at the upper end of a one-sided 99 % bootstrap interval; null unless this week has "
         "fewer than half of the champion's rows",
     )
-    shifted_share: float = Field(
+    shifted_share: Share = Field(
         description="share of this week's rows whose product's ratio is outside what --max-shift "
         "allows"
     )
-    median_ratio: float | None = Field(
+    median_ratio: Amount | None = Field(
         description="median of the ratios of all products that could be compared, or null"
     )
     shifts: tuple[ProductShift, ...] = Field(
@@ -536,8 +546,8 @@ class ProductsApart(MetadataModel):
     """Products with rows in one week that are unknown in another."""
 
     product_code: tuple[str, ...] = Field(description="their codes, those with the most rows first")
-    share: float = Field(description="their share of the rows of their week")
-    by_chance: float = Field(
+    share: Share = Field(description="their share of the rows of their week")
+    by_chance: Amount = Field(
         description="largest such share that chance explains where products have few rows"
     )
 
@@ -563,13 +573,13 @@ class CatalogueChange(MetadataModel):
 class WeekAfter(MetadataModel):
     """What a week says of the intervals of the model before it, to which it was new."""
 
-    level: float = Field(description="of these intervals")
-    rows: int = Field(description="rows of products and order counts that the model had seen")
-    products: float = Field(
+    level: Share = Field(description="of these intervals")
+    rows: Count = Field(description="rows of products and order counts that the model had seen")
+    products: Amount = Field(
         description="number of equally large products that would say as much as these, "
         "(Σ rows)² / Σ rows²"
     )
-    movements: tuple[float, ...] = Field(
+    movements: tuple[Amount, ...] = Field(
         description="by which share of its estimate each row is beyond the reach that the noise "
         "asks for: 200 quantiles, evenly spread; zero where it is within"
     )
@@ -606,14 +616,14 @@ class Trend(MetadataModel):
     """How far the estimates moved since one of the last models: the one they moved from most."""
 
     since_version: str = Field(description="name of that model's artifact")
-    since: datetime = Field(description="when its dataset was delivered")
-    models: int = Field(description="how many models ago that was; 1 is the champion")
-    ratio: float = Field(
+    since: Moment = Field(description="when its dataset was delivered")
+    models: Count = Field(description="how many models ago that was; 1 is the champion")
+    ratio: Amount = Field(
         description="how many times as high the estimates are: the median over products, which "
         "count with their rows of this week"
     )
-    warning_limit: float = Field(description="factor of movement that is warned of")
-    limit: float = Field(
+    warning_limit: Factor = Field(description="factor of movement that is warned of")
+    limit: Factor = Field(
         description="factor of movement that is refused: --max-trend, or more if chance explains it"
     )
 
@@ -662,7 +672,7 @@ class ModelMetadata(MetadataModel):
     format_version: int = Field(
         default=FORMAT_VERSION, description="version of the artifact's format"
     )
-    trained_at: datetime = Field(
+    trained_at: Moment = Field(
         description="start of the training run, UTC, to the microsecond; stands in the name too"
     )
     git_commit: str | None = Field(
@@ -696,7 +706,9 @@ class ModelMetadata(MetadataModel):
         exclude=True, description="which products it knows; an artifact carries it beside the JSON"
     )
     earlier_weeks: tuple[EarlierWeek, ...] = Field(
-        default=(), description="whose curves products without orders this week keep"
+        default=(),
+        max_length=MAX_EARLIER_WEEKS,
+        description="whose curves products without orders this week keep",
     )
     dropped: tuple[DroppedProducts, ...] = Field(
         default=(), description="products that the champion knew, and this model does not"
@@ -721,7 +733,7 @@ class ModelMetadata(MetadataModel):
         description="what this week says of the champion's intervals; null if it cannot say "
         "anything of them, and if --accept-shift was set",
     )
-    share_above_largest: float | None = Field(
+    share_above_largest: Amount | None = Field(
         default=None,
         description="share of rows that should have a label above the largest one, were nothing "
         "cut off; null in older artifacts",

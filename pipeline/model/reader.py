@@ -3,7 +3,6 @@
 This is the serving side: it imports neither the training code nor its libraries.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from pipeline.model.arrays import Floats
 from pipeline.model.artifact import (
@@ -26,21 +26,26 @@ from pipeline.model.artifact import (
 )
 from pipeline.model.bounds import IntervalTable
 from pipeline.model.catalogue import columns_of
-from pipeline.model.curve_check import check_curves
 from pipeline.model.curve_table import CurveColumns, CurveTable
 from pipeline.model.decisions import newest_usable_model
 from pipeline.model.memory import give_back_memory
 from pipeline.model.metadata import DOUBTS, FORMAT_VERSION, READABLE_FORMATS, REMARKS, ModelMetadata
-from pipeline.model.onnx_regressor import OnnxRegressor, open_session, reason
+from pipeline.model.onnx_file import properties_of
+from pipeline.model.onnx_regressor import OnnxRegressor
 from pipeline.model.order import ORDERS, PRODUCT, normalised_code
 from pipeline.model.product_codes import Positions, ProductCodes
 from pipeline.model.regressor import OrderColumns, Regressor
 from pipeline.model.similar_codes import SimilarCodes
-from pipeline.stages.errors import ArtifactError
+from pipeline.model.trials import check_answers, check_curves, check_graph_alone
+from pipeline.stages.errors import ArtifactDamaged, ArtifactError
+from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import name_of, timestamp_of
 
-WARM_UP_ORDERS = 0.0
+MAX_FACTS = 8 * 1024 * 1024
+MAX_FACTS_FOR_EACH = 32
+"""Characters of metadata, and for each character that the catalogue takes."""
+MAX_FAULTS = 3
 MAX_INDEXED_AT_ONCE = 2_000
 """Products that a request waits for to be indexed, some 8 ms."""
 
@@ -77,6 +82,11 @@ class DispatchModel:
         self.version = version
         self.metadata = metadata
         self._regressor = regressor
+
+    @property
+    def curves(self) -> CurveTable | None:
+        """What answers, if that are curves."""
+        return self._regressor if isinstance(self._regressor, CurveTable) else None
 
     @property
     def products(self) -> ProductCodes:
@@ -229,6 +239,7 @@ def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
     Raises:
         ArtifactError: there is no model, or it does not pass a check; the message says which.
         StoreError: the store cannot be listed or read.
+        WorkersError: the model cannot be tried in a process of its own.
     """
     key = key or newest_model_key(store)
     return try_artifact(key, store.read(key))
@@ -237,11 +248,17 @@ def load_model(store: ObjectStore, key: str | None = None) -> DispatchModel:
 def try_artifact(key: str, content: bytes) -> DispatchModel:
     """Verify the bytes of an artifact, try out the model in it, and return that.
 
+    The first request is fast then, also one for a code that is not written as it is known.
+
     Raises:
         ArtifactError: it does not pass a check; the message says which.
+        WorkersError: its ONNX graph cannot be tried in a process of its own.
     """
     model = read_artifact(key, content)
-    _warm_up(model)
+    if model.curves is not None:
+        check_curves(key, content, model.curves, model.products)
+    check_answers(model)
+    model.position_of("")
     give_back_memory()
     return model
 
@@ -249,23 +266,26 @@ def try_artifact(key: str, content: bytes) -> DispatchModel:
 def read_artifact(key: str, content: bytes) -> DispatchModel:
     """Verify the bytes of an artifact and return the model in it.
 
+    Its ONNX graph is looked at only if there are no curves: then it has to pass a trial.
+
     Raises:
+        ArtifactDamaged: its hash is another than its name says.
         ArtifactError: name, hash, format or content are not those of a model of ours.
+        WorkersError: its graph cannot be tried in a process of its own.
     """
     version = name_of(key)
     _check_hash(key, version, content)
-    session = open_session(key, content)
-    carried = session.get_modelmeta().custom_metadata_map
+    carried = _read_properties(key, content)
     metadata = _read_metadata(key, carried)
     if timestamp_of(key) != metadata.trained_at:
         raise ArtifactError(
             f"The model {key} was renamed: its metadata says that it was trained at "
             f"{metadata.trained_at.isoformat()}. Restore its name."
         )
-    graph = OnnxRegressor(session, metadata.catalogue.product_code)
-    if CURVES_KEY not in carried:
-        return DispatchModel(version, metadata, graph)
-    return DispatchModel(version, metadata, _read_curves(key, carried, metadata, graph))
+    if CURVES_KEY in carried:
+        return DispatchModel(version, metadata, _read_curves(key, carried, metadata))
+    check_graph_alone(key, content, metadata.catalogue)
+    return DispatchModel(version, metadata, OnnxRegressor(content, metadata.catalogue.product_code))
 
 
 def newest_model_key(store: ObjectStore) -> str:
@@ -293,63 +313,64 @@ def _check_hash(key: str, version: str, content: bytes) -> None:
         )
     actual = short_hash(content)
     if named != actual:
-        raise ArtifactError(
+        raise ArtifactDamaged(
             f"The model {key} is damaged or was renamed: the hash of its {len(content):,} bytes "
             f"is {actual}, its name says {named}. Remove it, or restore it from a backup."
         )
 
 
-def _read_metadata(key: str, carried: Mapping[str, str]) -> ModelMetadata:
+def _read_properties(key: str, content: bytes) -> Mapping[str, str]:
     try:
-        facts = json.loads(carried[METADATA_KEY])
-        format_version = int(facts["format_version"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"The model {key} carries no metadata, so it is not one that this pipeline made."
-        ) from error
-    if format_version not in READABLE_FORMATS:
-        raise ArtifactError(
-            f"The model {key} has format {format_version}, and this code knows formats up to "
-            f"{FORMAT_VERSION}. Deploy the code that it was made with, or train it again."
-        )
+        return properties_of(content)
+    except ValueError as error:
+        raise ArtifactError(f"The model {key} is not an ONNX model: {error}.") from error
+
+
+def _read_metadata(key: str, carried: Mapping[str, str]) -> ModelMetadata:
+    facts = _read_facts(key, carried)
     try:
         if CATALOGUE_KEY in carried:
             facts["catalogue"] = columns_of(carried[CATALOGUE_KEY])
         return ModelMetadata.model_validate(facts)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ArtifactError(f"The metadata in the model {key} is incomplete: {faults}.") from error
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        ]
+        raise ArtifactError(
+            f"The metadata in the model {key} is incomplete or wrong: "
+            f"{first_few(faults, str, MAX_FAULTS)}."
+        ) from error
     except ValueError as error:
         raise ArtifactError(f"The products of the model {key} cannot be read: {error}") from error
 
 
-def _read_curves(
-    key: str, carried: Mapping[str, str], metadata: ModelMetadata, graph: OnnxRegressor
-) -> CurveTable:
-    """Return the curves of an artifact, which say what its graph says."""
-    codes = metadata.catalogue.product_code
+def _read_facts(key: str, carried: Mapping[str, str]) -> dict[str, Any]:
+    """Return the metadata as it is, if its format is known; pydantic's parser has bounds."""
+    text = carried.get(METADATA_KEY, "")
+    if len(text) > MAX_FACTS + MAX_FACTS_FOR_EACH * len(carried.get(CATALOGUE_KEY, "")):
+        raise ArtifactError(f"The model {key} carries {len(text):,} characters of metadata.")
     try:
-        columns = CurveColumns.unpacked(carried[CURVES_KEY], len(codes))
+        facts = from_json(text, allow_inf_nan=False)
+        found = facts["format_version"]
+        if type(found) is not int:
+            raise TypeError(f"{found!r} is no version")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"The model {key} carries no metadata, so it is not one that this pipeline made."
+        ) from error
+    if found not in READABLE_FORMATS:
+        raise ArtifactError(
+            f"The model {key} has format {found}, and this code knows formats up to "
+            f"{FORMAT_VERSION}. Deploy the code that it was made with, or train it again."
+        )
+    readable: dict[str, Any] = facts
+    return readable
+
+
+def _read_curves(key: str, carried: Mapping[str, str], metadata: ModelMetadata) -> CurveTable:
+    try:
+        columns = CurveColumns.unpacked(carried[CURVES_KEY], len(metadata.catalogue.rows))
     except ValueError as error:
         raise ArtifactError(f"The curves in the model {key} cannot be read: {error}") from error
-    curves = CurveTable(columns)
-    check_curves(key, curves, graph, codes)
-    return curves
-
-
-def _warm_up(model: DispatchModel) -> None:
-    """Make one prediction, so that the first request is fast and a broken model is never served.
-
-    So is the first one for a code that is not written as it is known.
-    """
-    model.position_of("")
-    product = model.metadata.catalogue.product_code[0]
-    try:
-        (hours,) = model.estimate({PRODUCT: [product], ORDERS: [WARM_UP_ORDERS]})
-    except Exception as error:  # see open_session
-        raise ArtifactError(f"The model {model.version} does not work: {reason(error)}") from error
-    if not 0 <= hours < np.inf:
-        raise ArtifactError(
-            f"The model {model.version} does not work: it estimates {hours} h for {product} and "
-            f"{WARM_UP_ORDERS:g} orders."
-        )
+    return CurveTable(columns)

@@ -9,6 +9,7 @@
     │   │   └── DatasetMissing    there is none
     │   └── ModelRefused      the new model does not pass the gate
     ├── ArtifactError         a model artifact is missing, damaged or of an unknown format
+    │   └── ArtifactDamaged       it is not, or not yet, the one that its name tells
     ├── ServiceError          the service cannot start
     ├── WorkersError          other processes or machines cannot do the work
     └── AlertError            people could not be told of a failed deployment
@@ -88,6 +89,10 @@ class ModelRefused(Refusal):
 
 class ArtifactError(PipelineError):
     """A model artifact is missing, damaged, or of a format that this code does not know."""
+
+
+class ArtifactDamaged(ArtifactError):
+    """A model artifact is not the one that its name tells; it may be written at the moment."""
 
 
 class ServiceError(PipelineError):

@@ -11,7 +11,7 @@ from pipeline.curves.onnx_converter import curves_of
 from pipeline.curves.tables import CurveTable as WeekOfCurves
 from pipeline.model.artifact import MODELS, artifact_key
 from pipeline.model.curve_table import CurveColumns
-from pipeline.model.onnx_regressor import OnnxRegressor, open_session
+from pipeline.model.onnx_regressor import OnnxRegressor
 from pipeline.model.order import ORDERS
 from pipeline.model.reader import DispatchModel, read_artifact
 from pipeline.release.publishing import write_artifact
@@ -57,7 +57,7 @@ def served(*weeks: list[float]) -> tuple[DispatchModel, OnnxRegressor]:
     )
     content = write_artifact(regressor, facts)
     key = artifact_key(MODELS, facts.trained_at, content)
-    graph = OnnxRegressor(open_session(key, content), facts.catalogue.product_code)
+    graph = OnnxRegressor(content, facts.catalogue.product_code)
     return read_artifact(key, content), graph
 
 

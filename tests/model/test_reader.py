@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pandas as pd
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 from pydantic import ValidationError
 
 from pipeline.model.artifact import (
@@ -29,6 +28,15 @@ from pipeline.model.reader import MAX_INDEXED_AT_ONCE, DispatchModel, load_model
 from pipeline.stages.errors import ArtifactError, ObjectMissing
 from pipeline.stores.directory import DirectoryStore
 from tests.support import builders
+from tests.support.changed_artifacts import (
+    metadata_facts,
+    one_node_model,
+    properties_of,
+    with_facts,
+    with_metadata,
+    with_offset,
+    without_curves,
+)
 from tests.support.service_clients import wait_until
 
 ONE_MICROSECOND = timedelta(microseconds=1)
@@ -268,7 +276,7 @@ def test_another_format_is_refused_with_both_versions_and_what_to_do(
 def test_incomplete_metadata_are_refused_and_the_fact_is_named(
     fact: str, value: Any, reason: str, artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
-    with pytest.raises(ArtifactError, match=f"is incomplete: {fact}.*: .*{reason}"):
+    with pytest.raises(ArtifactError, match=f"is incomplete or wrong: {fact}.*: .*{reason}"):
         load(with_facts(artifact, metadata_facts(artifact) | {fact: value}))
 
 
@@ -386,30 +394,6 @@ def test_a_harmless_change_is_not_refused(
     )
 
 
-def metadata_facts(artifact: bytes) -> dict[str, Any]:
-    """Return the metadata in an artifact."""
-    facts: dict[str, Any] = json.loads(properties_of(artifact)[METADATA_KEY])
-    return facts
-
-
-def properties_of(artifact: bytes) -> dict[str, str]:
-    """Return what an artifact says of itself, by name."""
-    return {each.key: each.value for each in onnx.load_from_string(artifact).metadata_props}
-
-
-def with_metadata(artifact: bytes, metadata: dict[str, str]) -> bytes:
-    """Return an artifact with other metadata."""
-    onnx_model = onnx.load_from_string(artifact)
-    helper.set_model_props(onnx_model, metadata)
-    content: bytes = onnx_model.SerializeToString()
-    return content
-
-
-def with_facts(artifact: bytes, facts: dict[str, Any]) -> bytes:
-    """Return an artifact that says something else about itself."""
-    return with_metadata(artifact, properties_of(artifact) | {METADATA_KEY: json.dumps(facts)})
-
-
 def write_as_trained_at(store: DirectoryStore, artifact: bytes, trained_at: datetime) -> str:
     """Store an artifact as if it had been trained at another time, and return its key."""
     facts = metadata_facts(artifact) | {"trained_at": trained_at.isoformat()}
@@ -417,41 +401,3 @@ def write_as_trained_at(store: DirectoryStore, artifact: bytes, trained_at: date
     key = artifact_key(MODELS, trained_at, content)
     store.write_new(key, content)
     return key
-
-
-def without_curves(artifact: bytes) -> bytes:
-    """Return an artifact as it was before there were plain curves in it."""
-    carried = properties_of(artifact)
-    return with_metadata(artifact, {key: carried[key] for key in carried.keys() - {CURVES_KEY}})
-
-
-def with_offset(artifact: bytes, hours: float) -> bytes:
-    """Return an artifact whose model adds some hours to each estimate."""
-    onnx_model = onnx.load_from_string(artifact)
-    (last,) = (node for node in onnx_model.graph.node if HOURS_OUTPUT in node.output)
-    last.output[0] = "hours_without_offset"
-    onnx_model.graph.initializer.append(numpy_helper.from_array(np.array([hours]), "offset"))
-    onnx_model.graph.node.append(
-        helper.make_node("Add", ["hours_without_offset", "offset"], [HOURS_OUTPUT])
-    )
-    content: bytes = onnx_model.SerializeToString()
-    return content
-
-
-def one_node_model(
-    artifact: bytes, operator: str, inputs: list[str], output: str, element_type: int
-) -> bytes:
-    """Return another model under the metadata of an artifact."""
-    original = onnx.load_from_string(artifact)
-    graph = helper.make_graph(
-        [helper.make_node(operator, inputs, [output])],
-        "another",
-        [helper.make_tensor_value_info(name, element_type, [None, 1]) for name in inputs],
-        [helper.make_tensor_value_info(output, element_type, [None, 1])],
-    )
-    other = helper.make_model(
-        graph, opset_imports=original.opset_import, ir_version=original.ir_version
-    )
-    other.metadata_props.extend(original.metadata_props)
-    content: bytes = other.SerializeToString()
-    return without_curves(content)
