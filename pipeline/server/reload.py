@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from datetime import datetime
 from threading import Thread
 from time import monotonic
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from pipeline.api.service import DispatchService
+from pipeline.model.artifact import MODELS
 from pipeline.model.reader import newest_model_key, try_artifact
 from pipeline.model.undelivered_alerts import count_undelivered
-from pipeline.stages.errors import ArtifactError, PipelineError
+from pipeline.stages.errors import ArtifactDamaged, ArtifactError, PipelineError
 from pipeline.stages.logs import LOG
 from pipeline.stores.timestamped_keys import name_of
 
@@ -20,17 +22,27 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
+class Written(NamedTuple):
+    """An object of a store, and when it was written last."""
+
+    key: str
+    at: datetime | None
+
+
 class ModelReloader:
     """Keeps a service at the newest model of its store, without a restart.
 
     A model that does not pass its checks is refused once, and the service goes on with the one
-    that it has. If the newest model is taken away, the one before it is the newest again.
+    that it has; it is read again only if somebody writes it anew. One that is damaged may just be
+    copied into the store, so it is refused when it has not grown from one look to the next.
+    If the newest model is taken away, the one before it is the newest again.
     """
 
     def __init__(self, service: DispatchService) -> None:
         """Remember the service; nothing is read yet."""
         self._service = service
-        self._refused_key: str | None = None
+        self._refused: Written | None = None
+        self._damaged: Written | None = None
         self._logged_trouble: dict[str, str] = {}
 
     async def run(self, seconds: float | None) -> None:
@@ -74,19 +86,32 @@ class ModelReloader:
         store = self._service.store
         served = self._service.answers().model.version
         key = await _in_daemon_thread(newest_model_key, store)
-        if name_of(key) == served or key == self._refused_key:
+        if name_of(key) == served:
+            return
+        times = await _in_daemon_thread(store.list_times, MODELS)
+        written = Written(key, times.get(key))
+        if written == self._refused:
             return
         content = await _in_daemon_thread(store.read, key)
         try:
-            model = await asyncio.to_thread(try_artifact, key, content)
+            model = await _in_daemon_thread(try_artifact, key, content)
         except ArtifactError as error:
-            self._refused_key = key
-            self._service.metrics.count_reload("refused")
-            LOG.error(f"The newest model is refused, and {served} goes on: {error}")
+            self._refuse(written, error)
             return
         self._service.serve(model)
         self._service.metrics.count_reload("served")
         LOG.info(f"Serving {model.version} from now on, instead of {served}.")
+
+    def _refuse(self, written: Written, error: ArtifactError) -> None:
+        """Refuse a model, unless it may be complete at the next look."""
+        served = self._service.answers().model.version
+        if isinstance(error, ArtifactDamaged) and written != self._damaged:
+            self._damaged = written
+            LOG.info(f"The newest model is looked at again, and {served} goes on: {error}")
+            return
+        self._refused = written
+        self._service.metrics.count_reload("refused")
+        LOG.error(f"The newest model is refused, and {served} goes on: {error}")
 
     async def _try(self, purpose: str, look: Callable[[], Awaitable[None]]) -> None:
         """Look into the store; log what is wrong, unless the last look failed in the same way."""
@@ -107,7 +132,8 @@ async def _in_daemon_thread(
 ) -> Result:
     """Call a function that may hang, as `asyncio.to_thread` does.
 
-    The service ends only after the threads of `to_thread`, and S3 may take minutes to fail.
+    The service ends only after the threads of `to_thread`, and S3 may take minutes to fail, or a
+    model seconds to be tried.
     """
     result: Future[Result] = Future()
 

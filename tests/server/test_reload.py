@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from deploy.campaign.steady_load import PATIENCE_SECONDS, Asked, SteadyLoad
 from pipeline.api.service import DispatchService
-from pipeline.model.artifact import MODELS
+from pipeline.model.artifact import MODELS, artifact_key
 from pipeline.model.reader import load_model, newest_model_key
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.serve_model import main
@@ -25,6 +26,7 @@ from pipeline.stores.directory import DirectoryStore
 from pipeline.stores.s3 import S3Store
 from pipeline.stores.timestamped_keys import name_of
 from pipeline.train_model import main as train_model
+from tests.support.changed_artifacts import with_metadata
 from tests.support.helpers import deliver, logged, predict
 from tests.support.service_clients import (
     WatchedService,
@@ -127,6 +129,57 @@ def test_a_damaged_model_is_refused_once_and_does_not_stand_in_the_way_of_a_newe
     asyncio.run(reloader.look())
     assert version_of(served) == newer
     assert reloads(served) == [1, 1]
+
+
+def test_a_model_that_is_being_copied_is_served_when_it_is_complete(
+    served: DispatchService,
+    production: Path,
+    next_store: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reloader = ModelReloader(served)
+    newer = newest_model_key(DirectoryStore(str(next_store)))
+    content = (next_store / newer).read_bytes()
+
+    for end in (0, len(content) // 2, len(content) - 1):
+        (production / newer).write_bytes(content[:end])
+        asyncio.run(reloader.look())
+    assert logged(caplog, "ERROR") == []
+    asyncio.run(reloader.look())  # it has not grown since
+    assert len(logged(caplog, "ERROR")) == 1
+
+    (production / newer).write_bytes(content)
+    asyncio.run(reloader.look())
+    assert version_of(served) == name_of(newer)
+
+
+class CountingStore(DirectoryStore):
+    """A store that counts what is read."""
+
+    reads = 0
+
+    def read(self, key: str) -> bytes:
+        """See `ObjectStore.read`."""
+        self.reads += 1
+        return super().read(key)
+
+
+@pytest.mark.parametrize(("is_damaged", "reads"), [(True, 2), (False, 1)])
+def test_a_refused_model_is_not_read_at_every_look(
+    is_damaged: bool, reads: int, served: DispatchService, production: Path
+) -> None:
+    served.store = store = CountingStore(str(production))
+    if is_damaged:
+        publish_damaged(production)
+    else:
+        other = with_metadata((production / newest_model_key(store)).read_bytes(), {})
+        store.write_new(artifact_key(MODELS, datetime.now(UTC), other), other)
+    reloader = ModelReloader(served)
+
+    for _ in range(5):
+        asyncio.run(reloader.look())
+
+    assert (store.reads, reloads(served)) == (reads, [0, 1])
 
 
 def test_each_trouble_with_the_store_is_told_once_and_the_model_goes_on(
