@@ -1,15 +1,15 @@
 """A store in a local folder, for first steps, ad hoc runs and tests."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
 from pipeline.stores.base import no_store
+from pipeline.stores.whole_files import try_link, write_whole
 
 
 class DirectoryStore:
@@ -74,18 +74,10 @@ class DirectoryStore:
                 raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
 
     def write_new(self, key: str, content: bytes) -> None:
-        """See `ObjectStore.write_new`; a hard link gives the finished file its name, or fails."""
+        """See `ObjectStore.write_new`."""
         path = self._path(key)
         try:
-            with suppress(FileExistsError):  # a file in the way is found by the next line
-                path.parent.mkdir(parents=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-                os.link(file.name, path)
-            _flush_directory(path.parent)
+            write_whole(path, content, self._root)
         except FileExistsError as error:
             raise ObjectExists(
                 f"Cannot write {path}: the file exists, and nothing is ever overwritten."
@@ -96,10 +88,7 @@ class DirectoryStore:
     def check_writes(self) -> None:
         """See `ObjectStore.check_writes`; some file systems have no hard links."""
         try:
-            with tempfile.TemporaryDirectory(dir=self._root, prefix=".writing-") as folder:
-                file = Path(folder) / "once"
-                file.touch()
-                os.link(file, Path(folder) / "twice")
+            try_link(self._root)
         except OSError as error:
             raise StoreError(
                 f"Cannot write to {self._root}: {error.strerror}.",
@@ -132,12 +121,3 @@ def _opened(path: Path) -> BinaryIO:
         raise ObjectMissing(f"Cannot read {path}: there is no such file.") from error
     except OSError as error:
         raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make a new name in a directory survive a crash of the machine."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

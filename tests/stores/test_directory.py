@@ -1,8 +1,11 @@
 """What is particular to a store in a folder."""
 
 import os
+import resource
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,3 +131,73 @@ def test_a_reader_never_sees_half_an_object(store: DirectoryStore) -> None:
         writing.result()
 
     assert lengths == {len(content)}
+
+
+@pytest.fixture(params=["nameless files", "named ones"])
+def kind_of_file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Write with a system that has files without a name, and with one that has none."""
+    if request.param == "named ones":
+        monkeypatch.delattr(os, "O_TMPFILE")
+    return str(request.param)
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list of what is flushed to the disk from now on, and of the links made."""
+    fsync, link = os.fsync, os.link
+    calls: list[str] = []
+
+    def recording_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").resolve()
+        calls.append(f"flush {path.name if path.is_dir() else 'the file'}")
+
+    def recording_link(*args: Any, **kwargs: Any) -> None:
+        link(*args, **kwargs)
+        calls.append("link")
+
+    monkeypatch.setattr(os, "fsync", recording_fsync)
+    monkeypatch.setattr(os, "link", recording_link)
+    return calls
+
+
+@pytest.mark.usefixtures("kind_of_file")
+def test_what_is_written_survives_a_loss_of_power_with_the_folders_it_is_in(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = recorded(monkeypatch)
+    store.write_new(KEY, b"content")
+    assert calls == ["flush the file", "link", "flush models", "flush store"]
+    assert store.read(KEY) == b"content"
+
+
+@pytest.mark.usefixtures("kind_of_file")
+def test_a_full_disk_leaves_nothing(store: DirectoryStore, root: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="Cannot write .*: File too large"):
+            store.write_new(KEY, bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list((root / "models").iterdir()) == []
+
+
+@pytest.mark.usefixtures("kind_of_file")
+def test_the_next_writer_removes_what_killed_ones_left_long_ago(
+    store: DirectoryStore, root: Path
+) -> None:
+    (root / "models").mkdir()
+    old, new = root / "models" / ".writing-old", root / "models" / ".writing-new"
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    store.write_new(KEY, b"content")
+    assert sorted(os.listdir(root / "models")) == [new.name, "a.onnx"]
+
+
+def test_a_probe_of_a_killed_process_is_no_obstacle(store: DirectoryStore, root: Path) -> None:
+    (root / ".probe").touch()
+    store.check_writes()
+    assert list(root.iterdir()) == []
