@@ -17,7 +17,6 @@ if __name__ == "__main__":
     gc.disable()  # looking for garbage while modules load is a sixth of the start
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -44,6 +43,7 @@ from pipeline.server.reload import ModelReloader
 from pipeline.server.server import MAX_FINISH_SECONDS, DispatchServer, allow_many_connections
 from pipeline.server.workers import WorkerServer, serve_with_workers
 from pipeline.stages.errors import ServiceError
+from pipeline.stages.interrupts import handling_stops
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.settings import ServeSettings
 
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     """
     settings = ServeSettings.from_arguments(arguments)
     configure_logging(settings.log_level, settings.log_format)
-    with _stopped_by_sigterm():
+    with _stopped_by_signals():
         LOG.info(f"Starting serve-model stage. {_who_may_ask(len(settings.api_keys))}")
         allow_many_connections()
         service = DispatchService(settings)
@@ -163,25 +163,23 @@ async def _live(api: FastAPI) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Make SIGTERM end what is inside, so that the stage goes on to its end and exit code 0.
+def _stopped_by_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP end what is inside, so that the stage ends with exit code 0.
 
-    The server handles the signal while it runs. One that comes before it is up should not be lost.
+    The server handles the signals while it runs. One that comes before it is up should not be lost.
 
     Raises:
         ServiceError: uvicorn could not start; it has logged the reason.
     """
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        yield
+        with handling_stops(lambda *_: sys.exit(0)):
+            yield
     except SystemExit as stop:
         if stop.code != 0:
             raise ServiceError(
                 "The service did not start; the line above says why. If another program uses the "
                 "port, stop it or choose another --port."
             ) from stop
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 app = LazyApp(app_from_environment)

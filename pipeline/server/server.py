@@ -2,6 +2,8 @@
 
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
 from socket import socket
 from time import monotonic
@@ -12,6 +14,7 @@ import uvicorn
 from pipeline.api.service import DispatchService
 from pipeline.server.listening import url_of
 from pipeline.server.timeouts import ConnectionTimeouts
+from pipeline.stages.interrupts import handling_stops
 from pipeline.stages.logs import LOG
 
 MAX_FINISH_SECONDS = 10
@@ -21,11 +24,12 @@ TICKS_PER_SECOND = 10
 
 
 class DispatchServer(uvicorn.Server):
-    """uvicorn that goes on serving for a while after SIGTERM, and closes slow connections.
+    """uvicorn that goes on for a while after SIGTERM or SIGHUP, and closes slow connections.
 
     Requests still arrive after SIGTERM: Kubernetes takes seconds to send them elsewhere, and
     clients keep connections open. So for `drain_seconds` every request is answered as before, but
-    with `Connection: close`, and `/readyz` answers 503. SIGINT, or a second SIGTERM, stops at once.
+    with `Connection: close`, and `/readyz` answers 503. SIGINT, or a second of
+    these signals, stops at once.
 
     Attributes:
         is_interrupted: whether SIGINT, which is Ctrl-C, stopped it.
@@ -39,11 +43,19 @@ class DispatchServer(uvicorn.Server):
         self._drained_at = inf
         self.is_interrupted = False
         self._drain_is_logged = False
+        self._drained_by = signal.SIGTERM
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGHUP, too, of which uvicorn knows nothing."""
+        with super().capture_signals(), handling_stops(self.handle_exit):
+            yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal, which may interrupt a line of the log, so that none is written here."""
-        if sig == signal.SIGTERM and self.started and not self._service.is_draining:
+        if sig != signal.SIGINT and self.started and not self._service.is_draining:
             self._service.is_draining = True
+            self._drained_by = signal.Signals(sig)
             self._drained_at = monotonic() + self._service.settings.drain_seconds
             return
         self.is_interrupted = sig == signal.SIGINT
@@ -59,7 +71,8 @@ class DispatchServer(uvicorn.Server):
         if self._service.is_draining and not self._drain_is_logged:
             self._drain_is_logged = True
             seconds = self._service.settings.drain_seconds
-            LOG.info(f"Received SIGTERM. Serving for {seconds:g} s more, then stopping.")
+            name = self._drained_by.name
+            LOG.info(f"Received {name}. Serving for {seconds:g} s more, then stopping.")
         return await super().on_tick(counter) or monotonic() >= self._drained_at
 
     async def startup(self, sockets: list[socket] | None = None) -> None:

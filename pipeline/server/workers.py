@@ -8,22 +8,20 @@ neither a second SIGTERM nor the reason of a failure.
 
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import chain
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
-from pathlib import Path
 from socket import socket
 
-from pipeline.api.shared_counts import SharedCounts
+from pipeline.api.shared_counts import SharedCounts, files_for
 from pipeline.server.server import TICKS_PER_SECOND, DispatchServer
 from pipeline.stages.errors import ServiceError
+from pipeline.stages.interrupts import stop_signals
 from pipeline.stages.logs import LOG
 
-WATCHED_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 MIN_SECONDS_BETWEEN_STARTS = 1.0
 """In the same place, so that a worker that cannot live does not keep the machine busy."""
 
@@ -69,6 +67,7 @@ class Workers:
         self._listeners = listeners
         self._running: dict[int, tuple[ForkProcess, float]] = {}
         self._is_stopping = False
+        self._watched = {signal.SIGINT, signal.SIGCHLD, *stop_signals()}
 
     def run(self) -> bool:
         """Watch the workers until all have stopped; return whether SIGINT, which is Ctrl-C, came.
@@ -77,12 +76,12 @@ class Workers:
         """
         is_interrupted = False
         handler = signal.signal(signal.SIGCHLD, lambda *_: None)  # or some systems drop it
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED_SIGNALS)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._watched)
         try:
             for place in range(len(self._listeners)):
                 self._start(place)
             while self._running:
-                number = signal.sigwait(WATCHED_SIGNALS)
+                number = signal.sigwait(self._watched)
                 if number == signal.SIGCHLD:
                     self._replace_ended()
                 else:
@@ -102,7 +101,7 @@ class Workers:
         """Be the worker in a place."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         with suppress(KeyboardInterrupt):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED_SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._watched)
             _close([*self._listeners[:place], *self._listeners[place + 1 :]])
             self._work(place)
 
@@ -140,23 +139,26 @@ def serve_with_workers(
         listeners: for each worker what it listens on.
 
     Raises:
-        ServiceError: there is no folder for what the workers tell each other.
+        ServiceError: there is no folder for temporary files, in which the workers tell each other
+            what they count.
     """
     watching_pid = os.getpid()
     try:
-        folder = tempfile.TemporaryDirectory(prefix="ttd-workers-")
+        files = files_for(len(listeners))
     except OSError as error:
         raise ServiceError(
-            f"Cannot make a folder for the counts of the workers: {error}",
+            f"Cannot make files for the counts of the workers: {error}",
             "Let TMPDIR name a folder that can be written to, or leave out --workers.",
         ) from error
-    with folder as path:
 
-        def work(place: int) -> None:
-            shared = SharedCounts(Path(path), place)
-            make_server().run_watched(listeners[place], shared, watching_pid)
+    def work(place: int) -> None:
+        shared = SharedCounts(files, place)
+        make_server().run_watched(listeners[place], shared, watching_pid)
 
-        LOG.info(f"Process {watching_pid} watches {len(listeners)} workers.")
+    LOG.info(f"Process {watching_pid} watches {len(listeners)} workers.")
+    with ExitStack() as stack:
+        for file in files:
+            stack.enter_context(file)
         return Workers(work, listeners).run()
 
 

@@ -1,43 +1,76 @@
-"""Ctrl-C ends a stage with one line, and with the exit code that shells expect; so does SIGTERM.
+"""A signal ends a stage with one line, and with the exit code that shells expect.
 
-So does a lack of memory, with exit code 1.
+Ctrl-C, SIGTERM and SIGHUP (of a terminal that closes) end what runs as an error does, so that no
+files and processes are left. The service stops in its own way, see `DispatchServer`. So does a
+lack of memory, with exit code 1.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import Any
 
-INTERRUPTED = "Interrupted."
 OUT_OF_MEMORY = "Out of memory: give this process more."
-INTERRUPTED_EXIT_CODE = 130
-"""128 + the number of SIGINT."""
-TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal other than Ctrl-C ends the stage."""
+
+    def __init__(self, number: int) -> None:
+        """Remember its number."""
+        super().__init__(number)
+        self.number = number
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that stop a process, beside Ctrl-C; nohup has it ignore SIGHUP."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    return tuple(each for each in numbers if signal.getsignal(each) != signal.SIG_IGN)
 
 
 @contextmanager
-def cleaning_up_after_sigterm() -> Iterator[None]:
-    """Have SIGTERM end what is inside as an error does, so that no files and processes are left."""
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED_EXIT_CODE))
+def handling_stops(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Have a handler take the signals that stop, while what is inside runs."""
+    before = {number: signal.signal(number, handler) for number in stop_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def end_in_one_line() -> None:
-    """Have no traceback for what nobody catches of this kind, such as during imports."""
+    """Have signals and a lack of memory end this process without a traceback, also in imports."""
     sys.excepthook = _end
+    for number in stop_signals():
+        signal.signal(number, _interrupt)
+
+
+def line_of(interrupt: KeyboardInterrupt) -> str:
+    """Return what there is to say of an interrupt."""
+    if isinstance(interrupt, Interrupted):
+        return f"Ended by {signal.Signals(interrupt.number).name}."
+    return "Interrupted."
+
+
+def exit_code_of_interrupt(interrupt: KeyboardInterrupt) -> int:
+    """Return 128 + the number of the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
+    return 128 + (interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
 
 
 def _end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if issubclass(kind, MemoryError):
         print(OUT_OF_MEMORY, file=sys.stderr, flush=True)
         return
-    if not issubclass(kind, KeyboardInterrupt):
+    if not isinstance(error, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
         return
-    print(INTERRUPTED, file=sys.stderr, flush=True)
-    os._exit(INTERRUPTED_EXIT_CODE)  # otherwise the signal itself ends the process
+    print(line_of(error), file=sys.stderr, flush=True)
+    os._exit(exit_code_of_interrupt(error))  # otherwise the signal itself ends the process

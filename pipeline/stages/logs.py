@@ -17,7 +17,7 @@ from typing import Literal, ParamSpec
 from pythonjsonlogger.json import JsonFormatter
 
 from pipeline.stages.errors import PipelineError
-from pipeline.stages.interrupts import INTERRUPTED, INTERRUPTED_EXIT_CODE, OUT_OF_MEMORY
+from pipeline.stages.interrupts import OUT_OF_MEMORY, exit_code_of_interrupt, line_of
 from pipeline.stages.messages import Message, one_line
 
 LOG = logging.getLogger("time_to_dispatch")
@@ -63,7 +63,7 @@ def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
 
 
 def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
-    """Make a stage's `main` return its exit code: 0 done, 1 failed, 3 refused, 130 interrupted.
+    """Make a stage's `main` return its exit code: 0 done, 1 failed, 3 refused, 128 + a signal.
 
     A `PipelineError` is logged as its message (with the traceback at level DEBUG). Any other
     exception is a bug, and is logged with its traceback.
@@ -76,9 +76,9 @@ def exit_code_of(main: Callable[Arguments, None]) -> Callable[Arguments, int]:
         except PipelineError as error:
             _log_error(main, error.message, with_traceback=LOG.isEnabledFor(logging.DEBUG))
             return error.exit_code
-        except KeyboardInterrupt:
-            _log_error(main, Message(INTERRUPTED), with_traceback=False)
-            return INTERRUPTED_EXIT_CODE
+        except KeyboardInterrupt as interrupt:
+            _log_error(main, Message(line_of(interrupt)), with_traceback=False)
+            return exit_code_of_interrupt(interrupt)
         except MemoryError:
             _log_error(main, Message(OUT_OF_MEMORY), with_traceback=False)
             return 1

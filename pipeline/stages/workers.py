@@ -14,7 +14,6 @@ import joblib
 from threadpoolctl import threadpool_limits
 
 from pipeline.stages.errors import PipelineError, WorkersError
-from pipeline.stages.interrupts import cleaning_up_after_sigterm
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -134,12 +133,11 @@ def open_workers(jobs: int, scheduler: str | None, scratch: Path | None) -> Iter
             f"Cannot use {scratch} for the rows of a large week: there is no such folder.",
             "Create it, mount it, or name another one with --scratch.",
         )
-    with cleaning_up_after_sigterm():
-        if scheduler is None:
-            yield LocalWorkers(jobs, scratch)
-            return
-        from pipeline.stages.dask_workers import connected_workers
+    if scheduler is None:
+        yield LocalWorkers(jobs, scratch)
+        return
+    from pipeline.stages.dask_workers import connected_workers
 
-        assert scratch is not None  # noqa: S101 - for mypy: the settings ask for it
-        with connected_workers(scheduler, scratch) as workers:
-            yield workers
+    assert scratch is not None  # noqa: S101 - for mypy: the settings ask for it
+    with connected_workers(scheduler, scratch) as workers:
+        yield workers

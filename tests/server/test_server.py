@@ -35,20 +35,22 @@ LONG_DRAIN = ("--drain-seconds", "600")
 """Longer than any test, so that a service that ends was not waiting for it."""
 
 
-TERM, INT = signal.SIGTERM, signal.SIGINT
+TERM, INT, HANGUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
 
 @pytest.mark.parametrize(
     ("started", "signals", "stops_at_once"),
     [
         (True, [TERM], False),
+        (True, [HANGUP], False),
+        (True, [TERM, HANGUP], True),
         (True, [INT], True),
         (True, [TERM, TERM], True),
         (True, [TERM, INT], True),
         (False, [TERM], True),
     ],
 )
-def test_only_a_first_sigterm_of_a_started_server_drains_it(
+def test_only_a_first_sigterm_or_sighup_of_a_started_server_drains_it(
     started: bool, signals: Sequence[signal.Signals], stops_at_once: bool
 ) -> None:
     service = hand_made_service("--drain-seconds", "0.2")
@@ -130,7 +132,7 @@ def test_what_is_in_flight_at_the_end_of_the_drain_is_finished(
     ("signals", "exit_code", "last_words"),
     [
         ([INT], 130, "ERROR - serve_model.main - Interrupted.\n"),
-        ([TERM, TERM], 0, "INFO - serve_model.main - Finished serve-model stage.\n"),
+        ([HANGUP, TERM], 0, "INFO - serve_model.main - Finished serve-model stage.\n"),
     ],
 )
 def test_a_service_that_is_told_to_stop_at_once_does_so(
@@ -150,8 +152,8 @@ def test_a_service_that_is_told_to_stop_at_once_does_so(
         exchange(idle, EXAMPLE_REQUEST)
         half_sent.sendall(EXAMPLE_REQUEST[:-10])
         service.ask(EXAMPLE_REQUEST)  # by now the half has arrived
-        for _ in signals[1:]:
-            told_to_stop(service)
+        for number in signals[:-1]:
+            told_to_stop(service, number)
         service.process.send_signal(signals[-1])
         assert service.process.wait(PATIENCE_SECONDS) == exit_code
         answer = read_answer(half_sent)
@@ -178,10 +180,12 @@ def test_more_clients_are_served_than_the_system_allows_files_by_default(
         assert service.ask(EXAMPLE_REQUEST).status == 200
 
 
-def told_to_stop(service: WatchedService) -> None:
-    """Send SIGTERM to a service, and return when it knows."""
-    service.process.terminate()
-    wait_until(lambda: "Received SIGTERM" in service.log, "it says that it stops")
+def told_to_stop(service: WatchedService, number: signal.Signals = TERM) -> None:
+    """Send a signal to a service, and return when it knows."""
+    service.process.send_signal(number)
+    wait_until(
+        lambda: f"Received {number.name}. Serving for" in service.log, "it says that it stops"
+    )
 
 
 def accepts(service: WatchedService) -> bool:

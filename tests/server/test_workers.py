@@ -81,12 +81,8 @@ def test_one_worker_is_the_process_itself(trained_store: Path, tmp_path: Path) -
 
 @pytest.mark.system
 def test_metrics_are_summed_and_none_falls_when_a_worker_is_replaced(
-    trained_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_store: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-
     def counted() -> float:
         return service.metric("ttd_predictions_total", product_code="SKU001")
 
@@ -97,7 +93,6 @@ def test_metrics_are_summed_and_none_falls_when_a_worker_is_replaced(
         wait_until(lambda: counted() == len(answers), "the workers know each other's counts")
         assert service.metric("ttd_model_info") == 1
         assert service.metric("process_open_fds") == 0
-        assert len(list(folder.glob("ttd-*"))) == 1
 
         killed = min(before)
         os.kill(killed, signal.SIGKILL)
@@ -110,7 +105,6 @@ def test_metrics_are_summed_and_none_falls_when_a_worker_is_replaced(
         service.process.terminate()
         assert service.process.wait(30) == 0
         assert len(service.errors) == 1
-    assert list(folder.glob("ttd-*")) == []
 
 
 @pytest.mark.system
@@ -158,14 +152,20 @@ def test_kept_connections_are_spread_over_the_workers(trained_store: Path, tmp_p
 
 
 @pytest.mark.system
-def test_workers_stop_if_nobody_watches_them(trained_store: Path, tmp_path: Path) -> None:
+def test_workers_stop_if_nobody_watches_them_and_leave_nothing(
+    trained_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments = ("--workers", "2", "--drain-seconds", "0.2")
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
     with watched_service(tmp_path, str(trained_store), *arguments) as service:
         left_behind = workers_of(service).values()
         service.process.kill()
         psutil.wait_procs(left_behind, timeout=30)
         assert not [worker for worker in left_behind if worker.is_running()]
         assert service.errors[0].endswith("is gone, so the worker stops too.")
+    assert list(folder.glob("[!.]*")) == []
 
 
 @pytest.mark.system
@@ -181,10 +181,10 @@ def test_a_worker_that_is_told_to_stop_alone_is_replaced(
         assert error.endswith(f"Worker {told} has ended: exit code 0. Another replaces it.")
 
 
-def test_without_a_folder_for_their_counts_there_are_no_workers(
+def test_without_a_folder_for_temporary_files_there_are_no_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / MODELS))
-    with pytest.raises(ServiceError, match="Cannot make a folder for the counts") as failure:
-        serve_with_workers(lambda: pytest.fail("a worker starts"), [])
+    with pytest.raises(ServiceError, match="Cannot make files for the counts") as failure:
+        serve_with_workers(lambda: pytest.fail("a worker starts"), [[]])
     assert "Let TMPDIR name a folder" in str(failure.value)

@@ -3,12 +3,14 @@
 import json
 import logging
 import re
+import signal
 from collections.abc import Callable
 from datetime import datetime
 
 import pytest
 
 from pipeline.stages.errors import DatasetMissing, ModelRefused, PipelineError
+from pipeline.stages.interrupts import Interrupted
 from pipeline.stages.logs import LOG, LogLevel, configure_logging, exit_code_of
 
 
@@ -61,6 +63,8 @@ def test_libraries_log_warnings_and_the_pipeline_from_the_level_on(
         (DatasetMissing("There is none."), "INFO", 1, "There is none.", False),
         (KeyboardInterrupt(), "INFO", 130, "Interrupted.", False),
         (MemoryError(), "INFO", 1, "Out of memory: give this process more.", False),
+        (Interrupted(signal.SIGTERM), "INFO", 143, "Ended by SIGTERM.", False),
+        (Interrupted(signal.SIGHUP), "INFO", 129, "Ended by SIGHUP.", False),
         (
             KeyError("a bug"),
             "INFO",
@@ -69,8 +73,17 @@ def test_libraries_log_warnings_and_the_pipeline_from_the_level_on(
             True,
         ),
     ],
-    ids=["known", "known at level DEBUG", "refused", "no dataset", "interrupted", "memory"]
-    + ["unexpected"],
+    ids=[
+        "known",
+        "known at level DEBUG",
+        "refused",
+        "no dataset",
+        "interrupted",
+        "memory",
+        "terminated",
+        "hung up",
+        "unexpected",
+    ],
 )
 def test_an_error_is_an_exit_code_and_one_line_with_a_traceback_where_it_helps(
     error: BaseException,
