@@ -66,7 +66,7 @@ def hours_of_graph(key: str, content: bytes, codes: Sequence[str], trial: Trial)
     names = (PRODUCT, ORDERS, HOURS_OUTPUT, *OPTIONAL)
     numbers = (str(number) for number in (seconds, memory, len(content)))
     try:
-        ended = subprocess.run(
+        ended = subprocess.run(  # noqa: S603 - the words are our own
             [sys.executable, "-P", "-m", "pipeline.model.graph_process", *numbers, *names],
             input=_written(content, codes, trial),
             capture_output=True,

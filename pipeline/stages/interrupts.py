@@ -1,8 +1,8 @@
 """A signal ends a stage with one line, and with the exit code that shells expect.
 
 Ctrl-C, SIGTERM and SIGHUP (of a terminal that closes) end what runs as an error does, so that no
-files and processes are left. The service stops in its own way, see `DispatchServer`. So does a
-lack of memory, with exit code 1.
+files and processes are left. The service stops in its own way, see `DispatchServer`. A lack of
+memory is one line, too, with exit code 1.
 """
 
 import os
