@@ -83,14 +83,17 @@ def test_one_worker_is_the_process_itself(trained_store: Path, tmp_path: Path) -
 def test_metrics_are_summed_and_none_falls_when_a_worker_is_replaced(
     trained_store: Path, tmp_path: Path
 ) -> None:
-    def counted() -> float:
-        return service.metric("ttd_predictions_total", product_code="SKU001")
+    def all_count(number: int) -> bool:
+        """Return whether each worker says so: one that is killed must have told the other."""
+        asked = range(FEW_REQUESTS)
+        counts = {service.metric("ttd_predictions_total", product_code="SKU001") for _ in asked}
+        return counts == {number}
 
     with watched_service(tmp_path, str(trained_store), *TWO) as service:
         before = workers_of(service)
         answers = asked_often(service)
         assert {worker_of(answer) for answer in answers} == before.keys()
-        wait_until(lambda: counted() == len(answers), "the workers know each other's counts")
+        wait_until(lambda: all_count(len(answers)), "the workers know each other's counts")
         assert service.metric("ttd_model_info") == 1
         assert service.metric("process_open_fds") == 0
 
@@ -98,7 +101,7 @@ def test_metrics_are_summed_and_none_falls_when_a_worker_is_replaced(
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: len(workers_of(service).keys() - {killed}) == 2, "it is replaced")
         answers += asked_often(service)
-        wait_until(lambda: counted() == len(answers), "the counts of the dead are kept")
+        wait_until(lambda: all_count(len(answers)), "the counts of the dead are kept")
         assert service.errors[0].endswith(
             f"Worker {killed} has ended: SIGKILL. Another replaces it."
         )
