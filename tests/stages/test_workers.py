@@ -69,6 +69,7 @@ def test_a_process_that_is_killed_ends_the_work_in_one_line(tmp_path: Path) -> N
         list(LocalWorkers(2).map(die_once, [tmp_path / "marker"] * 4))
 
 
+@pytest.mark.system
 def test_a_dask_worker_that_is_killed_leaves_its_work_to_the_other(tmp_path: Path) -> None:
     with (
         dask_cluster(tmp_path) as cluster,
@@ -78,6 +79,7 @@ def test_a_dask_worker_that_is_killed_leaves_its_work_to_the_other(tmp_path: Pat
         assert sum(worker.poll() is not None for worker in cluster.workers) == 1
 
 
+@pytest.mark.system
 def test_a_scheduler_that_goes_away_ends_the_work_in_one_line(tmp_path: Path) -> None:
     with dask_cluster(tmp_path) as cluster:
         with pytest.raises(WorkersError, match="Lost the Dask scheduler") as error:
@@ -89,6 +91,7 @@ def test_a_scheduler_that_goes_away_ends_the_work_in_one_line(tmp_path: Path) ->
     assert len(error.value.message.headline) <= MAX_HEADLINE_CHARACTERS
 
 
+@pytest.mark.system
 def test_a_scheduler_that_is_not_there_is_told(tmp_path: Path) -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
 
@@ -97,6 +100,7 @@ def test_a_scheduler_that_is_not_there_is_told(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -121,6 +125,7 @@ def test_a_scratch_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.system
 def test_a_scratch_folder_that_a_worker_does_not_see_is_told(
     shared_cluster: DaskCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from pipeline.stages.workers import HERE, Workers, open_workers
 from pipeline.stores.directory import DirectoryStore
 from pipeline.training.fitting import TrainedModel, train_on
 from pipeline.training.selection import CANDIDATES, Candidate
-from tests.support.dask_cluster import DaskCluster, dask_cluster
+from tests.support.dask_cluster import dask_cluster
 from tests.support.order_files import DELIVERED_AT, FOLDER, deliver_parts
 
 LEVEL = 0.9
@@ -143,22 +143,31 @@ def learnt_from(folder: Path, parts: Mapping[str, bytes], workers: Workers) -> b
     return repr(facts).encode() + b"".join(each.tobytes() for each in numbers)
 
 
-@pytest.mark.parametrize("write", [as_csv, as_parquet])
-@pytest.mark.parametrize("n_parts", [1, 7])
-@pytest.mark.parametrize("place", ["here", "processes", "dask"])
+@pytest.mark.parametrize(
+    ("place", "n_parts", "write"),
+    [
+        ("here", 1, as_parquet),
+        ("here", 7, as_csv),
+        ("processes", 1, as_csv),
+        ("processes", 7, as_parquet),
+        pytest.param("dask", 1, as_parquet, marks=pytest.mark.system),
+        pytest.param("dask", 7, as_csv, marks=pytest.mark.system),
+    ],
+)
 def test_a_week_is_fitted_alike_wherever_and_however_it_is_delivered(
-    write: Callable[[pd.DataFrame], bytes],
-    n_parts: int,
     place: str,
+    n_parts: int,
+    write: Callable[[pd.DataFrame], bytes],
     week_of_all_kinds: pd.DataFrame,
     alone: bytes,
     tmp_path: Path,
-    shared_cluster: DaskCluster,
+    request: pytest.FixtureRequest,
 ) -> None:
     rows = np.array_split(np.arange(len(week_of_all_kinds)), n_parts)
     suffix = write.__name__.removeprefix("as_")
     parts = {f"part-{n}.{suffix}": write(week_of_all_kinds.iloc[r]) for n, r in enumerate(rows)}
-    address = shared_cluster.address if place == "dask" else None
+    cluster = request.getfixturevalue("shared_cluster") if place == "dask" else None
+    address = cluster.address if cluster else None
 
     with open_workers(2 if place == "processes" else 1, address, tmp_path) as workers:
         assert learnt_from(tmp_path, parts, workers) == alone
@@ -178,6 +187,7 @@ class DiesOnce(PerProductCurve):
         return super().fit(X, y, sample_weight, plan)
 
 
+@pytest.mark.system
 def test_a_worker_that_dies_while_it_fits_changes_nothing(large: WeekRows, tmp_path: Path) -> None:
     dying = Candidate("dying", DiesOnce(str(tmp_path / "marker")))
     with dask_cluster(tmp_path) as cluster, open_workers(1, cluster.address, tmp_path) as workers:
