@@ -66,6 +66,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     shutil.copy2(ROOT / bodywork, folder / "bodywork_wrapper")
     variables = dict(re.findall(r"(\w+)=(\S+)", words_of("ENV")[-1].replace("/opt", str(folder))))
     variables["PATH"] = variables["PATH"].replace("$PATH", os.environ["PATH"])
+    # The image has all bytecode. Here the first pod that needs some writes it, not each anew.
+    del variables["PYTHONDONTWRITEBYTECODE"]
     return Image(folder / "bodywork_wrapper", dict(os.environ) | variables)
 
 
