@@ -1,7 +1,5 @@
 """A file judged before it is delivered: the verdict, the report, and an untouched store."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +9,7 @@ from pipeline.check_dataset import main
 from pipeline.model.order import HOURS
 from pipeline.orders.simulator import simulate_orders
 from pipeline.stores.directory import DirectoryStore
-from tests.support.helpers import NEXT_WEEK, ROOT, SAMPLE_WEEKS, logged
+from tests.support.helpers import NEXT_WEEK, SAMPLE_WEEKS, logged
 from tests.support.order_files import deliver_parts
 
 NAME = Path(NEXT_WEEK).name
@@ -151,10 +149,11 @@ def test_a_file_that_is_not_there_is_a_failure(
 
 
 @pytest.mark.parametrize("arguments", [[], ["week.csv", "more.csv"], ["week.csv", "--store", ""]])
-def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "pipeline.check_dataset", *arguments]
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
 
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-    assert run.returncode == 2
-    assert len(run.stderr.splitlines()) == 1
+    assert end.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

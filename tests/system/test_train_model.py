@@ -274,10 +274,11 @@ def test_an_interrupt_ends_any_phase_with_one_line(
 
 
 @pytest.mark.parametrize("option", ["--help", "--unknown"])
-def test_help_and_wrong_usage_have_their_exit_codes(option: str) -> None:
-    command = [sys.executable, "-m", "pipeline.train_model", option]
+def test_help_and_wrong_usage_have_their_exit_codes(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([option])
 
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-    assert run.returncode == (0 if option == "--help" else 2)
-    assert option in run.stdout + run.stderr
+    assert end.value.code == (0 if option == "--help" else 2)
+    assert option in "".join(capsys.readouterr())
