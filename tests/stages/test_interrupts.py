@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.helpers import ROOT
 
+pytestmark = pytest.mark.system
+
 WAITS = """
 from pipeline.stages.interrupts import end_in_one_line
 end_in_one_line()
