@@ -37,7 +37,7 @@ CHUNK_ROWS = 50_000
 """Rows in memory as text at a time."""
 ODD_ROWS = 10_000
 """So many rows are read as text from one on that goes over several lines."""
-NUMBER = r'"?[ \t]*(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ \t]*"?'
+NUMBER = r'"?[ \t]*(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[ \t]*"?'
 ANY_FIELD = r'(?:"(?:[^"\r\n]|"")*"|[^",\r\n][^,\r\n]*|)'
 """A field of a line that is a row."""
 
