@@ -24,7 +24,9 @@ from pipeline.orders.row_rules import (
 )
 
 INSIDE_QUOTES = "row is inside the quotes of a row above"
-NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?)", re.I)
+NUMBER = re.compile(
+    r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?)", re.I
+)
 
 
 def separate(rows: Sequence[CsvRow], header: Sequence[str]) -> OrderRows:
