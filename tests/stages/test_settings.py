@@ -52,6 +52,7 @@ def test_without_arguments_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) ->
         "log_level": "INFO",
         "log_format": "text",
         "store": str(SAMPLE_STORE),
+        "store_seconds": 60.0,
         "r2_error_threshold": None,
         "r2_warning_threshold": 0.9,
         "max_rejected_share": 0.01,
