@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.helpers import ROOT
+from tests.support.sandbox import bubblewrap
 
 Result = subprocess.CompletedProcess[str]
 
@@ -28,12 +29,12 @@ def sandbox(*writable: Path, small: Path | None = None, size: int = 0) -> list[s
         small: a folder that is empty, and writable until its disk is full.
         size: of that disk in bytes.
     """
-    options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    options: list[str] = []
     for folder in writable:
         options += ["--bind", str(folder), str(folder)]
     if small is not None:
         options += ["--size", str(size), "--tmpfs", str(small)]
-    return [tool("bwrap"), *options, "--"]
+    return bubblewrap(*options, "--")
 
 
 def limited(**limits: int) -> list[str]:
