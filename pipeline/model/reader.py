@@ -12,25 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
-from pydantic_core import from_json
 
 from pipeline.model.arrays import Floats
-from pipeline.model.artifact import (
-    CATALOGUE_KEY,
-    CURVES_KEY,
-    METADATA_KEY,
-    MODELS,
-    hash_of_version,
-    short_hash,
-)
+from pipeline.model.artifact import CURVES_KEY, MODELS, hash_of_version, short_hash
 from pipeline.model.bounds import IntervalTable
-from pipeline.model.catalogue import columns_of
-from pipeline.model.curve_table import CurveColumns, CurveTable
+from pipeline.model.carried import read_curves, read_metadata, read_properties
+from pipeline.model.curve_table import CurveTable
 from pipeline.model.decisions import newest_usable_model
 from pipeline.model.memory import give_back_memory
-from pipeline.model.metadata import DOUBTS, FORMAT_VERSION, READABLE_FORMATS, REMARKS, ModelMetadata
-from pipeline.model.onnx_file import properties_of
+from pipeline.model.metadata import DOUBTS, REMARKS, ModelMetadata
 from pipeline.model.onnx_regressor import OnnxRegressor
 from pipeline.model.order import ORDERS, PRODUCT, normalised_code
 from pipeline.model.product_codes import Positions, ProductCodes
@@ -38,14 +28,9 @@ from pipeline.model.regressor import OrderColumns, Regressor
 from pipeline.model.similar_codes import SimilarCodes
 from pipeline.model.trials import check_answers, check_curves, check_graph_alone
 from pipeline.stages.errors import ArtifactDamaged, ArtifactError
-from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import name_of, timestamp_of
 
-MAX_FACTS = 8 * 1024 * 1024
-MAX_FACTS_FOR_EACH = 32
-"""Characters of metadata, and for each character that the catalogue takes."""
-MAX_FAULTS = 3
 MAX_INDEXED_AT_ONCE = 2_000
 """Products that a request waits for to be indexed, some 8 ms."""
 
@@ -275,15 +260,16 @@ def read_artifact(key: str, content: bytes) -> DispatchModel:
     """
     version = name_of(key)
     _check_hash(key, version, content)
-    carried = _read_properties(key, content)
-    metadata = _read_metadata(key, carried)
+    carried = read_properties(key, content)
+    metadata = read_metadata(key, carried)
     if timestamp_of(key) != metadata.trained_at:
         raise ArtifactError(
             f"The model {key} was renamed: its metadata says that it was trained at "
             f"{metadata.trained_at.isoformat()}. Restore its name."
         )
     if CURVES_KEY in carried:
-        return DispatchModel(version, metadata, _read_curves(key, carried, metadata))
+        curves = read_curves(key, carried, len(metadata.catalogue.rows))
+        return DispatchModel(version, metadata, curves)
     check_graph_alone(key, content, metadata.catalogue)
     return DispatchModel(version, metadata, OnnxRegressor(content, metadata.catalogue.product_code))
 
@@ -317,60 +303,3 @@ def _check_hash(key: str, version: str, content: bytes) -> None:
             f"The model {key} is damaged or was renamed: the hash of its {len(content):,} bytes "
             f"is {actual}, its name says {named}. Remove it, or restore it from a backup."
         )
-
-
-def _read_properties(key: str, content: bytes) -> Mapping[str, str]:
-    try:
-        return properties_of(content)
-    except ValueError as error:
-        raise ArtifactError(f"The model {key} is not an ONNX model: {error}.") from error
-
-
-def _read_metadata(key: str, carried: Mapping[str, str]) -> ModelMetadata:
-    facts = _read_facts(key, carried)
-    try:
-        if CATALOGUE_KEY in carried:
-            facts["catalogue"] = columns_of(carried[CATALOGUE_KEY])
-        return ModelMetadata.model_validate(facts)
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        ]
-        raise ArtifactError(
-            f"The metadata in the model {key} is incomplete or wrong: "
-            f"{first_few(faults, str, MAX_FAULTS)}."
-        ) from error
-    except ValueError as error:
-        raise ArtifactError(f"The products of the model {key} cannot be read: {error}") from error
-
-
-def _read_facts(key: str, carried: Mapping[str, str]) -> dict[str, Any]:
-    """Return the metadata as it is, if its format is known; pydantic's parser has bounds."""
-    text = carried.get(METADATA_KEY, "")
-    if len(text) > MAX_FACTS + MAX_FACTS_FOR_EACH * len(carried.get(CATALOGUE_KEY, "")):
-        raise ArtifactError(f"The model {key} carries {len(text):,} characters of metadata.")
-    try:
-        facts = from_json(text, allow_inf_nan=False)
-        found = facts["format_version"]
-        if type(found) is not int:
-            raise TypeError(f"{found!r} is no version")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"The model {key} carries no metadata, so it is not one that this pipeline made."
-        ) from error
-    if found not in READABLE_FORMATS:
-        raise ArtifactError(
-            f"The model {key} has format {found}, and this code knows formats up to "
-            f"{FORMAT_VERSION}. Deploy the code that it was made with, or train it again."
-        )
-    readable: dict[str, Any] = facts
-    return readable
-
-
-def _read_curves(key: str, carried: Mapping[str, str], metadata: ModelMetadata) -> CurveTable:
-    try:
-        columns = CurveColumns.unpacked(carried[CURVES_KEY], len(metadata.catalogue.rows))
-    except ValueError as error:
-        raise ArtifactError(f"The curves in the model {key} cannot be read: {error}") from error
-    return CurveTable(columns)
