@@ -5,15 +5,15 @@
    before.
 3. `api_key` refuses requests without a valid key, before any of the body is read.
 4. `body_limit` reads the body, and refuses one that is too long, or if too much is held already
-   (`held_bytes`); `content_coding` refuses one that is compressed.
+   (`held_bytes`); `content_coding` refuses one that is compressed, and `body_weight` one that
+   would take long to parse and is not valid.
 5. `fast_path` answers a valid request for a prediction or a curve. Most requests end here; one that
    arrives as a whole comes to no later step, nor to ASGI: `quick_answers` asks for its answer.
-6. `body_weight` refuses a body that is no valid one and would take long to parse.
-7. `fast_path` answers a valid batch, in its turn (`batch_queue`).
-8. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises, and
+6. `fast_path` answers a valid batch, in its turn (`batch_queue`).
+7. FastAPI answers everything else, HEAD as GET; `unexpected_errors` logs what it raises, and
    `concurrency_limit` refuses a request if there are too many already.
-9. `refusals` answers what one of the steps has refused.
-10. `request_metrics` counts and logs the request with the status of its answer.
+8. `refusals` answers what one of the steps has refused.
+9. `request_metrics` counts and logs the request with the status of its answer.
 
 When an answer starts, `request_ids` and `cors` add their headers to it, and then `drain`.
 
@@ -164,11 +164,11 @@ class RequestMiddleware:
         self._keys.check(exchange)
         body = await self._bodies.read(exchange)
         check_coding(exchange, body)
+        check_weight(exchange, body)
         answer = self._answer_fast(self._service, exchange, body)
         if answer is not None:
             await send_answer(answer, exchange.send)
             return
-        check_weight(exchange, body)
         name_in_log(exchange)
         scope = exchange.scope
         if scope["method"] == "HEAD":  # FastAPI's routes know no HEAD; uvicorn leaves out the body

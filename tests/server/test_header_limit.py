@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from socket import socket
@@ -120,6 +121,22 @@ def test_long_bodies_and_many_requests_are_no_headers(service: WatchedService) -
         connection.sendall(b"".join(requests))
         heard = b"".join(iter(lambda: connection.recv(MIB), b""))
     assert heard.count(b"HTTP/1.1 200 OK") == heard.count(b"HTTP/1.1 ") == len(requests)
+
+
+def test_requests_that_wait_behind_others_take_no_memory(service: WatchedService) -> None:
+    n_requests = 20_000
+    process = psutil.Process(service.process.pid)
+    memory = process.memory_info().rss
+    last = request_bytes("GET", "/healthz", headers=["Connection: close"])
+    with service.connect() as connection, ThreadPoolExecutor(1) as thread:
+        sending = thread.submit(connection.sendall, EXAMPLE_REQUEST * n_requests + last)
+        heard, most = 0, memory
+        while piece := connection.recv(MIB):
+            heard += piece.count(b"est_hours")
+            most = max(most, process.memory_info().rss)
+        sending.result()
+    assert heard == pytest.approx(n_requests, abs=99)  # some are cut where a piece ends
+    assert most < memory + 16 * MIB
 
 
 def test_an_answer_before_the_end_of_its_request_lifts_no_limit(service: WatchedService) -> None:
