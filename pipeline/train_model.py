@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 from pipeline.judged_week import doubts_of, judge_week, refusal_of, refuse_withdrawn
 from pipeline.model.artifact import MODELS, REFUSED, REPORTS
@@ -22,11 +23,17 @@ from pipeline.orders.deliveries import Delivery, given_delivery, newest_delivery
 from pipeline.orders.past_weeks import PastWeeks, load_past_weeks
 from pipeline.orders.weekly_dataset import WeeklyDataset, load_dataset
 from pipeline.release.champion import load_champion, newest_beside
+from pipeline.release.overtaking import (
+    champion_now,
+    production_of,
+    refuse_overtaken,
+    time_of_model,
+)
 from pipeline.release.publishing import store_artifact
 from pipeline.release.rules import r_squared_failures
 from pipeline.stages.alerts import alert_on_failure
 from pipeline.stages.command_line import option_of
-from pipeline.stages.errors import ModelRefused, Refusal
+from pipeline.stages.errors import ModelRefused, Overtaken, Refusal
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.messages import Message
 from pipeline.stages.progress import progress
@@ -54,9 +61,10 @@ def main(arguments: Sequence[str] = ()) -> None:
             with open_workers(settings.jobs, settings.scheduler, settings.scratch) as workers:
                 _train_and_release(store, champion, settings, workers)
         except Refusal as refusal:
-            if champion is None or settings.on_refusal == "fail":
+            kept = refusal.version if isinstance(refusal, Overtaken) else _version_of(champion)
+            if kept is None or settings.on_refusal == "fail":
                 raise
-            _go_on_with(champion, refusal, settings)
+            _go_on_with(kept, refusal, settings)
     LOG.info("Finished train-model stage.")
 
 
@@ -78,32 +86,63 @@ def _train_and_release(
     store: ObjectStore, champion: DispatchModel | None, settings: TrainSettings, workers: Workers
 ) -> None:
     """Train a model on the newest dataset, judge it, report on it, and publish or refuse it."""
-    trained_at = settings.trained_at or datetime.now(UTC)
-    with progress("Reading the dataset"):
-        delivery = _delivery(store, settings, trained_at)
-        _tell_of_left_out(delivery, settings)
-        dataset = load_dataset(store, delivery, settings.max_rejected_share, workers)
-        refuse_withdrawn(store, dataset)
-        past = load_past_weeks(store, dataset, settings.weeks, settings.max_rejected_share)
+    trained_at = settings.trained_at or _time_of_model(store, settings)
+    dataset, past = _read_weeks(store, settings, workers)
+    if not settings.ignore_champion:
+        champion = champion_now(store, champion)
+    production = production_of(store)
     if champion is not None and not settings.retrain:
         newest = newest_beside(store, champion)
         made = next((m for m in (champion, newest) if _would_be(m, dataset, past, settings)), None)
         if made and not has_decided_on_products(store, since=made.metadata.trained_at):
             _say_unchanged(made, dataset)
             return
+    refuse_overtaken(store, trained_at, production)
     week = judge_week(dataset, store, champion, settings, trained_at, past, workers)
+    refuse_overtaken(store, trained_at, production)
     report = f"{REPORTS}/{week.version}.html"
     store.write_new(report, week.page.encode())
     LOG.info(f"Reported in {store.url}/{report}.")
     if week.metadata.refused_because:
         refused = store_artifact(store, REFUSED, week.metadata, week.artifact)
         raise _refusal(week.metadata, settings, refused, report)
-    _publish(store, week.metadata, week.artifact, settings.r2_warning_threshold)
+    try:
+        _publish(store, week.metadata, week.artifact, settings.r2_warning_threshold)
+    except Overtaken as error:
+        note = f"{REPORTS}/{week.version}_not_published.txt"
+        store.write_new(note, f"{error}\n".encode())
+        raise
     _tell_of_doubts(week.metadata, settings, report)
 
 
 def _tell(settings: TrainSettings, message: Message) -> None:
     tell_people(settings.webhook_url, settings.store, message)
+
+
+def _time_of_model(store: ObjectStore, settings: TrainSettings) -> datetime:
+    """Return the time that the model gets; people are told if it is not now."""
+    trained_at, warning = time_of_model(store, datetime.now(UTC))
+    if warning:
+        _warn(warning, settings)
+    return trained_at
+
+
+class _Weeks(NamedTuple):
+    """What a model is trained on: the week, and what is known of those before it."""
+
+    dataset: WeeklyDataset
+    past: PastWeeks | None
+
+
+def _read_weeks(store: ObjectStore, settings: TrainSettings, workers: Workers) -> _Weeks:
+    with progress("Reading the dataset"):
+        delivery = _delivery(store, settings, datetime.now(UTC))
+        for warning in delivery.warnings:
+            _warn(warning, settings)
+        dataset = load_dataset(store, delivery, settings.max_rejected_share, workers)
+        refuse_withdrawn(store, dataset)
+        past = load_past_weeks(store, dataset, settings.weeks, settings.max_rejected_share)
+    return _Weeks(dataset, past)
 
 
 def _delivery(store: ObjectStore, settings: TrainSettings, now: datetime) -> Delivery:
@@ -114,19 +153,17 @@ def _delivery(store: ObjectStore, settings: TrainSettings, now: datetime) -> Del
     return given_delivery(settings.dataset_key, now)
 
 
-def _tell_of_left_out(delivery: Delivery, settings: TrainSettings) -> None:
-    """Tell people of what came after this week's, and may be the one that they wait for."""
-    for warning in delivery.warnings:
-        LOG.warning(str(warning), extra=warning.facts)
-        _tell(settings, warning)
+def _warn(warning: Message, settings: TrainSettings) -> None:
+    """Tell people of what does not end the stage."""
+    LOG.warning(str(warning), extra=warning.facts)
+    _tell(settings, warning)
 
 
 def _tell_of_doubts(metadata: ModelMetadata, settings: TrainSettings, report: str) -> None:
     """Tell people of products that are published and cannot be trusted."""
     warning = doubts_of(metadata, {"Report": f"{_public_url(settings)}/{report}"})
     if warning:
-        LOG.warning(str(warning), extra=warning.facts)
-        _tell(settings, warning)
+        _warn(warning, settings)
 
 
 def _would_be(
@@ -205,11 +242,13 @@ def _publish(
     LOG.info(f"Published {store.url}/{key} ({len(artifact):,} bytes).")
 
 
-def _go_on_with(champion: DispatchModel, refusal: Refusal, settings: TrainSettings) -> None:
+def _version_of(model: DispatchModel | None) -> str | None:
+    return None if model is None else model.version
+
+
+def _go_on_with(version: str, refusal: Refusal, settings: TrainSettings) -> None:
     """Tell people of a refusal that does not stop the deployment, as `--on-refusal keep` says."""
-    message = refusal.message.with_detail(
-        f"Going on with {champion.version}, since --on-refusal is keep."
-    )
+    message = refusal.message.with_detail(f"Going on with {version}, since --on-refusal is keep.")
     LOG.error(str(message), extra=message.facts)
     _tell(settings, message)
 

@@ -26,8 +26,9 @@ from pipeline.model.onnx_regressor import OnnxRegressor
 from pipeline.model.order import FEATURES, PRODUCT
 from pipeline.model.reader import read_artifact
 from pipeline.orders.features import features_of
-from pipeline.stages.errors import ArtifactError, ObjectExists
+from pipeline.stages.errors import ArtifactError, ObjectExists, Overtaken
 from pipeline.stores.base import ObjectStore
+from pipeline.stores.timestamped_keys import name_of
 
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
 MAX_DIFFERENCE_HOURS = 1e-4
@@ -73,18 +74,14 @@ def store_artifact(store: ObjectStore, folder: str, metadata: ModelMetadata, con
         content: the artifact.
 
     Raises:
-        ArtifactError: it would not become the newest model, since there is a newer one.
+        Overtaken: it would not become the newest model, since there is a newer one.
         StoreError: the store cannot be listed or written.
     """
     key = artifact_key(folder, metadata.trained_at, content)
     if folder == MODELS:
         newest = newest_not_withdrawn(store)
         if newest and newest.key != key and newest.moment >= metadata.trained_at:
-            raise ArtifactError(
-                f"Cannot publish {store.url}/{key}: there is a newer model, {newest.key}. Another "
-                "training has overtaken this one, or a clock is wrong. If that model is dated "
-                "ahead, withdraw it with ttd-models; if it is none of ours, remove the file."
-            )
+            raise Overtaken(name_of(newest.key))
     store.write_new(key, content)
     if folder == MODELS:
         with suppress(ObjectExists):

@@ -7,7 +7,8 @@
     ├── Refusal               this week gets no new model
     │   ├── DatasetError      its dataset cannot be used for training
     │   │   └── DatasetMissing    there is none
-    │   └── ModelRefused      the new model does not pass the gate
+    │   ├── ModelRefused      the new model does not pass the gate
+    │   └── Overtaken         another training was faster
     ├── ArtifactError         a model artifact is missing, damaged or of an unknown format
     │   └── ArtifactDamaged       it is not, or not yet, the one that its name tells
     ├── ServiceError          the service cannot start
@@ -85,6 +86,24 @@ class DatasetMissing(DatasetError):
 
 class ModelRefused(Refusal):
     """The newly trained model does not pass the gate; production stays as it is."""
+
+
+class Overtaken(Refusal):
+    """Another training has published a model meanwhile; this one publishes none.
+
+    Attributes:
+        version: name of the other model.
+    """
+
+    def __init__(self, version: str) -> None:
+        """Say which model is there."""
+        super().__init__(
+            f"Nothing is published: another training was faster, see {version}.",
+            "That model is in production, and this one was not compared with it.",
+            "If it was trained on an older week, run the stage again.",
+            facts={"overtaken_by": version},
+        )
+        self.version = version
 
 
 class ArtifactError(PipelineError):

@@ -14,7 +14,7 @@ from pipeline.model.reader import load_model, read_artifact
 from pipeline.orders.features import features_of
 from pipeline.orders.simulator import simulate_orders
 from pipeline.release.publishing import check_agreement, store_artifact, write_artifact
-from pipeline.stages.errors import ArtifactError, ObjectExists
+from pipeline.stages.errors import ArtifactError, ObjectExists, Overtaken
 from pipeline.stores.directory import DirectoryStore
 from pipeline.stores.timestamped_keys import name_of
 from pipeline.training.selection import CANDIDATES
@@ -126,7 +126,9 @@ def test_a_model_not_newer_than_the_newest_is_not_published(
     newer = metadata.model_copy(update={"trained_at": later, "git_commit": "def456"})
     store_artifact(store, "models", newer, write_artifact(regressor, newer))
 
-    with pytest.raises(ArtifactError, match="there is a newer model"):
+    with pytest.raises(
+        Overtaken, match="another training was faster, see time_to_dispatch_2026-11-23"
+    ):
         store_artifact(store, "models", metadata, artifact)
 
     assert len(store.list_keys("models")) == 1
