@@ -13,6 +13,7 @@ from pipeline.orders.rejected_rows import RejectedRows, judge_rejected, keep_rej
 from pipeline.orders.week_parts import read_rows
 from pipeline.orders.week_reader import WeekReader
 from pipeline.orders.week_rows import WeekRows
+from pipeline.stages.errors import ObjectChanged
 from pipeline.stages.logs import LOG
 from pipeline.stages.wording import first_few
 from pipeline.stages.workers import HERE, Workers
@@ -56,7 +57,7 @@ class WeeklyDataset:
 def load_dataset(
     store: ObjectStore, delivery: Delivery, max_rejected_share: float, workers: Workers = HERE
 ) -> WeeklyDataset:
-    """Read a delivered dataset, and set its bad rows aside.
+    """Read a delivered dataset, again if it is changed meanwhile, and set its bad rows aside.
 
     Args:
         store: holds the dataset, and gets `rejected/<dataset name>.csv` if rows are bad.
@@ -70,7 +71,11 @@ def load_dataset(
         WorkersError: the workers are lost.
     """
     place = f"{store.url}/{delivery.key}"
-    dataset = read_dataset(WeekReader(store, delivery), workers)
+    try:
+        dataset = read_dataset(WeekReader(store, delivery), workers)
+    except ObjectChanged as change:
+        LOG.warning(f"{change.message.headline} It is read again now, once.")
+        dataset = read_dataset(WeekReader(store, delivery), workers)
     bad_rows_at = None
     if len(dataset.rejected):
         kept = keep_rejected(store, dataset.key, dataset.sha256, dataset.rejected)

@@ -3,6 +3,7 @@
     PipelineError
     ├── StoreError            the store cannot be listed, read or written
     │   ├── ObjectMissing     there is nothing under this key
+    │   ├── ObjectChanged     it was written anew while it was read
     │   └── ObjectExists      the key is taken, and nothing is ever overwritten
     ├── Refusal               this week gets no new model
     │   ├── DatasetError      its dataset cannot be used for training
@@ -57,6 +58,10 @@ class StoreError(PipelineError):
 
 class ObjectMissing(StoreError):
     """There is no object under this key."""
+
+
+class ObjectChanged(StoreError):
+    """An object was written anew while it was read; what was read may be half of each."""
 
 
 class ObjectExists(StoreError):

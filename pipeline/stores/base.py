@@ -42,6 +42,7 @@ class ObjectStore(Protocol):
 
         Raises:
             ObjectMissing: there is no such object.
+            ObjectChanged: it was written anew meanwhile; told when it is closed.
             StoreError: it cannot be read.
         """
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
+from pipeline.stages.errors import ObjectChanged, ObjectExists, ObjectMissing, StoreError
 from pipeline.stores.base import no_store
 from pipeline.stores.whole_files import try_link, write_whole
 
@@ -61,8 +61,15 @@ class DirectoryStore:
     @contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
         """See `ObjectStore.open`."""
-        with _opened(self._path(key)) as file:
-            yield file
+        path = self._path(key)
+        with _opened(path) as file:
+            before = _state(file)
+            try:
+                yield file
+            except Exception as error:
+                _check_unchanged(path, file, before, error)
+                raise
+            _check_unchanged(path, file, before, None)
 
     def read(self, key: str) -> bytes:
         """See `ObjectStore.read`."""
@@ -121,3 +128,20 @@ def _opened(path: Path) -> BinaryIO:
         raise ObjectMissing(f"Cannot read {path}: there is no such file.") from error
     except OSError as error:
         raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _state(file: BinaryIO) -> tuple[int, int]:
+    """Return what changes when somebody writes into a file."""
+    facts = os.fstat(file.fileno())
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _check_unchanged(
+    path: Path, file: BinaryIO, before: tuple[int, int], cause: Exception | None
+) -> None:
+    """Raise ObjectChanged, in place of what it may have caused."""
+    if _state(file) != before:
+        raise ObjectChanged(
+            f"Cannot read {path}: it was changed meanwhile.",
+            "Write a file under another name, rename it when it is whole, and run the stage again.",
+        ) from cause

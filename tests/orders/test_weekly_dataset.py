@@ -2,9 +2,11 @@
 
 import gzip
 import hashlib
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import boto3
 import pandas as pd
@@ -12,7 +14,7 @@ import pytest
 
 from pipeline.orders.deliveries import newest_delivery
 from pipeline.orders.weekly_dataset import WeeklyDataset, load_dataset
-from pipeline.stages.errors import DatasetError
+from pipeline.stages.errors import DatasetError, ObjectChanged
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.stores.directory import DirectoryStore
 
@@ -149,3 +151,38 @@ def test_bad_rows_of_a_dataset_are_kept_once_and_those_of_a_corrected_one_beside
     assert first == REJECTED
     assert hashlib.sha256(corrected).hexdigest()[:16] in second
     assert "not a number" in pd.read_csv(tmp_path / second)["reason"][0]
+
+
+class ChangingStore(DirectoryStore):
+    """A store in which somebody writes into files while they are read, so many times."""
+
+    def __init__(self, root: str, times: int, line: str) -> None:
+        """Open a folder."""
+        super().__init__(root)
+        self._times = times
+        self._line = line
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """Open a file, and change it."""
+        with super().open(key) as file:
+            if self._times:
+                self._times -= 1
+                with (Path(self.url) / key).open("a") as other:
+                    other.write(self._line)
+            yield file
+
+
+@pytest.mark.parametrize("line", [SOUND, '"half of a'])
+def test_a_dataset_that_is_changed_while_it_is_read_is_read_again(
+    line: str, store: DirectoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.write_new(KEY, (HEADER + SOUND).encode())
+    changing = ChangingStore(store.url, 1, SOUND)
+    assert len(read(changing, max_rejected_share=0.0).orders) == 2
+    assert f"Cannot read {store.url}/{KEY}: it was changed meanwhile. It is read again" in (
+        caplog.text
+    )
+
+    with pytest.raises(ObjectChanged, match="rename it when it is whole"):
+        read(ChangingStore(store.url, 2, line), max_rejected_share=0.0)

@@ -1,4 +1,4 @@
-"""Which time a model gets, and when a training is overtaken; names of models are all that counts."""
+"""Which time a model gets, and when a training is overtaken; only names of models count."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
