@@ -1,4 +1,4 @@
-"""Which time a model gets, and when a training is overtaken; only names of models count."""
+"""Trainings that meet in one store: who is told to stop, and when; what a model is dated."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
