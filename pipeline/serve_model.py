@@ -47,6 +47,10 @@ from pipeline.stages.interrupts import handling_stops
 from pipeline.stages.logs import LOG, configure_logging, exit_code_of
 from pipeline.stages.settings import ServeSettings
 
+COLLECTED_OBJECTS = 50_000
+"""New ones, after which the garbage collector looks: at 700, it looks again and again through the
+lists of a batch that is being parsed."""
+
 
 @exit_code_of
 def main(arguments: Sequence[str] = ()) -> None:
@@ -64,6 +68,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         service.answers()
         config = _server_config(service)
         gc.freeze()  # what is loaded by now stays, so it need not be looked through for garbage
+        gc.set_threshold(COLLECTED_OBJECTS)
         gc.enable()
         if settings.workers == 1:
             server = DispatchServer(config, service)

@@ -32,6 +32,7 @@ from benchmarks.serving.service_tables import (
 )
 from benchmarks.serving.single_predictions import measure_targets
 from benchmarks.serving.single_tables import print_single, single_as_json
+from benchmarks.serving.starvation import measure_starvation, print_starvation
 from benchmarks.serving.targets import MANY_PRODUCTS, answer_of_v1, servers, targets
 from benchmarks.serving.worker_scaling import measure_workers, print_workers, workers_as_json
 from benchmarks.serving.world import ServingWorld, serving_world
@@ -131,6 +132,13 @@ def measure_scaling(world: ServingWorld, options: Options) -> object:
     return workers_as_json(measured)
 
 
+def measure_attacks(world: ServingWorld, options: Options) -> object:
+    """Measure single predictions while other clients do their worst."""
+    found = measure_starvation(world, options.seconds)
+    print_starvation(found, options.seconds)
+    return [one._asdict() for one in found]
+
+
 PARTS: Mapping[str, Callable[[ServingWorld, Options], object]] = {
     "single": measure_single,
     "batch": measure_batch,
@@ -138,6 +146,7 @@ PARTS: Mapping[str, Callable[[ServingWorld, Options], object]] = {
     "memory": measure_resident,
     "million": measure_million_products,
     "workers": measure_scaling,
+    "starvation": measure_attacks,
 }
 """What can be measured: each prints its tables and returns its JSON."""
 

@@ -6,7 +6,9 @@ from errno import EADDRNOTAVAIL, EAFNOSUPPORT
 from socket import (
     AF_INET6,
     AI_PASSIVE,
+    SO_RCVBUF,
     SOCK_STREAM,
+    SOL_SOCKET,
     create_server,
     getaddrinfo,
     has_dualstack_ipv6,
@@ -19,6 +21,11 @@ from pipeline.stages.logs import LOG
 EVERY_NETWORK = "::"
 EVERY_IPV4_NETWORK = "0.0.0.0"  # noqa: S104 - only for those who ask for it
 NO_IPV6 = {EADDRNOTAVAIL, EAFNOSUPPORT}
+
+
+RECEIVED_BYTES = 64 * 1024
+"""That the system keeps of each connection until they are read, and gives at once: if many clients
+send long bodies, a round over all of them is short. The default grows to megabytes."""
 
 
 def sockets_for(host: str, port: int, is_shared: bool = False) -> list[socket]:
@@ -38,8 +45,13 @@ def sockets_for(host: str, port: int, is_shared: bool = False) -> list[socket]:
     try:
         if host == EVERY_NETWORK:
             over_ipv4 = (EVERY_IPV4_NETWORK, port)
-            return [_over_both(port, is_shared) or create_server(over_ipv4, reuse_port=is_shared)]
-        return _on_addresses_of(host, port, is_shared)
+            both = _over_both(port, is_shared)
+            listeners = [both or create_server(over_ipv4, reuse_port=is_shared)]
+        else:
+            listeners = _on_addresses_of(host, port, is_shared)
+        for listener in listeners:
+            listener.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVED_BYTES)
+        return listeners
     except OSError as error:
         place = "every network" if host == EVERY_NETWORK else host
         raise ServiceError(
