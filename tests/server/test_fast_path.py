@@ -194,7 +194,11 @@ def test_valid_requests_take_the_fast_path_to_the_same_answer(
     answer = ways.ask(path, body, is_fast=True)
     length = str(len(answer.body))
     assert answer.status == 200
-    assert answer.headers == {"content-type": "application/json", "content-length": length}
+    assert answer.headers == {
+        "content-type": "application/json",
+        "content-length": length,
+        "x-content-type-options": "nosniff",
+    }
 
 
 @VERSIONS

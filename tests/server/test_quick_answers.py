@@ -142,7 +142,7 @@ SLOW = {
     "a coded curve": curve("SKU%30%301"),
     "an unknown curve": curve("no"),
     "a head": curve("SKU001", method="HEAD"),
-    "the page": request_bytes("GET", "/", headers=HEADERS),
+    "a page": request_bytes("GET", "/docs", headers=HEADERS),
 }
 MIXED = {
     "several": order() * 3,
