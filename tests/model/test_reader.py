@@ -91,7 +91,7 @@ def test_a_code_is_known_as_it_is_or_else_as_it_looks(text: str, code: str | Non
 def test_similar_codes_among_very_many_are_named_as_soon_as_they_are_indexed() -> None:
     model = builders.model([f"SKU{number:05}" for number in range(MAX_INDEXED_AT_ONCE + 1)])
 
-    assert model.similar_codes("SKU0100X") in ([], ["SKU01000"])
+    assert model.similar_codes("sku00007") in ([], ["SKU00007"])
     wait_until(lambda: bool(model.similar_codes("sku00007")), "the index is made")
 
     assert model.similar_codes("sku00007") == ["SKU00007"]
