@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +78,23 @@ def refusal_of(content: bytes, load: Callable[[bytes], DispatchModel]) -> str:
     return str(refusal.value)
 
 
-@pytest.mark.parametrize("value", ["-1.0", "1e13", "1e999", "NaN", "-Infinity", "null", '"x"'])
-@pytest.mark.parametrize("name", ["lower_multiple", "noise_base_hours", "noise_growth", "movement"])
-def test_an_interval_of_impossible_numbers_is_refused(
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *product(
+            ("interval.lower_multiple", "interval.noise_growth", "interval.movement"),
+            ("-1.0", "1e13", "1e999", "NaN", "-Infinity", "null", '"x"'),
+        ),
+        ("metrics.r_squared", "-1e999"),
+        ("skill.least_gain_hours", "1e999"),
+    ],
+)
+def test_an_impossible_number_is_refused(
     name: str, value: str, artifact: bytes, load: Callable[[bytes], DispatchModel]
 ) -> None:
     facts = metadata_facts(artifact)
-    facts["interval"][name] = "here"
+    part, fact = name.split(".")
+    facts[part][fact] = "here"
     text = json.dumps(facts).replace('"here"', value)
 
     refusal_of(with_metadata(artifact, properties_of(artifact) | {METADATA_KEY: text}), load)
@@ -154,6 +164,7 @@ def pickled() -> str:
         (CATALOGUE_KEY, {"rows": np.full(5, 2**63, dtype=np.uint64)}),
         (CATALOGUE_KEY, {"rows": np.full(5, 1 + 1j)}),
         (CATALOGUE_KEY, {"least_orders": np.full(5, 1e6)}),
+        (CATALOGUE_KEY, {"least_orders": np.zeros(5), "most_orders": np.full(5, 5e-324)}),
         (CATALOGUE_KEY, {"product_code_bytes": np.full(5, 6.0)}),
         (CATALOGUE_KEY, {"product_code": np.full(30, 0xFF, dtype=np.uint8)}),
         (CATALOGUE_KEY, {"product_code": np.zeros(70 * A_MILLION, dtype=np.uint8)}),
