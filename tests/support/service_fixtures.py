@@ -26,7 +26,7 @@ PROBLEM = "application/problem+json"
 JSON = (b"content-type", b"application/json")
 ORDER = json.dumps(EXAMPLE).encode()
 TOO_LONG = b" " * (1024 * 1024 + 1)
-UNREADABLE = b"[" * 100_000
+UNREADABLE = b"[" * 50_000
 """JSON that nests too deeply for any parser."""
 
 Headers = Iterable[tuple[bytes, bytes]]
