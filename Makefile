@@ -20,7 +20,7 @@ CONTAINER_ENGINE ?= docker
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv reproduce kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 tools-of-tests kubectl wrk aws fuzz-artifacts
+.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 tools-of-tests kubectl wrk aws fuzz-artifacts
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -54,6 +54,9 @@ notebook: .venv/ready  ## only the notebook
 
 fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SECONDS=600]
 	$(TOX) -e fuzz-api
+
+soak: .venv/ready  ## the service under all kinds of requests: make soak [SOAK_SECONDS=600]
+	$(TOX) -e soak
 
 fuzz-csv: .venv/ready  ## weekly files made up at random, beside Python's reader: make fuzz-csv [FUZZ_SECONDS=600]
 	$(TOX) -e fuzz-csv
