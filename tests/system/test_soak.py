@@ -1,4 +1,4 @@
-"""A service under a mixture of all that clients do, with reloads and restarts, for as long as asked.
+"""A service under a mixture of all that clients do, with reloads and restarts.
 
 A few seconds in every test run, and ten minutes with
 
