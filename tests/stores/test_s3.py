@@ -4,8 +4,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.request import Request
 from uuid import uuid4
 
@@ -16,9 +14,12 @@ from pipeline.stages.errors import ObjectExists, ObjectMissing, StoreError
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.train_model import main as train_model
 from tests.support.helpers import HTTP, SAMPLE_WEEKS, Webhook, logged
-from tests.support.local_servers import serving
+from tests.support.store_faults import ALWAYS, FAULTS, Fault, FaultyProxy
 
 KEY = "models/a.onnx"
+RUN = "ttd"
+LOST = FAULTS["the answer is lost, after the work was done"]
+BROKEN_OFF = FAULTS["connection reset in the middle of the answer"]
 ATTEMPTS: dict[str, Callable[[ObjectStore], object]] = {
     "list": lambda store: store.list_keys("models"),
     "read": lambda store: store.read(KEY),
@@ -26,64 +27,6 @@ ATTEMPTS: dict[str, Callable[[ObjectStore], object]] = {
 }
 
 pytestmark = pytest.mark.slow
-
-
-class UnreliableProxy(ThreadingHTTPServer):
-    """Passes requests on to the S3 server, but breaks off some of the answers.
-
-    An answer to PUT is lost as a whole, one to GET half-way through the object. As other servers
-    do, it can `ignore` the condition of a PUT, or `refuse` it.
-    """
-
-    def __init__(self, endpoint: str) -> None:
-        """Start to listen; `to_break` takes one method for each answer to break off."""
-        super().__init__(("127.0.0.1", 0), _ProxyHandler)
-        self.target = endpoint.removeprefix("http://")
-        self.to_break: list[str] = []
-        self.on_condition = "pass on"
-        self.methods: list[str] = []
-
-
-class _ProxyHandler(BaseHTTPRequestHandler):
-    server: UnreliableProxy
-    protocol_version = "HTTP/1.1"
-
-    def pass_on(self) -> None:
-        """Let the S3 server do what is asked for, and return its answer, or a part of it."""
-        self.close_connection = True
-        self.server.methods.append(self.command)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.server.on_condition == "refuse" and "If-None-Match" in self.headers:
-            self.send_error(501, "Not Implemented")
-            return
-        if self.server.on_condition == "ignore":
-            del self.headers["If-None-Match"]
-        with closing(HTTPConnection(self.server.target)) as connection:
-            connection.request(self.command, self.path, body, dict(self.headers))
-            answer = connection.getresponse()
-            content = answer.read()
-        if self.command in self.server.to_break:
-            self.server.to_break.remove(self.command)
-            if self.command == "PUT":
-                return
-            content = content[: len(content) // 2]
-        self.send_response_only(answer.status)
-        for name, value in answer.getheaders():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_HEAD = do_PUT = pass_on
-
-
-@pytest.fixture
-def proxy(
-    s3_store_url: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[UnreliableProxy]:
-    """Run a proxy in front of the S3 server, which the stores opened from now on will use."""
-    with serving(UnreliableProxy(s3_endpoint)) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
-        yield server
 
 
 @pytest.fixture
@@ -132,22 +75,22 @@ def test_the_placeholder_of_a_folder_is_not_listed(s3_store_url: str) -> None:
     assert store.list_keys("models") == [KEY]
 
 
-def test_a_write_whose_answer_got_lost_succeeds(s3_store_url: str, proxy: UnreliableProxy) -> None:
-    proxy.to_break = ["PUT"]
+def test_a_write_whose_answer_got_lost_succeeds(s3_store_url: str, proxy: FaultyProxy) -> None:
+    proxy.faults[RUN] = (0, LOST)
     store = open_store(s3_store_url)
 
     store.write_new(KEY, b"content")
 
-    assert proxy.methods[:2] == ["PUT", "PUT"]
+    assert [call.action for call in proxy.calls[RUN][:2]] == ["write", "write"]
     assert store.read(KEY) == b"content"
 
 
 def test_a_lost_answer_does_not_turn_a_taken_key_into_ours(
-    s3_store_url: str, proxy: UnreliableProxy
+    s3_store_url: str, proxy: FaultyProxy
 ) -> None:
     store = open_store(s3_store_url)
     store.write_new(KEY, b"theirs")
-    proxy.to_break = ["PUT"]
+    proxy.faults[RUN] = (len(proxy.calls[RUN]), LOST)
 
     with pytest.raises(ObjectExists):
         store.write_new(KEY, b"ours")
@@ -159,7 +102,7 @@ def test_a_lost_answer_does_not_turn_a_taken_key_into_ours(
 def test_a_server_without_conditional_writes_is_found_out_before_the_training(
     on_condition: str,
     s3_store_url: str,
-    proxy: UnreliableProxy,
+    proxy: FaultyProxy,
     webhook: Webhook,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -193,29 +136,30 @@ def test_the_address_of_a_file_is_no_store(end: str) -> None:
 
 @pytest.mark.parametrize("size", [1_000_000, 20_000_000])
 def test_a_download_that_breaks_off_is_taken_up_again(
-    s3_store_url: str, proxy: UnreliableProxy, size: int
+    s3_store_url: str, proxy: FaultyProxy, size: int
 ) -> None:
     content = os.urandom(size)
     store = open_store(s3_store_url)
     store.write_new(KEY, content)
-    proxy.to_break = ["GET"] * 2
+    proxy.faults[RUN] = (len(proxy.calls[RUN]), BROKEN_OFF._replace(times=2))
 
     assert store.read(KEY) == content
-    assert proxy.to_break == []
+    assert len(proxy.calls[RUN]) == 5
 
 
 @pytest.mark.parametrize(
-    ("attempt", "method", "explanation"),
+    ("attempt", "fault", "explanation"),
     [
-        ("write", "PUT", "Connection was closed"),
-        ("read", "GET", "The connection broke off each time: check the network."),
+        ("write", LOST, "Connection was closed"),
+        ("read", BROKEN_OFF, "The connection broke off each time: check the network."),
     ],
 )
 def test_what_always_breaks_off_fails(
-    s3_store_url: str, proxy: UnreliableProxy, attempt: str, method: str, explanation: str
+    s3_store_url: str, proxy: FaultyProxy, attempt: str, fault: Fault, explanation: str
 ) -> None:
-    open_store(s3_store_url).write_new(KEY if attempt == "read" else "models/b", os.urandom(1_000))
-    proxy.to_break = [method] * 100
+    if attempt == "read":
+        open_store(s3_store_url).write_new(KEY, os.urandom(1_000))
+    proxy.faults[RUN] = (len(proxy.calls[RUN]), fault._replace(times=ALWAYS))
 
     message = _failure_of(attempt, s3_store_url)
 

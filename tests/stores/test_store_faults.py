@@ -1,9 +1,7 @@
 """Every fault with every call to S3: a stage goes on, or ends with one line; nothing is half."""
 
-import gc
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +19,8 @@ from pipeline.stages.errors import PipelineError
 from pipeline.stages.workers import HERE
 from pipeline.stores.base import open_store
 from pipeline.stores.directory import DirectoryStore
-from pipeline.stores.patience import THREAD
 from pipeline.train_model import main as train_model
 from tests.support.helpers import logged
-from tests.support.local_servers import serving
 from tests.support.store_faults import FAULTS, Call, FaultyProxy
 
 SECONDS = 8.0
@@ -56,21 +52,6 @@ def published(trained_store: Path) -> Published:
     store = DirectoryStore(str(trained_store))
     (key,) = store.list_keys(MODELS)
     return Published(key, store.read(key), store.read(key) * 2)
-
-
-@pytest.fixture
-def proxy(
-    s3_store_url: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FaultyProxy]:
-    """Run a proxy in front of the S3 server, which the stores opened from now on will use."""
-    with serving(FaultyProxy(s3_endpoint)) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
-        yield server
-        server.released.set()
-        for thread in threading.enumerate():  # those that were left alone
-            if thread.name == THREAD:
-                thread.join()
-        gc.collect()  # warn of their sockets here, where it is allowed
 
 
 def train(url: str, published: Published) -> str:

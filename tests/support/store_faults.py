@@ -59,6 +59,8 @@ class FaultyProxy(ThreadingHTTPServer):
         calls: the requests of each run, by its prefix.
         faults: of each run, and the number of the call that it happens to first; then it happens
             to those that are like it.
+        on_condition: what is done with the condition of a PUT: as other servers do, it can
+            `ignore` or `refuse` it.
         released: set at the end, for what holds a connection.
     """
 
@@ -72,6 +74,7 @@ class FaultyProxy(ThreadingHTTPServer):
         self.target = endpoint.removeprefix("http://")
         self.calls: dict[str, list[Call]] = defaultdict(list)
         self.faults: dict[str, tuple[int, Fault]] = {}
+        self.on_condition = "pass on"
         self.released = threading.Event()
         self._happened: dict[str, int] = defaultdict(int)
 
@@ -107,6 +110,11 @@ class Handler(BaseHTTPRequestHandler):
         """Pass a request on, or do with it what its run wants."""
         self.close_connection = True
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.server.on_condition == "refuse" and "If-None-Match" in self.headers:
+            self.send_error(501, "Not Implemented")
+            return
+        if self.server.on_condition == "ignore":
+            del self.headers["If-None-Match"]
         run, call = call_of(self.command, self.path)
         fault = self.server.fault_of(run, call)
 
