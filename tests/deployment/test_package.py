@@ -16,7 +16,7 @@ import pytest
 from deploy.campaign.git_repositories import IDENTITY, commit_working_tree, git
 from tests.support.helpers import HTTP, ROOT, free_port, predict, running_service, wait_for
 
-pytestmark = pytest.mark.timeout(900)  # it makes environments
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # it makes environments
 
 VERSION = (ROOT / "VERSION").read_text().strip()
 WHEEL = f"time_to_dispatch-{VERSION}-py3-none-any.whl"

@@ -336,6 +336,7 @@ def twice_the_graph(artifact: bytes) -> bytes:
     return artifact + more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -401,6 +402,7 @@ def mutations(artifact: bytes) -> Iterator[tuple[int, bytes]]:
         )
 
 
+@pytest.mark.slow
 def test_no_mutation_crashes_and_none_is_served_wrongly(
     artifact: bytes, served_model: DispatchModel, load: Callable[[bytes], DispatchModel]
 ) -> None:

@@ -65,6 +65,7 @@ def check_a_file(content: bytes) -> None:
         assert expected.valid_lines + expected.rejected + expected.blank == expected.lines
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(2 * FUZZ_SECONDS + 300)
 def test_a_file_is_refused_or_each_line_of_it_is_in_a_row_as_python_reads_it() -> None:
     end = time.monotonic() + FUZZ_SECONDS

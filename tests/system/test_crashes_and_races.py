@@ -22,6 +22,8 @@ from pipeline.orders.simulator import simulate_orders
 from pipeline.stores.base import ObjectStore, open_store
 from tests.support.helpers import NEXT_WEEK, ROOT
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
 TRAININGS = int(os.environ.get("RACING_TRAININGS", "3"))
 WEEK = simulate_orders(150, seed=1, hours_per_order={"A": 0.06, "B": 0.1}).to_csv(index=False)

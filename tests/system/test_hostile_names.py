@@ -87,6 +87,7 @@ def test_no_name_is_run_or_breaks_the_web_page(hostile: Hostile, page: Page) -> 
     page.goto(hostile.url)
     page.get_by_label("API key").fill(KEY)
     page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("hours")
     for code in HOSTILE:
         page.get_by_role("combobox", name="Product").select_option(code)
         expect(page.get_by_role("status")).to_contain_text("hours")

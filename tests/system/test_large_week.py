@@ -19,6 +19,8 @@ from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.helpers import ROOT
 from tests.support.order_files import deliver_parts
 
+pytestmark = pytest.mark.slow
+
 ROWS, PRODUCTS, PARTS = 1_200_000, 300, 6
 
 

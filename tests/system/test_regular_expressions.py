@@ -17,6 +17,8 @@ from hypothesis.strategies import from_regex
 from pipeline.orders.csv_rows import ANY_FIELD, NUMBER
 from tests.support.helpers import ROOT
 
+pytestmark = pytest.mark.slow
+
 WAYS = ("search", "match", "fullmatch", "sub", "findall", "finditer")
 MANY = 20_000
 PUMPED = ' 0a",.'
