@@ -6,6 +6,7 @@ and with the same bytes, and every other one by FastAPI, which still declares an
 routes, and answers all errors. Without this module, only the speed would change.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
@@ -19,7 +20,7 @@ from pipeline.api.predictions import ESTIMATE, ESTIMATE_BATCH, ESTIMATE_WITH_INT
 from pipeline.api.product_curves import PRODUCT_CURVES
 from pipeline.api.service import DispatchService
 from pipeline.server.batch_queue import BatchQueue
-from pipeline.server.body_limit import replay
+from pipeline.server.body_limit import ClientGone, replay
 from pipeline.server.exchange import Exchange, Header
 from pipeline.server.held_bytes import HeldBytes
 
@@ -134,17 +135,25 @@ class BatchFastPath:
 
         Raises:
             RequestRefused: it is a batch, and too many wait already.
+            ClientGone: it is one, and nobody waits for it any more when its turn comes.
         """
         if scope["method"] != "POST" or route_path(scope) != ESTIMATE_BATCH:
             await self._app(scope, receive, send)
             return
         body: bytes = (await receive())["body"]
         content_type = dict(reversed(scope["headers"])).get(b"content-type")
-        async with self._queue.turn(body):
-            content = await self._answer(self._service, content_type, body)
-            if content is None:
-                await self._app(scope, replay(body, receive), send)
-                return
+        leaving = asyncio.ensure_future(receive())  # after the body there is nothing but the end
+        try:
+            async with self._queue.turn(body):
+                if leaving.done():
+                    raise ClientGone
+                leaving.cancel()
+                content = await self._answer(self._service, content_type, body)
+                if content is None:
+                    await self._app(scope, replay(body, receive), send)
+                    return
+        finally:
+            leaving.cancel()
         with self._held.holding(len(body) + len(content)):
             length = (b"content-length", b"%d" % len(content))
             await send_answer((200, [JSON_CONTENT, length], content), send)

@@ -124,6 +124,29 @@ def test_a_batch_that_is_given_up_makes_room() -> None:
     asyncio.run(give_up())
 
 
+def test_a_batch_whose_client_has_gone_is_not_worked_on() -> None:
+    app, at_work = watched_app()
+    leaves = asyncio.Event()
+
+    async def leave() -> list[bytes]:
+        sent = await send_batches(app, MAX_AT_WORK)
+        waiting = asyncio.create_task(ask(app, BATCH, [b"{gone}"], leaves=leaves))
+        (after,) = await send_batches(app, 1)
+        leaves.set()
+        await settle()
+        for _, end in list(at_work):
+            end.set()
+        await settle()
+        bodies = [body for body, _ in at_work]
+        at_work[0][1].set()
+        assert [answer.status for answer in await asyncio.gather(*sent, after)] == [200] * 3
+        with pytest.raises(ValueError):  # there is no answer
+            await waiting
+        return bodies
+
+    assert asyncio.run(leave()) == [b"{0"]
+
+
 def test_an_answer_that_nobody_reads_takes_no_turn_but_room() -> None:
     large = b"x" * (MAX_HELD_BYTES // 2)
 

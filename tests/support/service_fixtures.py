@@ -98,6 +98,7 @@ async def ask(
     headers: Headers = (JSON,),
     method: str = "POST",
     query: bytes = b"",
+    leaves: asyncio.Event | None = None,
 ) -> Answer:
     """Send a request just as it is, which a client would put right, and return the answer.
 
@@ -108,16 +109,21 @@ async def ask(
         headers: of the request, with names in lower case.
         method: of the request.
         query: of its URL.
+        leaves: set when the client goes away; by default it waits.
     """
+    leaves = leaves or asyncio.Event()
     messages: list[Message] = [
         {"type": "http.request", "body": piece, "more_body": position < len(pieces)}
         for position, piece in enumerate(pieces, 1)
     ]
-    arriving = iter([*messages, {"type": "http.disconnect"}])
+    arriving = iter(messages)
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return next(arriving)
+        message = next(arriving, None)
+        if message is None:
+            await leaves.wait()
+        return message or {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         sent.append(message)
