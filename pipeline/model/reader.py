@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from functools import cached_property
-from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +26,7 @@ from pipeline.model.product_codes import Positions, ProductCodes
 from pipeline.model.regressor import OrderColumns, Regressor
 from pipeline.model.similar_codes import SimilarCodes
 from pipeline.model.trials import check_answers, check_curves, check_graph_alone
+from pipeline.stages.daemon_threads import in_daemon_thread
 from pipeline.stages.errors import ArtifactDamaged, ArtifactError
 from pipeline.stores.base import ObjectStore
 from pipeline.stores.timestamped_keys import name_of, timestamp_of
@@ -195,10 +195,7 @@ class DispatchModel:
 
     @cached_property
     def _similar_codes(self) -> Future[SimilarCodes]:
-        made: Future[SimilarCodes] = Future()
-        work = Thread(target=lambda: made.set_result(SimilarCodes(self.products)), daemon=True)
-        work.start()
-        return made
+        return in_daemon_thread(SimilarCodes, self.products)
 
     @cached_property
     def _flags(self) -> npt.NDArray[np.uint16]:

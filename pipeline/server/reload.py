@@ -2,24 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from datetime import datetime
-from threading import Thread
 from time import monotonic
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
 from pipeline.api.service import DispatchService
 from pipeline.model.artifact import MODELS
 from pipeline.model.reader import newest_model_key, try_artifact
 from pipeline.model.undelivered_alerts import count_undelivered
+from pipeline.stages.daemon_threads import Arguments, Result, in_daemon_thread
 from pipeline.stages.errors import ArtifactDamaged, ArtifactError, PipelineError
 from pipeline.stages.logs import LOG
 from pipeline.stores.timestamped_keys import name_of
 
 ALERTS_SECONDS = 300.0
 """Between two looks for alerts, where nobody looks for newer models."""
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 
 class Written(NamedTuple):
@@ -71,7 +68,7 @@ class ModelReloader:
         Raises:
             StoreError: the store cannot be listed.
         """
-        count = await _in_daemon_thread(count_undelivered, self._service.store)
+        count = await _awaited(count_undelivered, self._service.store)
         self._service.metrics.tell_alerts(count)
 
     async def look(self) -> None:
@@ -85,16 +82,16 @@ class ModelReloader:
         """
         store = self._service.store
         served = self._service.answers().model.version
-        key = await _in_daemon_thread(newest_model_key, store)
+        key = await _awaited(newest_model_key, store)
         if name_of(key) == served:
             return
-        times = await _in_daemon_thread(store.list_times, MODELS)
+        times = await _awaited(store.list_times, MODELS)
         written = Written(key, times.get(key))
         if written == self._refused:
             return
-        content = await _in_daemon_thread(store.read, key)
+        content = await _awaited(store.read, key)
         try:
-            model = await _in_daemon_thread(try_artifact, key, content)
+            model = await _awaited(try_artifact, key, content)
         except ArtifactError as error:
             self._refuse(written, error)
             return
@@ -127,7 +124,7 @@ class ModelReloader:
         self._logged_trouble[purpose] = trouble
 
 
-async def _in_daemon_thread(
+async def _awaited(
     function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> Result:
     """Call a function that may hang, as `asyncio.to_thread` does.
@@ -135,14 +132,4 @@ async def _in_daemon_thread(
     The service ends only after the threads of `to_thread`, and S3 may take minutes to fail, or a
     model seconds to be tried.
     """
-    result: Future[Result] = Future()
-
-    def work() -> None:
-        result.set_running_or_notify_cancel()
-        try:
-            result.set_result(function(*args, **kwargs))
-        except Exception as error:
-            result.set_exception(error)
-
-    Thread(target=work, daemon=True).start()
-    return await asyncio.wrap_future(result)
+    return await asyncio.wrap_future(in_daemon_thread(function, *args, **kwargs))

@@ -1,18 +1,16 @@
 """How long a stage waits for its store: one deadline over all that it asks in a row."""
 
 from collections.abc import Callable
-from threading import Event, Lock, Thread
+from concurrent.futures import wait
+from threading import Lock
 from time import monotonic
-from typing import Generic, TypeVar
 
+from pipeline.stages.daemon_threads import Result, in_daemon_thread
 from pipeline.stages.errors import StoreError
 
 MIN_BYTES_PER_SECOND = 100_000
 """What arrives faster takes nothing of the patience, however much it is."""
-THREAD = "asking the store"
 ADVICE = "Check the network and AWS_ENDPOINT_URL_S3; --store-seconds waits longer."
-
-Result = TypeVar("Result")
 
 
 class Received:
@@ -66,50 +64,19 @@ class Patience:
         with self._lock:
             self._left = min(self._seconds, self._left + max(0.0, start - self._asked_last))
             left = self._left
-        asking = _Asking(question)
-        while not asking.is_done.is_set():
-            waited = self._clock() - start - asking.received.bytes / MIN_BYTES_PER_SECOND
+        received = Received()
+        answer = in_daemon_thread(question, received)
+        while not answer.done():
+            waited = self._clock() - start - received.bytes / MIN_BYTES_PER_SECOND
             if waited >= left:
                 break
-            asking.is_done.wait(left - waited)
+            wait([answer], left - waited)
         end = self._clock()
-        waited = max(0.0, end - start - asking.received.bytes / MIN_BYTES_PER_SECOND)
+        waited = max(0.0, end - start - received.bytes / MIN_BYTES_PER_SECOND)
         with self._lock:
             self._left = max(0.0, self._left - waited)
             self._asked_last = end
-        if not asking.is_done.is_set():
-            came = f"only {asking.received.bytes:,} bytes" if asking.received.bytes else "no answer"
+        if not answer.done():
+            came = f"only {received.bytes:,} bytes" if received.bytes else "no answer"
             raise StoreError(f"{attempt}: {came} within {self._seconds:g} seconds. {ADVICE}")
-        return asking.result()
-
-
-class _Asking(Generic[Result]):
-    """A question in a thread of its own.
-
-    Attributes:
-        received: what it has transferred.
-        is_done: set at the end.
-    """
-
-    def __init__(self, question: Callable[[Received], Result]) -> None:
-        """Begin to ask."""
-        self.received = Received()
-        self.is_done = Event()
-        self._question = question
-        self._results: list[Result] = []
-        self._error: BaseException | None = None
-        Thread(target=self._ask, name=THREAD, daemon=True).start()
-
-    def _ask(self) -> None:
-        try:
-            self._results.append(self._question(self.received))
-        except BaseException as error:  # for whoever waits
-            self._error = error
-        finally:
-            self.is_done.set()
-
-    def result(self) -> Result:
-        """Return the answer, or raise what the question raised."""
-        if self._error is not None:
-            raise self._error
-        return self._results[0]
+        return answer.result()

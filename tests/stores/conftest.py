@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.stores.patience import THREAD
+from pipeline.stages.daemon_threads import in_daemon_thread
 from tests.support.local_servers import serving
 from tests.support.store_faults import FaultyProxy
 
@@ -21,6 +21,6 @@ def proxy(
         yield server
         server.released.set()
         for thread in threading.enumerate():  # those that were left alone
-            if thread.name == THREAD:
+            if thread.name == in_daemon_thread.__name__:
                 thread.join()
         gc.collect()  # warn of their sockets here, where it is allowed
