@@ -81,7 +81,7 @@ def attacks(world: ServingWorld) -> Mapping[str, Attack]:
         "1.3 million []": f'{{"orders":[{",".join(["[]"] * 1_300_000)}]}}',
         "4 MiB of worst items": compact_json({"orders": [worst] * 10_000}),
         "100,000 bad columns": compact_json({name: [None] * 100_000 for name in worst}),
-        "1 MiB of 50,000 lists": f'{{"orders":[[{",".join(["[ ]" + " " * 15] * 49_900)}]]}}',
+        "1 MiB of 30,000 lists": f'{{"orders":[[{",".join(["[ ]" + " " * 30] * 29_900)}]]}}',
     }
     found = {name: Attack(CLIENTS, _request(BATCH_PATH, body)) for name, body in bodies.items()}
     found["none"] = Attack(0, b"")

@@ -14,10 +14,9 @@ from pipeline.server.refusals import RequestRefused
 
 LIGHT_BYTES = 64 * 1024
 """Are parsed whatever they hold."""
-ROOM = 5
-"""Times what a batch can hold at least: fields of an order, and columns, that nobody asks for."""
-MAX_VALUES, MAX_CONTAINERS = ROOM * MAX_ORDERS_IN_COLUMNS, ROOM * MAX_ORDERS_IN_BATCH
-"""In a batch: values, and lists and objects among them."""
+MAX_VALUES, MAX_CONTAINERS = 5 * MAX_ORDERS_IN_COLUMNS, 3 * MAX_ORDERS_IN_BATCH
+"""In a batch: values, and lists and objects among them. There is room for fields of an order, and
+for columns, that nobody asks for."""
 MAX_VALUES_OF_ONE = 10_000
 """In the body of any other request."""
 OBJECT_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{")

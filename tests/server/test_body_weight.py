@@ -45,7 +45,7 @@ def test_what_is_no_object_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"orders": [{"product_code": CODES, "orders_placed": 1, "more": [{}, {}]}] * 10_000},
+        {"orders": [{"product_code": CODES, "orders_placed": 1, "more": []}] * 10_000},
         {"product_code": ["SKU,01"] * 100_000, "orders_placed": [1.5] * 100_000},
         {"orders": [{"product_code": "SKU001", "orders_placed": 1}], "blanks": " " * LIGHT_BYTES},
     ],
