@@ -158,7 +158,7 @@ def refuse_a_cluster_in_use() -> None:
 
 
 def create_secrets(settings: CampaignSettings, store: str, webhook: str, api_key: str) -> None:
-    """Make the secrets of the group, as `docs/deploy.md` does."""
+    """Make the secrets of the group, as `docs/deploy/bodywork.md` does."""
     values: Sequence[Mapping[str, str]] = [
         {"TTD_STORE": store},
         {**settings.credentials, "AWS_ENDPOINT_URL_S3": settings.s3_endpoint},

@@ -109,7 +109,7 @@ def test_an_alert_says_what_is_wrong_how_bad_it_is_and_where_to_read_on(alert: s
 
 @pytest.mark.documents
 def test_the_runbook_has_a_heading_for_every_alert() -> None:
-    page = (ROOT / "docs" / "deploy.md").read_text()
+    page = (ROOT / "docs" / "deploy" / "operations.md").read_text()
 
     assert re.findall(r"^### (Ttd\w+)$", page, re.MULTILINE) == list(ALERTS)
 

@@ -24,7 +24,7 @@ SECRETS = {
     "serve_model": {"TTD_STORE": "store", "TTD_API_KEY": "api-key", **AWS},
     "notify_failure": {"TTD_STORE": "store", "TTD_ALERT_WEBHOOK": "alerts", **AWS},
 }
-"""Which secret holds a variable of a stage; docs/deploy.md creates them."""
+"""Which secret holds a variable of a stage; docs/deploy/bodywork.md creates them."""
 PEERS = sorted(path.name for path in (ROOT / "benchmarks" / "peers").glob("*_server.py"))
 PINNED = {
     "requirements_pipe.txt": PROJECT["project"]["dependencies"],
