@@ -1,5 +1,6 @@
 """The check of API keys."""
 
+import re
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from hmac import compare_digest
@@ -11,6 +12,8 @@ BEARER = b"Bearer "
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 OPEN_PATHS = HEALTH_PATHS | {"/"}
 """Paths that need no key: the probes, and the web page, which has no data and asks for the key."""
+DESCRIPTION = re.compile(r"/openapi\.json|/docs(?:/[^/]+)?")
+"""Paths of the description of the API, which is the same whatever the model is."""
 
 
 class KeyRing:

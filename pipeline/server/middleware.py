@@ -82,7 +82,7 @@ class RequestMiddleware:
         self._url_prefix = settings.root_path.encode()
         self._answer_fast = fast
         self._pages = OtherOrigins(settings.allowed_origins)
-        self._keys = ApiKeyCheck(settings.api_keys)
+        self._keys = ApiKeyCheck(settings.api_keys, settings.open_docs)
         held = HeldBytes()
         self._bodies = BodyLimit(held)
         limited_api = ConcurrencyLimit(

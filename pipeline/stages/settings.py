@@ -443,6 +443,10 @@ class ServeSettings(StoreSettings):
         default=None,
         description="key that clients send as X-API-Key; several with commas between them",
     )
+    open_docs: bool = Field(
+        default=True,
+        description="show the description of the API, /docs and /openapi.json, without a key",
+    )
     cors_origins: str = Field(
         default="",
         description="origins whose web pages may ask the service, such as https://shop.example.com;"

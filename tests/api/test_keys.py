@@ -82,17 +82,21 @@ def test_without_a_valid_key_the_answer_is_401_in_the_form_of_the_version(
     [
         *[("POST", path) for path in (V0_1, V0_2, BATCH)],
         *[("GET", path) for path in ("/api/v0.1/model", PRODUCTS, "/report", "/metrics")],
-        *[
-            ("GET", path)
-            for path in ("/docs", "/docs/favicon.png", "/openapi.json", "/no/such/path")
-        ],
+        *[("GET", path) for path in ("/docs/a/b", "/openapi.json/", "/no/such/path")],
         *[("GET", path) for path in ("/healthz/", "//healthz", "/readyz/../metrics", "//")],
         *[("OPTIONS", path) for path in (V0_1, "*")],
     ],
 )
-def test_nothing_but_the_probes_and_the_page_is_open(method: str, path: str) -> None:
+def test_nothing_but_probes_page_and_description_is_open(method: str, path: str) -> None:
     app = create_app(hand_made_service("--api-key", KEYS[0]))
     assert asyncio.run(ask(app, path, method=method)).status == 401
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/favicon.png", "/openapi.json"])
+def test_the_description_of_the_api_is_open_unless_it_should_not_be(path: str) -> None:
+    for options, status in ((), 200), (("--no-open-docs",), 401):
+        app = create_app(hand_made_service("--api-key", KEYS[0], *options))
+        assert asyncio.run(ask(app, path, method="GET")).status == status
 
 
 @pytest.mark.parametrize("key", ["clé".encode(), b"\xff\xfe", b"\0", b"x" * 60_000])
