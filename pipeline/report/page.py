@@ -6,6 +6,7 @@ artifact cannot disagree; the rows are only drawn.
 """
 
 from base64 import b64encode
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def render_report(
     )
 
 
+@cache
 def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
