@@ -248,9 +248,11 @@ class S3Store:
             )
 
     def _put_new(self, key: str, content: bytes) -> None:
-        self._client.put_object(
+        answer = self._client.put_object(
             Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*"
         )
+        if "ETag" not in answer:
+            raise AnswerError(reason="the answer is not that of S3 to a write")
 
     def _asked(self, attempt: str, question: Callable[[Received], Result]) -> Result:
         """Return the answer to a question, which is asked again if it is unsound.

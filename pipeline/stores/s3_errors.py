@@ -91,7 +91,7 @@ ADVICE = {
 """What to do about an error, by the code that S3 gave or the name of an exception or its base."""
 
 MISSING = {"NoSuchKey", "404"}
-TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
+TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 """Of a session; by now there may be a new one."""

@@ -134,7 +134,7 @@ def test_each_fault_of_each_call_is_got_over_or_told_in_one_line(
             is_right = told in models and (stage == "service" or told in others)
         if not (is_right and is_whole and published.key in models):
             wrong.append((name, call, told))
-    assert wrong == []
+    assert wrong == [], "\n".join(map(str, wrong))
 
 
 def test_a_real_training_asks_its_store_for_no_more_kinds_of_things(
