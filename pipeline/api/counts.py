@@ -16,7 +16,19 @@ OTHER = "other"
 
 
 class ServedModel(NamedTuple):
-    """The model that a process serves."""
+    """The model that a process serves.
+
+    Attributes:
+        version: its name.
+        regressor: what kind it is of.
+        git_commit: of the code that trained it, or nothing.
+        dataset: key of what it was trained on.
+        trained_at: when that was.
+        delivered_at: when the dataset was.
+        error_hours: mean absolute error on rows that it was not fitted on.
+        last_coverage: share of its week that was inside the intervals of the model before it; None
+            if there was none, or too little to tell.
+    """
 
     version: str
     regressor: str
@@ -24,6 +36,22 @@ class ServedModel(NamedTuple):
     dataset: str
     trained_at: datetime
     delivered_at: datetime
+    error_hours: float
+    last_coverage: float | None
+
+
+class StoreState(NamedTuple):
+    """What people should know of a store beside the model that is served.
+
+    Attributes:
+        undelivered_alerts: that wait for somebody to read them.
+        refused_models: since the newest one that was published.
+        is_pinned: whether people have chosen a model in place of the newest.
+    """
+
+    undelivered_alerts: int
+    refused_models: int
+    is_pinned: bool
 
 
 @dataclass
@@ -65,8 +93,7 @@ class ServiceCounts:
         reloads: newer models that were found, by what became of them.
         in_progress: requests that FastAPI is working on.
         model: that is served, if there is one.
-        undelivered_alerts: that wait in the store for somebody to read them; None if the store was
-            not asked yet.
+        store: what was found there last; None if it was not asked yet.
     """
 
     routes: dict[str, RouteCounts] = field(default_factory=dict)
@@ -76,10 +103,10 @@ class ServiceCounts:
     reloads: Counter[str] = field(default_factory=lambda: Counter(served=0, refused=0))
     in_progress: int = 0
     model: ServedModel | None = None
-    undelivered_alerts: int | None = None
+    store: StoreState | None = None
 
     def add(self, other: "ServiceCounts") -> None:
-        """Add what another process has counted; the model stays, and alerts are the same ones."""
+        """Add what another process has counted; model and store are those of this one."""
         for path, counts in other.routes.items():
             self.routes.setdefault(path, RouteCounts()).add(counts)
         self.predictions.update(other.predictions)
@@ -87,5 +114,4 @@ class ServiceCounts:
         self.refusals.update(other.refusals)
         self.reloads.update(other.reloads)
         self.in_progress += other.in_progress
-        if other.undelivered_alerts is not None:
-            self.undelivered_alerts = max(self.undelivered_alerts or 0, other.undelivered_alerts)
+        self.store = self.store or other.store

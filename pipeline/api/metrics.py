@@ -4,7 +4,6 @@ Every label has few values, whatever clients send: routes are those that there a
 the largest hundred, and reasons are those in our code and pydantic's.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import nan
@@ -19,7 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from pipeline.api.counts import LATENCY_BUCKETS, RouteCounts, ServedModel, ServiceCounts
+from pipeline.api.counts import LATENCY_BUCKETS, RouteCounts, ServedModel, ServiceCounts, StoreState
 from pipeline.api.shared_counts import SharedCounts
 from pipeline.model.reader import DispatchModel
 
@@ -95,9 +94,9 @@ class ServiceMetrics(Collector):
         """Count a newer model that was found: it is `served`, or was `refused`."""
         self.counts.reloads[outcome] += 1
 
-    def tell_alerts(self, undelivered: int) -> None:
-        """Tell from now on that so many alerts wait in the store for somebody to read them."""
-        self.counts.undelivered_alerts = undelivered
+    def describe_store(self, store: StoreState) -> None:
+        """Tell from now on that this was found in the store."""
+        self.counts.store = store
 
     def describe_model(self, model: DispatchModel) -> None:
         """Tell from now on that this model is served.
@@ -113,6 +112,8 @@ class ServiceMetrics(Collector):
             metadata.dataset.key,
             metadata.trained_at,
             metadata.dataset.delivered_at,
+            metadata.metrics.mean_absolute_error_hours,
+            metadata.last_coverage,
         )
         catalogue = metadata.catalogue
         largest = np.argsort(-catalogue.rows, kind="stable")[:MAX_PRODUCT_LABELS]
@@ -147,12 +148,7 @@ class ServiceMetrics(Collector):
         for outcome, count in total.reloads.items():
             reloads.add_metric([outcome], count)
         yield reloads
-        alerts = total.undelivered_alerts
-        yield GaugeMetricFamily(
-            "ttd_undelivered_alerts",
-            "Alerts that no webhook took, and that wait in the store; NaN if it was not asked.",
-            value=nan if alerts is None else alerts,
-        )
+        yield from _about_store(total.store)
 
 
 def _about_requests(counts: ServiceCounts) -> Iterator[Metric]:
@@ -208,14 +204,44 @@ def _about_models(models: Sequence[ServedModel]) -> Iterator[Metric]:
     for model in models:
         info.add_metric([model.version, model.regressor, model.git_commit, model.dataset], 1)
     yield info
-    now = time.time()
     yield GaugeMetricFamily(
-        "ttd_model_age_seconds",
-        "Time since the model was trained.",
-        value=now - min(model.trained_at.timestamp() for model in models),
+        "ttd_model_trained_timestamp_seconds",
+        "When the model was trained, as Unix time.",
+        value=min(model.trained_at.timestamp() for model in models),
     )
     yield GaugeMetricFamily(
-        "ttd_dataset_age_seconds",
-        "Time since the model's dataset was delivered.",
-        value=now - min(model.delivered_at.timestamp() for model in models),
+        "ttd_dataset_delivered_timestamp_seconds",
+        "When the model's dataset was delivered, as Unix time.",
+        value=min(model.delivered_at.timestamp() for model in models),
+    )
+    oldest = min(models, key=lambda model: model.trained_at)
+    yield GaugeMetricFamily(
+        "ttd_model_error_hours",
+        "Mean absolute error of the model on rows of its week that it was not fitted on.",
+        value=oldest.error_hours,
+    )
+    yield GaugeMetricFamily(
+        "ttd_last_model_coverage_ratio",
+        "Share of the model's week inside the intervals of the model before; NaN without one.",
+        value=nan if oldest.last_coverage is None else oldest.last_coverage,
+    )
+
+
+def _about_store(store: StoreState | None) -> Iterator[Metric]:
+    """Tell what was found in the store; NaN stands for a store that was not asked."""
+    alerts, refused, pinned = (nan, nan, nan) if store is None else store
+    yield GaugeMetricFamily(
+        "ttd_undelivered_alerts",
+        "Alerts that no webhook took, and that wait in the store; NaN if it was not asked.",
+        value=alerts,
+    )
+    yield GaugeMetricFamily(
+        "ttd_refused_models",
+        "Models that were refused since the newest was published; NaN if it was not asked.",
+        value=refused,
+    )
+    yield GaugeMetricFamily(
+        "ttd_model_pinned",
+        "Whether people have chosen the model, so that no newer one is served; NaN as above.",
+        value=pinned,
     )

@@ -109,6 +109,15 @@ def newest_usable_model(store: ObjectStore) -> TimestampedKey | None:
     return find_newest([max(pinned)[1]], SUFFIX) if pinned else _newest_not_withdrawn(decided)
 
 
+def is_pinned(store: ObjectStore) -> bool:
+    """Tell whether people have chosen a model of this store in place of the newest.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    return any(one and one.action is Action.PIN for one in _decided_models(store).values())
+
+
 def newest_not_withdrawn(store: ObjectStore) -> TimestampedKey | None:
     """Return the newest model that is not withdrawn, whichever is pinned.
 

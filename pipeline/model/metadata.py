@@ -585,6 +585,10 @@ class WeekAfter(MetadataModel):
     )
 
 
+COVERAGE = "Share of rows inside the intervals of the model in production"
+"""Name of a measure of drift, by which it is found again."""
+
+
 class DriftMeasure(MetadataModel):
     """One number that tells how this week differs from the champion's."""
 
@@ -749,6 +753,11 @@ class ModelMetadata(MetadataModel):
     refused_because: tuple[Failure, ...] = Field(
         default=(), description="the rules that it broke; empty for a published model"
     )
+
+    @property
+    def last_coverage(self) -> float | None:
+        """Share of this week inside the champion's intervals; None if nobody measured it."""
+        return next((one.value for one in self.drift if one.name == COVERAGE), None)
 
     @property
     def week_of_products(self) -> npt.NDArray[np.int16]:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from pipeline.model.arrays import Floats
 from pipeline.model.metadata import (
+    COVERAGE,
     CatalogueChange,
     ChampionComparison,
     DriftMeasure,
@@ -75,7 +76,6 @@ PRODUCT_STABILITY = "Population stability index of the shares of the products"
 NEW_SHARE = "Share of rows of new products"
 VANISHED_SHARE = "Share of the last rows whose products have vanished"
 ERROR_RATIO = "Error of the model in production relative to its own week"
-COVERAGE = "Share of rows inside the intervals of the model in production"
 COVERAGE_OF_SEEN_ROWS = f"{COVERAGE}, which was trained on them,"
 ERROR_GROWTH = "Error of the new model relative to that of the last in its own week"
 ABOVE_LARGEST = "Share of rows that should have a label above the largest one"

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from pipeline.model.metadata import DriftMeasure, Failure
+from pipeline.model.metadata import COVERAGE, DriftMeasure, Failure
 from pipeline.release.champion_rules import UNLIKE_THE_LAST
 from pipeline.release.drift import (
     ABOVE_LARGEST,
     CONSTANT_SHARE,
-    COVERAGE,
     COVERAGE_OF_SEEN_ROWS,
     ERROR_GROWTH,
     ERROR_RATIO,

@@ -1,4 +1,4 @@
-"""Looking into the store while serving: for a newer model, and for alerts that nobody got."""
+"""Looking into the store while serving: for a newer model, and for what people should know."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,17 +6,20 @@ from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 
+from pipeline.api.counts import StoreState
 from pipeline.api.service import DispatchService
-from pipeline.model.artifact import MODELS
+from pipeline.model.artifact import MODELS, REFUSED, SUFFIX
+from pipeline.model.decisions import is_pinned, newest_not_withdrawn
 from pipeline.model.reader import newest_model_key, try_artifact
 from pipeline.model.undelivered_alerts import count_undelivered
 from pipeline.stages.daemon_threads import Arguments, Result, in_daemon_thread
 from pipeline.stages.errors import ArtifactDamaged, ArtifactError, PipelineError
 from pipeline.stages.logs import LOG
-from pipeline.stores.timestamped_keys import name_of
+from pipeline.stores.base import ObjectStore
+from pipeline.stores.timestamped_keys import name_of, split_by_name
 
-ALERTS_SECONDS = 300.0
-"""Between two looks for alerts, where nobody looks for newer models."""
+STATE_SECONDS = 300.0
+"""Between two looks at the store's state, where nobody looks for newer models."""
 
 
 class Written(NamedTuple):
@@ -43,33 +46,36 @@ class ModelReloader:
         self._logged_trouble: dict[str, str] = {}
 
     async def run(self, seconds: float | None) -> None:
-        """Look for a newer model and for undelivered alerts again and again.
+        """Look for a newer model and at the state of the store again and again.
 
         A worker that takes the place of another begins with the model of the start, and looks at
         once if that is older.
 
         Args:
-            seconds: after which to look each time; None to keep the model, and look for alerts.
+            seconds: after which to look each time; None to keep the model, and look at the
+                state of the store.
         """
-        await self._try("count undelivered alerts", self.count_alerts)
-        pause = ALERTS_SECONDS
+        await self._try("see what people should know", self.look_around)
+        pause = STATE_SECONDS
         if seconds is not None:
             pause = max(0.0, self._service.served_since + seconds - monotonic())
         while True:
             await asyncio.sleep(pause)
-            pause = seconds or ALERTS_SECONDS
+            pause = seconds or STATE_SECONDS
             if seconds is not None:
                 await self._try("look for a newer model, so the old one goes on", self.look)
-            await self._try("count undelivered alerts", self.count_alerts)
+            await self._try("see what people should know", self.look_around)
 
-    async def count_alerts(self) -> None:
-        """Count the alerts in the store, for the metrics.
+    async def look_around(self) -> None:
+        """See what people should know of the store, for the metrics.
 
         Raises:
             StoreError: the store cannot be listed.
         """
-        count = await _awaited(count_undelivered, self._service.store)
-        self._service.metrics.tell_alerts(count)
+        state = await _awaited(_state_of, self._service.store)
+        if self._service.settings.model_key is not None:
+            state = state._replace(is_pinned=True)
+        self._service.metrics.describe_store(state)
 
     async def look(self) -> None:
         """Serve the newest model of the store, if that is another than the one that is served.
@@ -122,6 +128,13 @@ class ModelReloader:
         except Exception:
             LOG.exception("Unexpected error while looking into the store. Please report this.")
         self._logged_trouble[purpose] = trouble
+
+
+def _state_of(store: ObjectStore) -> StoreState:
+    newest = newest_not_withdrawn(store)
+    refused, _ = split_by_name(store.list_keys(REFUSED), (SUFFIX,))
+    since = [one for one in refused if newest is None or one.moment > newest.moment]
+    return StoreState(count_undelivered(store), len(since), is_pinned(store))
 
 
 async def _awaited(

@@ -1,6 +1,6 @@
 """What the service counts, as Prometheus reads it: right, and never too many series."""
 
-import time
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.api.service import DispatchService
+from pipeline.model.metadata import COVERAGE, DriftMeasure
 from pipeline.serve_model import create_app
 from tests.support.builders import DELIVERED_AT, TRAINED_AT, metadata
 from tests.support.helpers import EXAMPLE, logged
@@ -235,22 +236,30 @@ def test_the_model_that_is_served_is_named_and_no_other(service: DispatchService
     assert series(service, "ttd_model_info") == {(*labels[:2], "newer", labels[3]): 1}
 
 
-def test_the_ages_of_model_and_dataset_are_told_and_grow(service: DispatchService) -> None:
-    for name, since in (("model", TRAINED_AT), ("dataset", DELIVERED_AT)):
-        earliest = time.time() - since.timestamp()
-        age = series(service, f"ttd_{name}_age_seconds")[()]
-        assert earliest <= age <= time.time() - since.timestamp()
-        assert series(service, f"ttd_{name}_age_seconds")[()] > age
+def test_the_times_of_model_and_dataset_and_the_error_are_told(service: DispatchService) -> None:
+    for name, value in {
+        "model_trained_timestamp_seconds": TRAINED_AT.timestamp(),
+        "dataset_delivered_timestamp_seconds": DELIVERED_AT.timestamp(),
+        "model_error_hours": metadata().metrics.mean_absolute_error_hours,
+    }.items():
+        assert series(service, f"ttd_{name}") == {(): value}
 
 
-def test_a_model_dated_ahead_of_the_clock_has_a_negative_age_and_a_warning(
+@pytest.mark.parametrize("coverage", [None, 0.87])
+def test_the_coverage_of_the_last_model_is_told_if_it_is_known(coverage: float | None) -> None:
+    measure = DriftMeasure(name=COVERAGE, value=coverage, least=None, most=None, breached=False)
+    service = hand_made_service(model=HandMadeModel(drift=(measure,)))
+    (told,) = series(service, "ttd_last_model_coverage_ratio").values()
+    assert told == coverage or (coverage is None and math.isnan(told))
+
+
+def test_a_model_dated_ahead_of_the_clock_is_warned_of(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     later = datetime.now(UTC) + timedelta(days=1_000.5)
 
     service = hand_made_service(model=HandMadeModel(trained_at=later))
 
-    assert series(service, "ttd_model_age_seconds")[()] < -1_000 * 24 * 3600
     (warning,) = logged(caplog, "WARNING")
     assert warning.startswith("This model is dated 1,000.50 days ahead of the clock")
 

@@ -29,9 +29,9 @@ def files() -> Iterator[Sequence[BinaryIO]]:
 
 
 def told(metrics: ServiceMetrics) -> set[str]:
-    """Return the lines that metrics tell, without times."""
+    """Return the lines that metrics tell of the service."""
     lines = metrics.exposition().decode().splitlines()
-    return {line for line in lines if line.startswith("ttd_") and "age_seconds" not in line}
+    return {line for line in lines if line.startswith("ttd_")}
 
 
 def count_something(metrics: ServiceMetrics) -> None:
@@ -81,13 +81,13 @@ def test_a_worker_goes_on_with_the_counts_of_the_one_before_it_and_not_with_its_
     assert len([line for line in lines if line.startswith("ttd_model_info")]) == 2
 
 
-def test_the_oldest_model_of_any_worker_gives_the_age(files: Sequence[BinaryIO]) -> None:
+def test_the_oldest_model_of_any_worker_gives_the_time(files: Sequence[BinaryIO]) -> None:
     old = worker(files, 1)
     new = ServiceMetrics()
     new.share(SharedCounts(files, 2))
-    assert b"ttd_model_age_seconds" not in new.exposition()
+    assert b"ttd_model_trained_timestamp_seconds" not in new.exposition()
     old.tell_others()
-    assert b"ttd_model_age_seconds" in new.exposition()
+    assert b"ttd_model_trained_timestamp_seconds" in new.exposition()
 
 
 def test_what_is_read_is_what_was_told(files: Sequence[BinaryIO]) -> None:

@@ -53,10 +53,10 @@ def test_an_alert_that_cannot_be_kept_either_is_a_warning(
     assert "could not be kept in the store either: Cannot open" in logged(caplog, "WARNING")[1]
 
 
-def undelivered(client: TestClient) -> float:
-    """Return how many alerts a service says that wait in its store."""
+def told(client: TestClient, name: str = "ttd_undelivered_alerts") -> float:
+    """Return what a service tells of its store."""
     families = text_string_to_metric_families(client.get("/metrics").text)
-    (sample,) = next(f for f in families if f.name == "ttd_undelivered_alerts").samples
+    (sample,) = next(f for f in families if f.name == name).samples
     return sample.value
 
 
@@ -66,11 +66,11 @@ def test_a_service_counts_what_waits_when_it_starts_and_at_each_look(
     (tmp_path / "alerts").mkdir()
     service = hand_made_service(str(tmp_path), "--reload-seconds", "0.05")
     with TestClient(create_app(service)) as client:
-        wait_until(lambda: undelivered(client) == 0, "it has looked")
+        wait_until(lambda: told(client) == 0, "it has looked")
         tell_people(broken, str(tmp_path), MESSAGE, pause=0)
-        wait_until(lambda: undelivered(client) == 1, "it has found the alert")
+        wait_until(lambda: told(client) == 1, "it has found the alert")
         next((tmp_path / "alerts").iterdir()).unlink()
-        wait_until(lambda: undelivered(client) == 0, "somebody has read it")
+        wait_until(lambda: told(client) == 0, "somebody has read it")
 
 
 def test_a_store_that_does_not_tell_its_alerts_stops_nothing(
@@ -80,6 +80,6 @@ def test_a_store_that_does_not_tell_its_alerts_stops_nothing(
     with TestClient(create_app(hand_made_service(str(tmp_path)))) as client:
         wait_until(lambda: bool(logged(caplog, "ERROR")), "it has looked")
         assert client.get("/readyz").status_code == 200
-        assert str(undelivered(client)) == "nan"
+        assert str(told(client)) == "nan"
     (error,) = logged(caplog, "ERROR")
-    assert error.startswith(f"Cannot count undelivered alerts: Cannot list {tmp_path}/alerts")
+    assert error.startswith(f"Cannot see what people should know: Cannot list {tmp_path}/alerts")

@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.model.metadata import DriftMeasure, Failure
+from pipeline.model.metadata import COVERAGE, DriftMeasure, Failure
 from pipeline.orders.simulator import simulate_orders
 from pipeline.orders.week_rows import WeekRows
 from pipeline.release.catalogue import compare_catalogues
 from pipeline.release.drift import (
     ABOVE_LARGEST,
     CONSTANT_SHARE,
-    COVERAGE,
     COVERAGE_OF_SEEN_ROWS,
     ERROR_GROWTH,
     ERROR_RATIO,

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from deploy.campaign.steady_load import PATIENCE_SECONDS, Asked, SteadyLoad
+from pipeline.api.counts import StoreState
 from pipeline.api.service import DispatchService
-from pipeline.model.artifact import MODELS, artifact_key
+from pipeline.manage_models import main as manage_models
+from pipeline.model.artifact import MODELS, REFUSED, artifact_key
 from pipeline.model.reader import load_model, newest_model_key
 from pipeline.orders.simulator import HOURS_PER_ORDER, simulate_orders
 from pipeline.serve_model import main
@@ -300,3 +302,21 @@ def test_a_running_service_looks_into_a_bucket_too(
         newer = publish(next_store, store)
         wait_until(lambda: predict(service.url)["model_version"] == newer, "the newer is served")
         assert service.errors == []
+
+
+def test_what_people_should_know_of_the_store_is_found(
+    served: DispatchService, production: Path
+) -> None:
+    def found(service: DispatchService) -> StoreState | None:
+        asyncio.run(ModelReloader(service).look_around())
+        return service.metrics.counts.store
+
+    assert found(served) == StoreState(undelivered_alerts=0, refused_models=0, is_pinned=False)
+    (model,) = served.store.list_keys(MODELS)
+    given = ServeSettings.from_arguments([str(production), "--model-key", model])
+    assert found(DispatchService(given)) == StoreState(0, 0, True)
+    for year in (2020, 2100, 2101):
+        key = artifact_key(REFUSED, datetime(year, 1, 1, tzinfo=UTC), b"")
+        served.store.write_new(key, b"")
+    assert manage_models(["pin", name_of(model), str(production)]) == 0
+    assert found(served) == StoreState(0, 2, True)

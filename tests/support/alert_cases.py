@@ -11,15 +11,21 @@ from tests.support.service_fixtures import BATCH, V0_1, V0_2
 DAY = 24 * 3600
 POD = 'namespace="time-to-dispatch", job="serve-model", pod="a"'
 NEXT_POD = POD.replace('"a"', '"b"')
-AGE = "ttd_model_age_seconds"
+TRAINED = "ttd_model_trained_timestamp_seconds"
+DELIVERED = "ttd_dataset_delivered_timestamp_seconds"
 QUIET = {
-    f"{AGE}{{{POD}}}": f"{DAY}x1000",
-    f"ttd_dataset_age_seconds{{{POD}}}": f"{DAY}x1000",
+    f"{TRAINED}{{{POD}}}": f"{-DAY}+600x1000",
+    f"{DELIVERED}{{{POD}}}": f"{-DAY}+600x1000",
     f"ttd_predictions_total{{{POD}, product_code='SKU001'}}": "0x1000",
     f"ttd_extrapolations_total{{{POD}}}": "0x1000",
 }
 """A pod that is well, and that nobody asks: the values of its series, step by step."""
 Series = dict[str, str]
+
+
+def aged(seconds: int) -> str:
+    """Return times that stay so long ago, for 60 steps of a minute; promtool begins at zero."""
+    return f"{-seconds}+60x60"
 
 
 def requests(status: int, values: str, route: str = V0_1) -> Series:
@@ -47,10 +53,10 @@ def estimates(percent_before: int, percent_now: int) -> Series:
 
 
 ROLLING_UPDATE = {
-    f"{AGE}{{{POD}}}": f"{8 * DAY - 900}+60x30 stale",
-    f"{AGE}{{{NEXT_POD}}}": f"_x24 {60}+60x100",
-    f"ttd_dataset_age_seconds{{{POD}}}": f"{8 * DAY - 900}+60x30 stale",
-    f"ttd_dataset_age_seconds{{{NEXT_POD}}}": f"_x24 {3600}+60x100",
+    f"{TRAINED}{{{POD}}}": f"{900 - 8 * DAY}x30 stale",
+    f"{TRAINED}{{{NEXT_POD}}}": f"_x24 {24 * 60 - 60}x100",
+    f"{DELIVERED}{{{POD}}}": f"{900 - 8 * DAY}x30 stale",
+    f"{DELIVERED}{{{NEXT_POD}}}": f"_x24 {24 * 60 - 3600}x100",
     f'ttd_requests_total{{{POD}, route="{V0_1}", status="200"}}': "90000+3000x30 stale",
     f'ttd_requests_total{{{NEXT_POD}, route="{V0_1}", status="200"}}': "_x24 0+3000x100",
     f'ttd_requests_total{{{POD}, route="/readyz", status="503"}}': "_x27 10+10x3 stale",
@@ -100,27 +106,27 @@ CASES = {
     "half a per cent take so long": Case(latencies(V0_2, a=900, b=995, c=1000, d=1000), 60, {}),
     "batches take longer": Case(latencies(BATCH, a=0, b=0, c=0, d=100), 60, {}),
     "nobody asks for single estimates": Case(latencies(V0_1, a=0, b=0, c=0, d=0), 60, {}),
-    "the model is eight days old": Case({f"{AGE}{{{POD}}}": f"{8 * DAY}+0x60"}, 60, {}),
+    "the model is eight days old": Case({f"{TRAINED}{{{POD}}}": aged(8 * DAY)}, 60, {}),
     "the model is older": Case(
-        {f"{AGE}{{{POD}}}": f"{8 * DAY + 1}+0x60"}, 20, {"TtdModelTooOld": "8d 0h 0m 1s"}
+        {f"{TRAINED}{{{POD}}}": aged(8 * DAY + 1)}, 20, {"TtdModelTooOld": "8d 0h 0m 1s"}
     ),
     "the dataset is older": Case(
-        {f"ttd_dataset_age_seconds{{{POD}}}": f"{9 * DAY}+0x60"},
+        {f"{DELIVERED}{{{POD}}}": aged(9 * DAY)},
         20,
         {"TtdDatasetTooOld": "9d 0h 0m 0s"},
     ),
     "the model is dated a year ahead": Case(
-        {f"{AGE}{{{POD}}}": f"{-365 * DAY}+0x60"}, 20, {"TtdAgeImpossible": "-365d 0h 0m 0s"}
+        {f"{TRAINED}{{{POD}}}": aged(-365 * DAY)}, 20, {"TtdAgeImpossible": "-365d 0h 0m 0s"}
     ),
     "the dataset is dated two days ahead": Case(
-        {f"ttd_dataset_age_seconds{{{POD}}}": f"{-2 * DAY}+0x60"},
+        {f"{DELIVERED}{{{POD}}}": aged(-2 * DAY)},
         20,
         {"TtdAgeImpossible": "-2d 0h 0m 0s"},
     ),
     "the clock is five minutes behind, and in another zone it is tomorrow": Case(
         {
-            f"{AGE}{{{POD}}}": "-300+0x60",
-            f"ttd_dataset_age_seconds{{{POD}}}": f"{-14 * 3600}+0x60",
+            f"{TRAINED}{{{POD}}}": aged(-300),
+            f"{DELIVERED}{{{POD}}}": aged(-14 * 3600),
         },
         20,
         {},
@@ -137,7 +143,7 @@ CASES = {
         {f"ttd_undelivered_alerts{{{POD}}}": "NaN NaN NaN"}, 2, {}
     ),
     "one of two pods kept the old model": Case(
-        {f"{AGE}{{{NEXT_POD}}}": f"{9 * DAY}+0x60"}, 20, {"TtdModelTooOld": "9d 0h 0m 0s"}
+        {f"{TRAINED}{{{NEXT_POD}}}": aged(9 * DAY)}, 20, {"TtdModelTooOld": "9d 0h 0m 0s"}
     ),
     "in the rolling update": Case(ROLLING_UPDATE, 29, {}),
     "just after the rolling update": Case(ROLLING_UPDATE, 32, {}),
