@@ -20,7 +20,7 @@ CONTAINER_ENGINE ?= docker
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 tools-of-tests kubectl wrk aws fuzz-artifacts
+.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 tools-of-tests kubectl wrk aws fuzz-artifacts
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -75,6 +75,9 @@ bodywork-cli: .venv/ready  ## Bodywork for your own use: .tox/bodywork-cli/box/b
 
 deploy: given-GIT_URL kubectl .venv/ready  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [IMAGE=user/name:tag]
 	$(TOX) -e deploy -- '$(GIT_URL)' --branch '$(BRANCH)' $(if $(IMAGE),--image '$(IMAGE)')
+
+deploy-plain: given-OVERLAY given-TRAIN_IMAGE given-SERVE_IMAGE given-SERVICE_URL kubectl .venv/ready  ## deploy without Bodywork: make deploy-plain OVERLAY=plain-production TRAIN_IMAGE=name@sha256:… SERVE_IMAGE=name@sha256:… SERVICE_URL=https://… [COMMIT=hash]
+	$(TOX) -e deploy-plain -- '$(OVERLAY)' --train-image '$(TRAIN_IMAGE)' --serve-image '$(SERVE_IMAGE)' --url '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
 
 smoke: given-SERVICE_URL .venv/ready  ## ask a deployed service for a prediction: make smoke SERVICE_URL=https://… [COMMIT=hash]
 	$(TOX) -e smoke -- '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')

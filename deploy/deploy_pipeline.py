@@ -62,7 +62,7 @@ def commit_of(git_url: str, branch: str) -> str:
     Raises:
         DeployFailure: the repository cannot be read, or has no such branch.
     """
-    listing = _output_of("git", "ls-remote", git_url, f"refs/heads/{branch}")
+    listing = output_of("git", "ls-remote", git_url, f"refs/heads/{branch}")
     if not listing:
         raise DeployFailure(f"there is no branch {branch!r}; name another one with --branch")
     return listing.split()[0]
@@ -75,7 +75,7 @@ def current_rollout() -> Rollout | None:
         DeployFailure: the cluster does not say.
     """
     command = ["kubectl", f"--request-timeout={KUBECTL_SECONDS}", "--namespace", NAMESPACE, "get"]
-    text = _output_of(*command, "deployment", DEPLOYMENT, "--ignore-not-found", "--output=json")
+    text = output_of(*command, "deployment", DEPLOYMENT, "--ignore-not-found", "--output=json")
     if not text:
         return None
     template: Any = json.loads(text)["spec"]["template"]["metadata"]
@@ -125,7 +125,7 @@ def check_rollout(before: Rollout | None, after: Rollout | None, commit: str) ->
         )
 
 
-def _output_of(*command: str) -> str:
+def output_of(*command: str) -> str:
     """Return what a command prints.
 
     Raises:

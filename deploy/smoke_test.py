@@ -174,22 +174,28 @@ def _parser() -> argparse.ArgumentParser:
         description="Ask a deployed service for a prediction. "
         f"The environment variable {KEYS} holds its key, if it asks for one.",
     )
-    parser.add_argument("url", type=_url, help="where the service is, such as https://example.com")
-    parser.add_argument("--commit", type=_commit, help="that it should come from, 7 to 40 digits")
+    parser.add_argument(
+        "url", type=url_argument, help="where the service is, such as https://example.com"
+    )
+    parser.add_argument(
+        "--commit", type=commit_argument, help="that it should come from, 7 to 40 digits"
+    )
     parser.add_argument(
         "--wait-seconds", type=float, default=60.0, help="how long to go on asking (default 60)"
     )
     return parser
 
 
-def _url(text: str) -> str:
+def url_argument(text: str) -> str:
+    """Return a URL that a service may have, without a slash at its end."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise argparse.ArgumentTypeError(f"{text!r} should be http:// or https:// and a host")
     return text.rstrip("/")
 
 
-def _commit(text: str) -> str:
+def commit_argument(text: str) -> str:
+    """Return a commit's hash, long or short."""
     if not re.fullmatch("[0-9a-f]{7,40}", text):
         raise argparse.ArgumentTypeError(f"{text!r} should be a commit's hash, 7 to 40 digits")
     return text

@@ -20,7 +20,7 @@ CREATE = "bodywork create deployment"
 def deployed_objects(
     settings: CampaignSettings, client_namespace: str, folder: Path
 ) -> list[dict[str, Any]]:
-    """Return all objects of `deploy/base` but secrets, ready to be applied.
+    """Return all objects of `deploy/bodywork` but secrets, ready to be applied.
 
     Four things are other than in production: the weekly deployment never starts by itself, its
     stages use the image that is tested, it goes through the proxy, if there is one, and the service
@@ -43,7 +43,7 @@ def deployed_objects(
 
 
 def rendered(settings: CampaignSettings, client_namespace: str, folder: Path) -> str:
-    """Return what kustomize makes of `deploy/base` with settings like those of an overlay."""
+    """Return what kustomize makes of `deploy/bodywork` with settings like those of an overlay."""
     staging = ROOT / "deploy" / "overlays" / "staging" / "settings.yaml"
     values = yaml.safe_load(staging.read_text())
     values["data"] |= {
@@ -52,7 +52,9 @@ def rendered(settings: CampaignSettings, client_namespace: str, folder: Path) ->
         "image": settings.image,
         "ingressNamespace": client_namespace,
     }
-    base, component = (_relative(folder, name) for name in ("base", "components/settings"))
+    base, component = (
+        _relative(folder, name) for name in ("bodywork", "components/settings-bodywork")
+    )
     kustomization = {"resources": [base, "settings.yaml"], "components": [component]}
     (folder / "settings.yaml").write_text(json.dumps(values))
     (folder / "kustomization.yaml").write_text(json.dumps(kustomization))

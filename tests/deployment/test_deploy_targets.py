@@ -17,6 +17,11 @@ URL = "https://github.com/shop/pipeline.git"
             f"deploy GIT_URL={URL} BRANCH=release IMAGE=shop/pipeline:1",
             f"tox run -e deploy -- '{URL}' --branch 'release' --image 'shop/pipeline:1'",
         ),
+        (
+            "deploy-plain OVERLAY=plain-staging TRAIN_IMAGE=t SERVE_IMAGE=s SERVICE_URL=http://a",
+            "tox run -e deploy-plain -- 'plain-staging' --train-image 't' --serve-image 's' "
+            "--url 'http://a' ",
+        ),
         ("smoke SERVICE_URL=http://a", "tox run -e smoke -- 'http://a' "),
         (
             "smoke SERVICE_URL=http://a COMMIT=5210017",

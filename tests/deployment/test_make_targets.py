@@ -39,6 +39,7 @@ def make(project: Path, *arguments: str, **variables: str) -> Result:
     [
         ("deploy", "GIT_URL"),
         ("deploy-app", "APP_GIT_URL"),
+        ("deploy-plain", "OVERLAY"),
         ("image", "IMAGE"),
         ("kubeconfig", "CLUSTER"),
         ("publish", "INDEX_URL"),

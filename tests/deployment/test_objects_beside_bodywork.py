@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from deploy.campaign.git_repositories import commit_working_tree
-from tests.support.deploy_objects import MONITORING, Object, copy_of_deploy, render, selects, the
+from tests.support.deploy_objects import (
+    MONITORING,
+    Object,
+    copy_of_deploy,
+    render,
+    selects,
+    the,
+    tracked,
+)
 from tests.support.helpers import ROOT
 from tests.support.local_servers import serving
 from tests.support.recording_cluster import ApiRequest, RecordingCluster, write_kubeconfig
@@ -258,6 +266,28 @@ def test_traffic_finds_its_way_to_the_pods(deployed: Deployed) -> None:
     assert backend == {"name": service["metadata"]["name"], "port": {"number": port["port"]}}
     assert selects(service["spec"]["selector"], deployed.pod_template["metadata"]["labels"])
     assert allowed["ports"] == [{"protocol": "TCP", "port": port["targetPort"]}]
+
+
+def test_the_plain_objects_take_over_what_bodywork_has_made(deployed: Deployed) -> None:
+    """Name, selector and ports are the same, and the secrets that they ask for are there."""
+    plain = tracked("plain-production")
+    theirs = {
+        "Deployment": deployed.created("deployments"),
+        "Service": deployed.created("services"),
+    }
+
+    for kind, made in theirs.items():
+        assert the(plain, kind)["metadata"]["name"] == made["metadata"]["name"]
+    ours, service = the(plain, "Deployment")["spec"], the(plain, "Service")["spec"]
+    assert ours["selector"] == theirs["Deployment"]["spec"]["selector"]
+    assert service["selector"] == theirs["Service"]["spec"]["selector"]
+    assert service["ports"] == theirs["Service"]["spec"]["ports"]
+    training = the(plain, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    for pod in (ours["template"]["spec"], training):
+        for variable in pod["containers"][0]["env"]:
+            if "valueFrom" in variable:
+                reference = variable["valueFrom"]["secretKeyRef"]
+                assert reference["key"] in deployed.secret(reference["name"])
 
 
 def test_prometheus_finds_the_pods_and_has_the_key(deployed: Deployed) -> None:

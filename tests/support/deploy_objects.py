@@ -14,7 +14,9 @@ from tests.support.helpers import ROOT
 Object = dict[str, Any]
 """A Kubernetes object."""
 DEPLOY = ROOT / "deploy"
-OVERLAYS = ("staging", "production")
+BODYWORK = ("staging", "production")
+PLAIN = ("plain-staging", "plain-production")
+OVERLAYS = BODYWORK + PLAIN
 MONITORING = "../../components/monitoring"
 
 
