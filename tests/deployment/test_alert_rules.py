@@ -3,75 +3,34 @@
 promtool checks and runs them: it is Prometheus' own, with the engine that evaluates rules.
 """
 
-import os
 import re
-import shutil
-import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from fastapi.testclient import TestClient
-from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.serve_model import create_app
 from tests.support.alert_cases import CASES, QUIET, Case
 from tests.support.deploy_objects import DEPLOY
-from tests.support.helpers import EXAMPLE, ROOT
-from tests.support.service_fixtures import (
-    BATCH,
-    PRODUCTS,
-    V0_1,
-    V0_2,
-    broken_model,
-    hand_made_service,
+from tests.support.exposed_metrics import (
+    FROM_THE_OPERATOR,
+    Series,
+    chosen,
+    exposed_series,
+    promtool,
 )
+from tests.support.helpers import ROOT
+from tests.support.service_fixtures import BATCH, PRODUCTS, V0_1, V0_2
 
 MANIFEST = yaml.safe_load((DEPLOY / "components/monitoring/alert_rules.yaml").read_text())
 RULES = [rule for group in MANIFEST["spec"]["groups"] for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
-FROM_THE_OPERATOR = {"namespace": "time-to-dispatch", "job": "serve-model"}
-"""Labels that the Prometheus operator gives to what it scrapes of the Kubernetes service."""
-
-Series = dict[str, str]
-"""The labels of a series."""
-
-
-def chosen(rule: Mapping[str, str], exposed: Mapping[str, list[Series]]) -> list[list[Series]]:
-    """Return the series that each selector in a rule chooses among those of the service."""
-    selectors = re.findall(r"(ttd_\w+)\{([^}]*)\}", rule["expr"])
-    assert len(selectors) == len(re.findall(r"ttd_\w+", rule["expr"]))
-    matchers = [dict(re.findall(r'(\w+)=~?"([^"]*)"', text)) for _, text in selectors]
-    assert [one for one in matchers if not one.keys() >= FROM_THE_OPERATOR.keys()] == []
-    return [
-        [
-            labels
-            for labels in exposed[metric]
-            if all(re.fullmatch(value, labels.get(name, "")) for name, value in wanted.items())
-        ]
-        for (metric, _), wanted in zip(selectors, matchers, strict=True)
-    ]
 
 
 @pytest.fixture(scope="module")
 def exposed() -> dict[str, list[Series]]:
-    """Return the series of a service by metric, after requests of all kinds; one has failed."""
-    service = hand_made_service()
-    client = TestClient(create_app(service), raise_server_exceptions=False)
-    for path in (V0_1, V0_2):
-        client.post(path, json=EXAMPLE)
-    client.post(BATCH, json={"orders": [EXAMPLE]})
-    for path in (PRODUCTS, "/", "/healthz", "/readyz", "/metrics"):
-        client.get(path)
-    service.serve(broken_model())
-    client.post(V0_1, json=EXAMPLE)
-    samples: dict[str, list[Series]] = {}
-    for family in text_string_to_metric_families(service.metrics.exposition().decode()):
-        for sample in family.samples:
-            samples.setdefault(sample.name, []).append(sample.labels | FROM_THE_OPERATOR)
-    return samples
+    """Return the series of a service by metric."""
+    return exposed_series()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert", "record"))
@@ -82,7 +41,7 @@ def test_every_series_in_a_rule_is_one_that_the_service_exposes(
     grouped = ", ".join(re.findall(r"by \(([^)]*)\)", rule["expr"]))
 
     assert set(re.findall(r"\w+(?::\w+)+", rule["expr"])) <= records
-    for series in chosen(rule, exposed):
+    for series in chosen(rule["expr"], exposed):
         assert set(re.findall(r"\w+", grouped)) <= series[0].keys()
 
 
@@ -93,7 +52,7 @@ def test_every_series_in_a_rule_is_one_that_the_service_exposes(
 def test_an_alert_is_about_the_routes_that_clients_use(
     alert: str, routes: set[str], exposed: dict[str, list[Series]]
 ) -> None:
-    assert {labels["route"] for labels in chosen(ALERTS[alert], exposed)[-1]} == routes
+    assert {labels["route"] for labels in chosen(ALERTS[alert]["expr"], exposed)[-1]} == routes
 
 
 @pytest.mark.parametrize("alert", ALERTS)
@@ -115,7 +74,7 @@ def test_the_runbook_has_a_heading_for_every_alert() -> None:
 
 
 def test_promtool_finds_nothing_wrong_with_the_rules(tmp_path: Path) -> None:
-    _promtool("check", "rules", "--lint=all", "--lint-fatal", str(_rules_in(tmp_path)))
+    promtool("check", "rules", "--lint=all", "--lint-fatal", str(_rules_in(tmp_path)))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -142,7 +101,7 @@ def test_alerts_fire_when_they_should_and_only_then(name: str, tmp_path: Path) -
         )
     )
 
-    _promtool("test", "rules", str(tmp_path / "tests.yaml"))
+    promtool("test", "rules", str(tmp_path / "tests.yaml"))
 
 
 def _expected(alert: str, case: Case) -> dict[str, Any]:
@@ -160,12 +119,3 @@ def _rules_in(folder: Path) -> Path:
     path = folder / "rules.yaml"
     path.write_text(yaml.safe_dump(MANIFEST["spec"]))
     return path
-
-
-def _promtool(*arguments: str) -> None:
-    path = f"{os.environ['PATH']}{os.pathsep}{ROOT}/.tools/usr/bin"
-    promtool = shutil.which("promtool", path=path)
-    if promtool is None:
-        pytest.fail("There is no promtool, neither on PATH nor in .tools: run `make tools`.")
-    check = subprocess.run([promtool, *arguments], capture_output=True, text=True)
-    assert check.returncode == 0, check.stdout + check.stderr

@@ -61,13 +61,14 @@ def test_every_object_has_the_schema_of_its_kind(
             assert used == version.removesuffix(".0")
 
 
-def test_monitoring_adds_two_objects_and_changes_none(
+def test_monitoring_adds_three_objects_and_changes_none(
     overlay: str, monitored: dict[str, list[Object]]
 ) -> None:
     without = tracked(overlay)
 
-    assert [item for item in monitored[overlay] if item["kind"] not in OPERATOR_KINDS] == without
-    assert {item["kind"] for item in monitored[overlay] if item not in without} == OPERATOR_KINDS
+    added = [item for item in monitored[overlay] if item not in without]
+    assert [item for item in monitored[overlay] if item not in added] == without
+    assert {item["kind"] for item in added} == {*OPERATOR_KINDS, "ConfigMap"}
 
 
 def test_every_setting_goes_into_an_object(overlay: str, tmp_path: Path) -> None:
