@@ -258,7 +258,7 @@ def test_a_model_dated_ahead_of_the_clock_is_warned_of(
 ) -> None:
     later = datetime.now(UTC) + timedelta(days=1_000.5)
 
-    service = hand_made_service(model=HandMadeModel(trained_at=later))
+    hand_made_service(model=HandMadeModel(trained_at=later))
 
     (warning,) = logged(caplog, "WARNING")
     assert warning.startswith("This model is dated 1,000.50 days ahead of the clock")
