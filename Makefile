@@ -15,6 +15,7 @@ STORE = data
 BRANCH = master
 
 CONTAINER_ENGINE ?= docker
+TARGET = bodywork
 
 # What the tests need beside Python. They install it in continuous integration, or if asked to.
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
@@ -123,8 +124,8 @@ deploy-app: given-APP_GIT_URL  ## the last commit to a platform with Procfile: m
 	@git diff --quiet HEAD || { echo "There are uncommitted changes, which would not be deployed: commit or stash them." >&2; exit 1; }
 	@git push "$$APP_GIT_URL" HEAD:refs/heads/main
 
-image: given-IMAGE  ## the image of all pods: make image IMAGE=user/name:tag [CONTAINER_ENGINE=podman]
-	$(CONTAINER_ENGINE) build --build-arg VERSION="$$(cat VERSION)" \
+image: given-IMAGE  ## an image of the pods: make image IMAGE=user/name:tag [TARGET=plain|serve|bodywork] [CONTAINER_ENGINE=podman]
+	$(CONTAINER_ENGINE) build --target '$(TARGET)' --build-arg VERSION="$$(cat VERSION)" \
 	--build-arg REVISION="$$(git rev-parse --short HEAD)" --tag '$(IMAGE)' .
 
 # With DOCKERHUB_USERNAME and DOCKERHUB_PASSWORD in the environment it logs in first.
@@ -156,10 +157,10 @@ python3.11:
 	@python3.11 --version || { echo "make test needs Python 3.11, and there is none on PATH or under pyenv." >&2; exit 1; }
 
 # uv comes from pip, at the version that is pinned for the checks, and installs the rest.
-.venv/ready: requirements_pipe.txt requirements_cicd.txt
+.venv/ready: requirements_pipe.txt requirements_cicd.txt requirements_runner.txt
 	@test -n "$(PYTHON)" || { echo "There is no Python 3.11, 3.12 or 3.13 on PATH or under pyenv." >&2; exit 1; }
 	@echo "Making .venv with $(PYTHON); this takes a minute, once."
 	@$(PYTHON) -m venv --clear .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements_cicd.txt uv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements_runner.txt
 	@.venv/bin/uv pip install --quiet --python .venv -r requirements_pipe.txt -r requirements_cicd.txt
 	@touch $@

@@ -1,9 +1,10 @@
-"""The image, as far as it can be tested without a container engine: its commands, and its wrapper.
+"""The images, as far as they can be tested without a container engine: commands, and wrapper.
 
 The commands of the Dockerfile that install things are run, with a folder of the test in place of
 `/opt`. What they have made, and the environment that the Dockerfile sets, then run the stages.
 """
 
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,15 @@ import pytest
 from deploy.campaign.git_repositories import commit_working_tree
 from pipeline.model.reader import DispatchModel
 from pipeline.stores.base import open_store
-from tests.support.helpers import ROOT, Webhook, free_port, wait_for
+from tests.support.helpers import (
+    HTTP,
+    ROOT,
+    Webhook,
+    free_port,
+    predict,
+    running_service,
+    wait_for,
+)
 from tests.support.service_clients import WatchedService
 from tests.support.service_takeover import check_takeover
 
@@ -42,32 +51,59 @@ class Image(NamedTuple):
     environment: dict[str, str]
 
 
-def words_of(name: str) -> list[str]:
-    """Return what all instructions of a name say in the Dockerfile, each on one line."""
+def words_of(name: str, *stages: str) -> list[str]:
+    """Return what the instructions of a name say in stages of the Dockerfile, each on one line.
+
+    Without stages: in all of them.
+    """
     lines = (ROOT / "Dockerfile").read_text().splitlines(keepends=True)
     text = "".join(line for line in lines if not line.startswith("#")).replace("\\\n", " ")
-    return re.findall(rf"^{name} +(.*)$", text, re.MULTILINE)
+    parts = re.split(r"^(?=FROM )", text, flags=re.MULTILINE)[1:]
+    wanted = [part for part in parts if not stages or part.split("\n")[0].split()[-1] in stages]
+    assert len(wanted) == len(stages or wanted)
+    return re.findall(rf"^{name} +(.*)$", "".join(wanted), re.MULTILINE)
+
+
+def install(stage: str, folder: Path) -> None:
+    """Run what a stage of the Dockerfile runs, in a folder instead of `/opt`."""
+    build = folder / f"build_{stage}"
+    build.mkdir()
+    for words in words_of("COPY", stage):
+        names = [] if words.startswith("--from") else words.split()[:-1]
+        for copied in (ROOT / name for name in names):
+            copy = shutil.copytree if copied.is_dir() else shutil.copy2
+            copy(copied, build / copied.name)
+    arguments = dict(words.split("=", 1) for words in words_of("ARG", stage))
+    engine = dict(pair.split("=") for pair in words_of("ENV", "tools")[0].split())
+    del engine["UV_NO_CACHE"]
+    # uv is beside the Python that runs the tests.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for words in words_of("RUN", stage):
+        command = ["sh", "-ec", words.replace("/opt", str(folder))]
+        environment = {**os.environ, **arguments, **engine, "PATH": path}
+        subprocess.run(command, cwd=build, env=environment, check=True)
+
+
+def variables_of(folder: Path, *stages: str) -> dict[str, str]:
+    """Return the environment that stages of the Dockerfile set."""
+    text = " ".join(words_of("ENV", *stages)).replace("/opt", str(folder))
+    variables = dict(re.findall(r"(\w+)=(\S+)", text))
+    variables["PATH"] = variables["PATH"].replace("$PATH", os.environ["PATH"])
+    # The image has all bytecode. Here the first pod that needs some writes it, not each anew.
+    del variables["PYTHONDONTWRITEBYTECODE"]
+    return variables
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """Run what the Dockerfile runs to install the requirements, in a folder instead of `/opt`."""
     folder = tmp_path_factory.mktemp("image")
-    installations = [words for words in words_of("RUN") if words.startswith("uv venv")]
-    arguments = dict(words.split("=", 1) for words in words_of("ARG"))
-    assert len(installations) == 2
-    # uv is beside the Python that runs the tests.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for words in installations:
-        command = ["sh", "-ec", words.replace("/opt", str(folder))]
-        environment = {**os.environ, **arguments, "PATH": path}
-        subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    (bodywork,) = re.findall(r"^(\S+) /usr/local/bin/bodywork$", "\n".join(words_of("COPY")), re.M)
+    for stage in ("requirements", "box"):
+        install(stage, folder)
+    copies = "\n".join(words_of("COPY", "bodywork"))
+    (bodywork,) = re.findall(r"^(\S+) /usr/local/bin/bodywork$", copies, re.M)
     shutil.copy2(ROOT / bodywork, folder / "bodywork_wrapper")
-    variables = dict(re.findall(r"(\w+)=(\S+)", words_of("ENV")[-1].replace("/opt", str(folder))))
-    variables["PATH"] = variables["PATH"].replace("$PATH", os.environ["PATH"])
-    # The image has all bytecode. Here the first pod that needs some writes it, not each anew.
-    del variables["PYTHONDONTWRITEBYTECODE"]
+    variables = variables_of(folder, "pod", "bodywork")
     return Image(folder / "bodywork_wrapper", dict(os.environ) | variables)
 
 
@@ -174,19 +210,65 @@ def test_a_pod_finds_the_python_and_the_list_of_fonts_of_the_image(image: Image)
     assert fonts.stat().st_mode & 0o777 == 0o777
 
 
-def test_both_stages_of_the_build_have_the_same_python_and_a_pod_does_not_run_as_root() -> None:
-    assert {words.split()[0] for words in words_of("FROM")} == {"python:3.11-slim"}
-    assert words_of("USER") == ["1000:1000"]
+@pytest.mark.slow
+def test_the_image_for_serving_is_small_and_serves(
+    trained_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it needs beside the base image, where the goal for all of it is 250 MB."""
+    for stage in ("code", "serving"):
+        install(stage, tmp_path)
+    files = [path.stat() for path in (tmp_path / "serve").rglob("*") if path.is_file()]
+    megabytes = sum(stat.st_blocks for stat in files) * 512 / 10**6
+    with capsys.disabled():
+        print(f"\nThe image for serving has {megabytes:.0f} MB beside Python.")
+    assert megabytes < 190
+
+    variables = variables_of(tmp_path, "pod", "serve") | {"GIT_COMMIT_HASH": "5210017"}
+    bare = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+    command = [str(tmp_path / "serve" / "bin" / "ttd-serve")]
+    with running_service(
+        str(trained_store), command=command, cwd=tmp_path, environment=bare | variables
+    ) as url:
+        assert predict(url)["model_version"]
+        with HTTP.open(f"{url}/healthz") as response:
+            assert json.load(response)["git_commit"] == "5210017"
+
+
+def test_code_gets_into_both_images_without_bodywork_in_the_same_way() -> None:
+    (pipeline,), serving = words_of("RUN", "pipeline"), words_of("RUN", "serving")[0]
+
+    assert pipeline.replace("/opt/pipeline", "/opt/serve") in re.sub(" +", " ", serving)
+    for stage in ("plain", "serve"):
+        assert "GIT_COMMIT_HASH=$REVISION" in words_of("ENV", stage)[0]
+        assert "git" not in " ".join(words_of("RUN", stage, "pod")).split()
+
+
+def test_one_image_from_outside_is_below_all_and_no_pod_runs_as_root() -> None:
+    names = [words.split()[-1] for words in words_of("FROM")]
+    outside = [words for words in words_of("FROM") if words.split()[0] not in names]
+
+    assert len(outside) == 1
+    assert re.fullmatch(r"python:3\.11-slim(@sha256:[0-9a-f]{64})? AS python", outside[0])
+    assert names[-1] == "bodywork"  # what is built without a target
+    for target in ("plain", "serve", "bodywork"):
+        assert words_of("USER", target) == ["1000:1000"]
 
 
 def test_the_engine_gets_what_it_copies_and_nothing_else() -> None:
-    nothing, *exceptions = (ROOT / ".dockerignore").read_text().splitlines()[1:]
+    nothing, *rest, compiled = (ROOT / ".dockerignore").read_text().splitlines()[1:]
     copied = [words.split()[:-1] for words in words_of("COPY") if "--from" not in words]
-    assert nothing == "*"
-    assert {f"!{name}" for names in copied for name in names} == set(exceptions)
+    assert (nothing, compiled) == ("*", "**/__pycache__")
+    assert {f"!{name}" for names in copied for name in names} == set(rest)
 
 
-def test_the_image_says_what_it_is() -> None:
-    labels = re.findall(r"org\.opencontainers\.image\.(\w+)=", words_of("LABEL")[0])
+@pytest.mark.parametrize(
+    ("target", "licences"),
+    [("plain", "MIT"), ("serve", "MIT"), ("bodywork", "MIT AND AGPL-3.0-only")],
+)
+def test_an_image_says_what_it_is(target: str, licences: str) -> None:
+    labels = dict(
+        re.findall(r'org\.opencontainers\.image\.(\w+)="(.*?)"', words_of("LABEL", target)[0])
+    )
 
-    assert labels == ["title", "description", "licenses", "version", "revision"]
+    assert list(labels) == ["title", "description", "licenses", "version", "revision"]
+    assert labels["licenses"] == licences

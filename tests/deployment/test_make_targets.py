@@ -18,7 +18,12 @@ def project(tmp_path: Path) -> Path:
     """Copy what make reads; it finds the programs of `bin` there and no others."""
     folder = tmp_path / "project"
     shutil.copytree(ROOT / ".ci", folder / ".ci")
-    for name in ("Makefile", "requirements_cicd.txt", "requirements_pipe.txt"):
+    for name in (
+        "Makefile",
+        "requirements_cicd.txt",
+        "requirements_pipe.txt",
+        "requirements_runner.txt",
+    ):
         shutil.copy2(ROOT / name, folder)
     (folder / "bin").mkdir()
     for name in ("bash", "dirname", "env", "sh"):

@@ -26,9 +26,14 @@ SECRETS = {
 }
 """Which secret holds a variable of a stage; docs/deploy/bodywork.md creates them."""
 PEERS = sorted(path.name for path in (ROOT / "benchmarks" / "peers").glob("*_server.py"))
+BOTH_STAGES, EXTRAS = (
+    PROJECT["project"][name] for name in ("dependencies", "optional-dependencies")
+)
 PINNED = {
-    "requirements_pipe.txt": PROJECT["project"]["dependencies"],
-    "requirements_dask.txt": PROJECT["project"]["optional-dependencies"]["dask"],
+    "requirements_pipe.txt": BOTH_STAGES + EXTRAS["serve"] + EXTRAS["train"],
+    "requirements_serve.txt": BOTH_STAGES + EXTRAS["serve"],
+    "requirements_dask.txt": BOTH_STAGES + [one for extra in EXTRAS.values() for one in extra],
+    "requirements_runner.txt": PROJECT["dependency-groups"]["runner"],
     "requirements_cicd.txt": PROJECT["dependency-groups"]["cicd"],
     "requirements_bodywork.txt": PROJECT["dependency-groups"]["bodywork"],
     "notebooks/requirements_nb.txt": PROJECT["dependency-groups"]["notebook"],
@@ -37,7 +42,7 @@ PINNED = {
 
 def pins(name: str) -> dict[str, str]:
     lines = (ROOT / name).read_text().splitlines()
-    requirements = [line.split(";")[0].strip() for line in lines if re.match(r"\w", line)]
+    requirements = [line.split(";")[0].strip(" \\") for line in lines if re.match(r"\w", line)]
     return dict(requirement.split("==") for requirement in requirements)
 
 
@@ -56,6 +61,21 @@ def test_every_requirement_has_an_exact_pin(name: str) -> None:
     wanted = {re.split(r"[\[<=>]", requirement)[0] for requirement in PINNED[name]}
 
     assert wanted - set(pins(name)) == set()
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_every_pin_has_hashes(name: str) -> None:
+    text = (ROOT / name).read_text()
+
+    # Each begins a line that goes on with its hashes.
+    assert len(re.findall(r"==.* \\\n +--hash=sha256:", text)) == len(pins(name))
+
+
+def test_serving_alone_has_the_versions_of_both_stages_and_nothing_of_training() -> None:
+    serving, both = pins("requirements_serve.txt"), pins("requirements_pipe.txt")
+
+    assert serving.items() <= both.items()
+    assert not serving.keys() & {"pandas", "scikit-learn", "scipy", "matplotlib", "pyarrow"}
 
 
 @pytest.mark.parametrize("peer", PEERS)
