@@ -11,8 +11,11 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= $(firstword $(foreach minor,11 12 13,$(shell PATH='$(PATH)' command -v python3.$(minor))))
 TOX := .venv/bin/tox run
+# For what needs none of the pipeline's requirements, or few: tox alone.
+LIGHT_TOX := .tox/runner/bin/tox run
 STORE = data
 BRANCH = master
+SUMMARY = results/changes.md
 
 CONTAINER_ENGINE ?= docker
 TARGET = bodywork
@@ -21,7 +24,7 @@ TARGET = bodywork
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint version version-tag clean python3.11 tools-of-tests kubectl wrk aws fuzz-artifacts
+.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk aws fuzz-artifacts
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -44,8 +47,8 @@ tools-of-tests: $(if $(filter install,$(TOOLS)),.venv/ready)
 week: .venv/ready  ## add a simulated week of orders: make week [STORE=s3://bucket/prefix]
 	@.venv/bin/python -m pipeline.orders.simulator '$(STORE)'
 
-lock: .venv/ready  ## compile the exact pins in requirements*.txt from pyproject.toml
-	$(TOX) -e lock
+lock: .tox/runner/ready  ## compile the exact pins in requirements*.txt from pyproject.toml
+	$(LIGHT_TOX) -e lock
 
 static: .venv/ready  ## only the static code analysis
 	$(TOX) -e py311-static_code_analysis
@@ -68,38 +71,48 @@ fuzz-artifacts: .venv/ready  ## 2,000 artifacts changed at random: make fuzz-art
 reproduce: .venv/ready  ## whether every supported Python of this machine makes the same artifact, to the byte
 	$(TOX) -e reproduce
 
-kubeconfig: given-CLUSTER aws .venv/ready  ## let kubectl and Bodywork work on a cluster of EKS: make kubeconfig CLUSTER=name
-	$(TOX) -e kubeconfig -- --name '$(CLUSTER)'
+kubeconfig: given-CLUSTER aws .tox/runner/ready  ## let kubectl and Bodywork work on a cluster of EKS: make kubeconfig CLUSTER=name
+	$(LIGHT_TOX) -e kubeconfig -- --name '$(CLUSTER)'
 
-bodywork-cli: .venv/ready  ## Bodywork for your own use: .tox/bodywork-cli/box/bin/bodywork
-	$(TOX) -e bodywork-cli
+bodywork-cli: .tox/runner/ready  ## Bodywork for your own use: .tox/bodywork-cli/box/bin/bodywork
+	$(LIGHT_TOX) -e bodywork-cli
 
-deploy: given-GIT_URL kubectl .venv/ready  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [IMAGE=user/name:tag]
-	$(TOX) -e deploy -- '$(GIT_URL)' --branch '$(BRANCH)' $(if $(IMAGE),--image '$(IMAGE)')
+diff: given-OVERLAY kubectl a-cluster  ## what apply would change on the cluster of KUBECONFIG: make diff OVERLAY=staging
+	@kubectl diff --kustomize 'deploy/overlays/$(OVERLAY)' || test $$? -eq 1
 
-deploy-plain: given-OVERLAY given-TRAIN_IMAGE given-SERVE_IMAGE given-SERVICE_URL kubectl .venv/ready  ## deploy without Bodywork: make deploy-plain OVERLAY=plain-production TRAIN_IMAGE=name@sha256:… SERVE_IMAGE=name@sha256:… SERVICE_URL=https://… [COMMIT=hash]
-	$(TOX) -e deploy-plain -- '$(OVERLAY)' --train-image '$(TRAIN_IMAGE)' --serve-image '$(SERVE_IMAGE)' --url '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
+apply: given-OVERLAY kubectl a-cluster  ## the objects that Bodywork cannot make: make apply OVERLAY=staging
+	kubectl apply --kustomize 'deploy/overlays/$(OVERLAY)'
 
-smoke: given-SERVICE_URL .venv/ready  ## ask a deployed service for a prediction: make smoke SERVICE_URL=https://… [COMMIT=hash]
-	$(TOX) -e smoke -- '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
+deploy: given-GIT_URL url-GIT_URL kubectl a-cluster .tox/runner/ready  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [IMAGE=user/name:tag]
+	$(LIGHT_TOX) -e deploy -- '$(GIT_URL)' --branch '$(BRANCH)' $(if $(IMAGE),--image '$(IMAGE)')
 
-test-cluster: kubectl .venv/ready  ## the life of a deployment on the cluster of KUBECONFIG: see deploy/campaign/README.md
+deploy-plain: given-OVERLAY given-TRAIN_IMAGE given-SERVE_IMAGE given-SERVICE_URL url-SERVICE_URL kubectl a-cluster .tox/runner/ready  ## deploy without Bodywork: make deploy-plain OVERLAY=plain-production TRAIN_IMAGE=name@sha256:… SERVE_IMAGE=name@sha256:… SERVICE_URL=https://… [COMMIT=hash]
+	$(LIGHT_TOX) -e deploy-plain -- '$(OVERLAY)' --train-image '$(TRAIN_IMAGE)' --serve-image '$(SERVE_IMAGE)' --url '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
+
+smoke: given-SERVICE_URL url-SERVICE_URL .tox/runner/ready  ## ask a deployed service for a prediction: make smoke SERVICE_URL=https://… [COMMIT=hash]
+	$(LIGHT_TOX) -e smoke -- '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
+
+test-cluster: kubectl a-cluster .venv/ready  ## the life of a deployment on the cluster of KUBECONFIG: see deploy/campaign/README.md
 	$(TOX) -e cluster
 
 test-cluster-on-kind: kubectl .venv/ready  ## the same on a cluster of kind, made for it and removed afterwards
 	deploy/campaign/on_kind.sh
 
-docs: .venv/ready  ## the documents as a site in site/: make docs [REPOSITORY_URL=https://github.com/user/name]
-	$(TOX) -e docs
+docs: .tox/runner/ready  ## the documents as a site in site/: make docs [REPOSITORY_URL=https://github.com/user/name]
+	$(LIGHT_TOX) -e docs
 
 test-docs: .venv/ready  ## only the tests that hold the documents to the code
 	$(TOX) -e test-docs
 
-actionlint: .venv/ready  ## check the workflows of GitHub Actions; downloads the checker from GitHub
-	$(TOX) -e actionlint
+change-summary: given-BASE .tox/runner/ready  ## what HEAD changes in the model and on Kubernetes: make change-summary BASE=origin/master [SUMMARY=results/changes.md]
+	$(LIGHT_TOX) -e change-summary -- '$(BASE)' '$(SUMMARY)'
 
-version:  ## print the version as GitHub Actions reads it
+actionlint: .tox/runner/ready  ## check the workflows of GitHub Actions; downloads the checker from GitHub
+	$(LIGHT_TOX) -e actionlint
+
+version:  ## print the version, and whether the last commit raised it, as GitHub Actions reads it
 	@echo "version=$$(cat VERSION)"
+	@echo "raised=$$(git diff --quiet HEAD^ -- VERSION && echo false || echo true)"
 
 version-tag:  ## fail if a tag is not that of this version: make version-tag TAG=v1.2.3
 	@test -z '$(TAG)' -o '$(TAG)' = "v$$(cat VERSION)" || { echo "The tag $(TAG) is not that of version $$(cat VERSION): tag a commit whose VERSION file says so, or change the file." >&2; exit 1; }
@@ -113,11 +126,11 @@ bench-quality bench-gate bench-training: .venv/ready  ## a benchmark: see benchm
 bench-serving bench-peers: wrk .venv/ready  ## a benchmark under the load of wrk
 	$(TOX) -e $@
 
-package: .venv/ready  ## the wheel of the last commit, in dist/
-	$(TOX) -e package
+package: .tox/runner/ready  ## the wheel of the last commit, in dist/
+	$(LIGHT_TOX) -e package
 
-publish: given-INDEX_URL .venv/ready  ## package, and upload it: make publish INDEX_URL=https://packages.example.com/
-	@$(TOX) -e publish
+publish: given-INDEX_URL url-INDEX_URL .tox/runner/ready  ## package, and upload it: make publish INDEX_URL=https://packages.example.com/
+	@$(LIGHT_TOX) -e publish
 
 # Git shows no password of a URL; make and the shell must not either.
 deploy-app: given-APP_GIT_URL  ## the last commit to a platform with Procfile: make deploy-app APP_GIT_URL=https://…
@@ -134,11 +147,11 @@ push-image: given-IMAGE  ## push it: make push-image IMAGE=user/name:tag
 	$(CONTAINER_ENGINE) login --username "$$DOCKERHUB_USERNAME" --password-stdin docker.io
 	$(CONTAINER_ENGINE) push '$(IMAGE)'
 
-sbom: .venv/ready  ## what the image is made of, as CycloneDX files in dist/
-	$(TOX) -e sbom
+sbom: .tox/runner/ready  ## what the image is made of, as CycloneDX files in dist/
+	$(LIGHT_TOX) -e sbom
 
-audit: .venv/ready  ## known vulnerabilities of what is pinned
-	$(TOX) -e audit
+audit: .tox/runner/ready  ## known vulnerabilities of what is pinned
+	$(LIGHT_TOX) -e audit
 
 clean:  ## remove all environments
 	rm -rf .venv .tox .tools
@@ -146,6 +159,13 @@ clean:  ## remove all environments
 # The value may hold a password, so it is read from the environment, where nobody sees it.
 given-%:
 	@test -n "$$$*" || { echo "make $(MAKECMDGOALS) needs $*=…; make help shows an example." >&2; exit 2; }
+
+# Whether it is one, the target itself finds out; this comes before anything is installed.
+url-%:
+	@case "$$$*" in *://?*|*@?*:?*) ;; *) echo "make $(MAKECMDGOALS) needs a URL as $*; make help shows an example." >&2; exit 2;; esac
+
+a-cluster: kubectl
+	@kubectl config current-context >/dev/null 2>&1 || { echo "make $(MAKECMDGOALS) needs a cluster, and kubectl knows of none: let KUBECONFIG name its file, or run make kubeconfig CLUSTER=name first." >&2; exit 2; }
 
 kubectl wrk:
 	@.ci/tools check $@
@@ -155,6 +175,12 @@ aws:
 
 python3.11:
 	@python3.11 --version || { echo "make test needs Python 3.11, and there is none on PATH or under pyenv." >&2; exit 1; }
+
+.tox/runner/ready: requirements_cicd.txt
+	@test -n "$(PYTHON)" || { echo "There is no Python 3.11, 3.12 or 3.13 on PATH or under pyenv." >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .tox/runner
+	@.tox/runner/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements_cicd.txt tox tox-uv
+	@touch $@
 
 # uv comes from pip, at the version that is pinned for the checks, and installs the rest.
 .venv/ready: requirements_pipe.txt requirements_cicd.txt requirements_runner.txt

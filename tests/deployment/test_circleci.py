@@ -25,13 +25,19 @@ def jobs_of(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
         (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
         for entry in workflow["jobs"]
     ]
-    return {settings.get("name", job): settings for job, settings in entries}
+    return {settings.get("name", job): {"job": job, **settings} for job, settings in entries}
 
 
 SETUP_JOBS = jobs_of(SETUP["workflows"]["find-what-changed"])
 RULES = [line.split() for line in SETUP_JOBS["compare-with-master"]["mapping"].splitlines()]
 WORKFLOWS = {name: jobs_of(workflow) for name, workflow in CONFIG["workflows"].items()}
 CODE = WORKFLOWS["code"]
+ALL_JOBS = [
+    (workflow, name)
+    for workflow, jobs in WORKFLOWS.items()
+    for name in jobs
+    if jobs[name].get("type") != "approval"
+]
 SECRET_JOBS = [
     (workflow, name)
     for workflow, jobs in WORKFLOWS.items()
@@ -52,6 +58,11 @@ def matching(pattern: str, paths: Iterable[str]) -> set[str]:
     )
 
 
+def job_of(workflow: str, name: str) -> str:
+    """Return which of the jobs of the file runs under a name."""
+    return str(WORKFLOWS[workflow][name]["job"])
+
+
 @pytest.mark.parametrize(
     ("path", "parameters"),
     [
@@ -61,6 +72,9 @@ def matching(pattern: str, paths: Iterable[str]) -> set[str]:
         ("notebooks/time_to_dispatch_model.ipynb", {"notebook"}),
         ("pipeline/train_model.py", {"code"}),
         ("VERSION", {"code", "version"}),
+        ("a-new-folder/of/something.toml", {"code"}),
+        ("data/datasets/time_to_dispatch_2026-11-27T23-00-00.csv", {"code"}),
+        ("notebooks/requirements_nb.txt", {"code", "notebook"}),
     ],
 )
 def test_a_changed_path_belongs_to_its_part(path: str, parameters: set[str]) -> None:
@@ -92,7 +106,7 @@ def test_a_part_that_changed_runs_its_workflow() -> None:
         "build-docs",
         "run-notebook",
     ]
-    assert {name for jobs in WORKFLOWS.values() for name in jobs} == set(CONFIG["jobs"])
+    assert {job_of(*one) for one in ALL_JOBS} == set(CONFIG["jobs"])
 
 
 def test_a_branch_is_compared_with_master_and_a_version_tag_is_not() -> None:
@@ -118,9 +132,12 @@ def test_every_parameter_is_declared_set_and_used() -> None:
 def test_only_master_is_deployed() -> None:
     filters = {name: job["filters"] for name, job in CODE.items() if "filters" in job}
 
+    assert filters.pop("summarise-changes") == 'pipeline.git.branch != "master"'
     assert filters == {
         "build-and-push-image": MASTER,
-        "trigger-bodywork-deployment": MASTER,
+        "deploy-to-staging": MASTER,
+        "approve-production": MASTER,
+        "deploy-to-production": MASTER,
         "publish-package": f"{MASTER} and {PARAMETERS}version",
         "deploy-app": f'{MASTER} and {PARAMETERS}app-name != ""',
     }
@@ -145,19 +162,24 @@ def test_what_has_secrets_comes_after_the_tests(workflow: str, name: str) -> Non
 def test_what_has_secrets_runs_one_at_a_time() -> None:
     groups = {(name, WORKFLOWS[workflow][name]["serial-group"]) for workflow, name in SECRET_JOBS}
 
-    assert len(groups) == len(dict(groups)) == len({group for _, group in groups}) == 4
+    assert len(groups) == len(dict(groups)) == len({group for _, group in groups}) == 5
 
 
 @pytest.mark.parametrize("name", CONFIG["jobs"])
 def test_a_job_finds_its_variables_in_its_context(name: str) -> None:
     table: dict[str | None, set[str]] = {None: {"CIRCLE_SHA1", "CIRCLE_TAG", "IMAGE_NAME"}}
-    for context, variable in re.findall(r"^# \| ([a-z-]*) +\| ([A-Z_]+) ", TEXT, re.MULTILINE):
+    for context, variable in re.findall(r"^# \| ([a-z-]*),? +\| ([A-Z_]+) ", TEXT, re.MULTILINE):
         table.setdefault(context or list(table)[-1], set()).add(variable)
-    contexts = {jobs[name].get("context") for jobs in WORKFLOWS.values() if name in jobs}
+    table["staging"] = table["production"] = table.get("staging", set()) | table["production"]
+    contexts = {
+        WORKFLOWS[workflow][run].get("context")
+        for workflow, run in ALL_JOBS
+        if job_of(workflow, run) == name
+    }
     used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", yaml.dump(CONFIG["jobs"][name]["steps"])))
 
-    (context,) = contexts
-    assert used <= table[None] | table[context]
+    for context in contexts:
+        assert used <= table[None] | table[context]
 
 
 def test_a_deployment_ends_with_the_smoke_test_of_its_own_commit_and_image() -> None:
@@ -167,10 +189,51 @@ def test_a_deployment_ends_with_the_smoke_test_of_its_own_commit_and_image() -> 
     *_, deploy, smoke = commands_of("trigger-bodywork-deployment")
     commit = "${CIRCLE_SHA1:0:7}"
 
-    assert CODE["trigger-bodywork-deployment"]["requires"] == ["build-and-push-image"]
+    assert CODE["deploy-to-staging"]["requires"] == ["build-and-push-image"]
     assert f'IMAGE="$IMAGE_NAME:{commit}"' in commands_of("build-and-push-image")[0]
     assert f'BRANCH=master IMAGE="$IMAGE_NAME:{commit}"' in deploy
     assert smoke.endswith(f'COMMIT="{commit}"')
+
+
+def test_production_comes_after_staging_and_an_approval() -> None:
+    staging, approval, production = (
+        CODE[name] for name in ("deploy-to-staging", "approve-production", "deploy-to-production")
+    )
+
+    assert (approval["type"], approval["requires"]) == ("approval", ["deploy-to-staging"])
+    assert production["requires"] == ["approve-production"]
+    assert [(one["overlay"], one["context"]) for one in (staging, production)] == [
+        ("staging", "staging"),
+        ("production", "production"),
+    ]
+
+
+def test_the_objects_are_applied_before_what_stands_beside_them_is_deployed() -> None:
+    steps = CONFIG["jobs"]["trigger-bodywork-deployment"]["steps"]
+    targets = [step["run"].split()[1] for step in steps if "run" in step]
+
+    assert targets == ["kubeconfig", "diff", "deploy", "smoke"]
+    assert {"run": 'make diff apply OVERLAY="<< parameters.overlay >>"'} in steps
+
+
+def test_the_documents_let_only_master_take_the_role() -> None:
+    text = (ROOT / "docs" / "deploy" / "ci.md").read_text()
+    (policy,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    (statement,) = json.loads(policy)["Statement"]
+    (subject,) = statement["Condition"]["StringLike"].values()
+    contexts = {
+        context
+        for jobs in WORKFLOWS.values()
+        for job in jobs.values()
+        for context in [job.get("context")]
+        if context
+    }
+
+    assert subject.startswith("org/ORG_ID/project/PROJECT_ID/user/")
+    assert subject.endswith("/vcs-ref/refs/heads/master")
+    for context in contexts:
+        (row,) = re.findall(rf"^\| `{context}` \|.*\| (.*) \|$", text, re.MULTILINE)
+        assert 'pipeline.git.branch == "master"' in row
 
 
 def test_nothing_of_circleci_is_of_an_unknown_version() -> None:

@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ TOX = (ROOT / "tox.ini").read_text()
 COMMANDS = {
     step["run"]
     for job in [*CONTINUATION["jobs"].values(), *GITHUB_JOBS.values()]
-    for step in job["steps"]
+    for step in job.get("steps", ())
     if "run" in step
 }
 each_workflow = pytest.mark.parametrize("path", WORKFLOW_FILES, ids=lambda path: path.stem)
@@ -77,7 +78,8 @@ def test_both_systems_push_the_image_that_bodywork_yaml_names() -> None:
     name, version = bodywork["pipeline"]["docker_image"].split(":")
 
     assert CONTINUATION["executors"]["python"]["environment"]["IMAGE_NAME"] == name
-    assert GITHUB_JOBS["image.build-and-push-image"]["env"]["IMAGE_NAME"] == name
+    for job in ("image.build-and-push-image", "deploy.deploy"):
+        assert GITHUB_JOBS[job]["env"]["IMAGE_NAME"] == name
     assert version == (ROOT / "VERSION").read_text().strip()
 
 
@@ -90,11 +92,18 @@ def test_a_workflow_of_github_may_only_read_and_does_not_get_in_its_own_way(path
 @pytest.mark.parametrize("name", GITHUB_JOBS)
 def test_a_job_of_github_is_limited(name: str) -> None:
     job: dict[str, Any] = GITHUB_JOBS[name]
-    pages = {"pages": "write", "id-token": "write"}
+    deployment = {"contents": "read", "id-token": "write"}
+    permissions = {
+        "docs.deploy-docs": {"pages": "write", "id-token": "write"},
+        **dict.fromkeys(("delivery.staging", "delivery.production", "deploy.deploy"), deployment),
+    }
 
+    assert job.get("permissions", {}) == permissions.get(name, {})
+    if "uses" in job:
+        assert (ROOT / job["uses"]).is_file()
+        return
     assert 10 <= int(job["timeout-minutes"]) <= 90
     assert job["runs-on"] == "ubuntu-24.04"
-    assert job.get("permissions", {}) == (pages if name == "docs.deploy-docs" else {})
     checkouts = [step for step in job["steps"] if "actions/checkout@" in step.get("uses", "")]
     assert [step["with"]["persist-credentials"] for step in checkouts] == ["false"] * len(checkouts)
 
@@ -102,7 +111,7 @@ def test_a_job_of_github_is_limited(name: str) -> None:
 @each_workflow
 def test_actions_are_pinned_and_secrets_are_told_at_the_top(path: Path) -> None:
     comment, content = path.read_text().split("\nname:", 1)
-    uses = re.findall(r"uses: (.*)", content)
+    uses = re.findall(r"uses: ([^.].*)", content)
     pinned = re.compile(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
     assert [action for action in uses if not pinned.fullmatch(action)] == []
@@ -128,3 +137,39 @@ def test_github_tests_on_the_pythons_that_tox_knows() -> None:
 
     expected = {f"3.{minor.strip()[1:]}" for minor in minors.split(",")}
     assert set(setup["with"]["python-version"].split()) == expected
+
+
+def test_github_delivers_only_what_was_tested_and_only_master() -> None:
+    jobs = WORKFLOWS[ROOT / ".github" / "workflows" / "delivery.yml"]["jobs"]
+    order = ["production", "staging", "image", "test"]
+
+    assert [jobs[name]["needs"] for name in order[:-1]] == order[1:]
+    assert jobs["publish-package"]["needs"] == "test"
+    assert jobs["test"]["uses"] == "./.github/workflows/tests.yml"
+    for name in order[:-1]:
+        assert "github.ref == 'refs/heads/master'" in jobs[name]["if"]
+    pushed = [path.stem for path, workflow in WORKFLOWS.items() if "push" in workflow["on"]]
+    assert pushed == ["delivery", "docs"]
+
+
+@pytest.mark.parametrize("name", ["cluster", "image"])
+def test_a_pull_request_builds_the_image_if_anything_changes_that_it_is_made_of(name: str) -> None:
+    lines = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text()).splitlines()
+    copied = {
+        path
+        for line in lines
+        if line.startswith("COPY ") and "--from=" not in line
+        for path in line.split()[1:-1]
+        if not path.startswith("--")
+    }
+    workflow = WORKFLOWS[ROOT / ".github" / "workflows" / f"{name}.yml"]
+    patterns = workflow["on"]["pull_request"]["paths"]
+
+    assert copied
+    assert [
+        path
+        for path in copied
+        if not any(
+            fnmatch(path.rstrip("/") + "/x" * (ROOT / path).is_dir(), one) for one in patterns
+        )
+    ] == []

@@ -42,6 +42,8 @@ def make(project: Path, *arguments: str, **variables: str) -> Result:
 @pytest.mark.parametrize(
     ("target", "variable"),
     [
+        ("apply", "OVERLAY"),
+        ("change-summary", "BASE"),
         ("deploy", "GIT_URL"),
         ("deploy-app", "APP_GIT_URL"),
         ("deploy-plain", "OVERLAY"),
@@ -59,7 +61,45 @@ def test_a_target_says_first_which_variable_it_needs(
 
     assert done.returncode == 2
     assert done.stderr.startswith(f"make {target} needs {variable}=…; make help shows an example.")
-    assert not (project / ".venv").exists()
+    assert not {".venv", ".tox"} & set(os.listdir(project))
+
+
+@pytest.mark.parametrize(
+    ("target", "variable"),
+    [("deploy", "GIT_URL"), ("publish", "INDEX_URL"), ("smoke", "SERVICE_URL")],
+)
+def test_a_target_says_first_that_a_value_is_no_url(
+    target: str, variable: str, project: Path
+) -> None:
+    done = make(project, target, f"{variable}=hidden")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"make {target} needs a URL as {variable}; make help shows")
+    assert "hidden" not in done.stdout + done.stderr
+    assert not {".venv", ".tox"} & set(os.listdir(project))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["deploy", "GIT_URL=https://a/b.git"],
+        ["diff", "OVERLAY=staging"],
+        ["apply", "OVERLAY=a"],
+        ["test-cluster"],
+    ],
+)
+def test_without_a_cluster_kubeconfig_is_named_first(arguments: list[str], project: Path) -> None:
+    for name in ("grep", "kubectl"):
+        (project / "bin" / name).symlink_to(str(shutil.which(name)))
+
+    done = make(project, *arguments, KUBECONFIG=str(project / "nothing"))
+
+    assert done.returncode == 2
+    assert (
+        f"make {arguments[0]} needs a cluster, and kubectl knows of none: let KUBECONFIG name"
+        in (done.stderr)
+    )
+    assert not {".venv", ".tox"} & set(os.listdir(project))
 
 
 def test_tests_name_the_tools_that_are_missing_and_install_none(project: Path) -> None:

@@ -65,7 +65,12 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 def published(checkout: Path, index: Index) -> Path:
     """Publish the wheel with `make publish`, and return the file that the index has then."""
     # The environment that runs the tests has tox, so that no .venv is made in the checkout.
-    make = ["make", "--old-file=.venv/ready", f"TOX={sys.executable} -m tox run", "publish"]
+    make = [
+        "make",
+        "--old-file=.tox/runner/ready",
+        f"LIGHT_TOX={sys.executable} -m tox run",
+        "publish",
+    ]
     exit_code, text = run([*make, f"INDEX_URL={index.url}"], checkout, **CREDENTIALS)
     assert exit_code == 0, text
     assert PASSWORD not in text
