@@ -29,6 +29,7 @@ from pipeline.api.unknown_products import UnknownProducts
 from pipeline.model.artifact import REPORTS
 from pipeline.model.product_codes import ProductCodes
 from pipeline.stages.errors import ObjectMissing
+from pipeline.stages.package_version import package_version
 from pipeline.stages.settings import git_commit
 
 MAX_PRODUCTS_ON_PAGE = 100
@@ -140,9 +141,14 @@ async def get_report(service: Service) -> HTMLResponse:
 
 
 @router.get("/healthz", tags=["operations"])
-async def get_liveness() -> LivenessAnswer:
-    """Tell that the process is alive, and the commit of its code."""
-    return LivenessAnswer(status="ok", git_commit=git_commit())
+async def get_liveness(service: Service) -> LivenessAnswer:
+    """Tell that the process is alive, which code it runs and which model it serves."""
+    return LivenessAnswer(
+        status="ok",
+        version=package_version(),
+        model_version=service.answers().model.version if service.has_model else None,
+        git_commit=git_commit(),
+    )
 
 
 @router.get("/readyz", responses={503: {"model": HealthAnswer}}, tags=["operations"])

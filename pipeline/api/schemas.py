@@ -169,9 +169,13 @@ class ProductsAnswer(BaseModel):
 
 
 class LivenessAnswer(BaseModel):
-    """The state of the process, and the commit of its code."""
+    """The state of the process, its code and its model."""
 
     status: str = Field(examples=["ok"])
+    version: str | None = Field(
+        description="version of the pipeline, if it is known", examples=["0.1.0"]
+    )
+    model_version: str | None = Field(description="of the model that is served, if there is one")
     git_commit: str | None = Field(
         description="commit of the code, if the deployment named it", examples=["5210017"]
     )

@@ -19,7 +19,7 @@ from pipeline.serve_model import create_app
 from pipeline.stages.settings import ServeSettings
 from tests.support.builders import KEPT
 from tests.support.builders import PRODUCTS as CODES_OF_MODEL
-from tests.support.helpers import EXAMPLE
+from tests.support.helpers import EXAMPLE, ROOT
 from tests.support.service_fixtures import (
     BATCH,
     PROBLEM,
@@ -323,12 +323,19 @@ def test_the_process_tells_which_commit_of_the_code_it_runs(
 ) -> None:
     if variable is not None:
         monkeypatch.setenv("GIT_COMMIT_HASH", variable)
-    assert client.get("/healthz").json() == {"status": "ok", "git_commit": told}
+    assert client.get("/healthz").json()["git_commit"] == told
+
+
+def test_the_process_tells_its_version_and_that_of_its_model(client: TestClient) -> None:
+    answer = client.get("/healthz").json()
+
+    assert answer["version"] == (ROOT / "VERSION").read_text().strip()
+    assert answer["model_version"] == client.get("/api/v0.1/model").json()["model_version"]
 
 
 def _health(client: TestClient, path: str) -> tuple[int, str]:
     response = client.get(path)
-    assert response.json().keys() - {"git_commit"} == {"status"}
+    assert {"status"} <= response.json().keys()
     return response.status_code, response.json()["status"]
 
 

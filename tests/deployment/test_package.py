@@ -1,5 +1,6 @@
 """The wheel: what is in it, how it is published, and that its commands need no checkout."""
 
+import json
 import os
 import re
 import shutil
@@ -228,10 +229,12 @@ def test_the_installed_commands_train_and_serve(
         str(sample_store), command=serve, cwd=tmp_path, environment=ENVIRONMENT
     ) as url:
         answer = predict(url)
+        health = json.load(HTTP.open(f"{url}/healthz", timeout=30))
         page = HTTP.open(f"{url}/", timeout=30).read()
         report = HTTP.open(f"{url}/report", timeout=30).read()
 
     assert answer["est_hours_to_dispatch"] == pytest.approx(8.28, abs=0.3)
+    assert health["version"] == VERSION
     assert page.startswith(b"<!DOCTYPE html>")
     assert answer["model_version"].encode() in report
 

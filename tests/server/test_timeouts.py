@@ -252,7 +252,7 @@ def test_slow_clients_are_sent_away_while_others_are_served(
     assert heard.pop("large chunks without end").startswith(b"HTTP/1.1 413 ")
     after_an_answer = heard.pop("headers after an answer")
     assert after_an_answer.startswith(b"HTTP/1.1 200 ")
-    assert after_an_answer.endswith(b'{"status":"ok","git_commit":null}' + REQUEST_TIMEOUT)
+    assert after_an_answer.endswith(b',"git_commit":null}' + REQUEST_TIMEOUT)
     assert heard == dict.fromkeys(heard, REQUEST_TIMEOUT)
 
 
