@@ -24,7 +24,7 @@ TARGET = bodywork
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish deploy-app image push-image sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk aws fuzz-artifacts
+.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk aws fuzz-artifacts
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -132,10 +132,23 @@ package: .tox/runner/ready  ## the wheel of the last commit, in dist/
 publish: given-INDEX_URL url-INDEX_URL .tox/runner/ready  ## package, and upload it: make publish INDEX_URL=https://packages.example.com/
 	@$(LIGHT_TOX) -e publish
 
+publish-model: given-INDEX_URL url-INDEX_URL .tox/runner/ready  ## the newest model as a package: make publish-model INDEX_URL=https://… [STORE=data]
+	@$(LIGHT_TOX) -e publish_model -- '$(STORE)'
+
 # Git shows no password of a URL; make and the shell must not either.
 deploy-app: given-APP_GIT_URL  ## the last commit to a platform with Procfile: make deploy-app APP_GIT_URL=https://…
 	@git diff --quiet HEAD || { echo "There are uncommitted changes, which would not be deployed: commit or stash them." >&2; exit 1; }
 	@git push "$$APP_GIT_URL" HEAD:refs/heads/main
+
+# Platforms build what is pushed, and nothing else: a commit without a change makes them build again.
+rebuild-app: given-APP_GIT_URL  ## build the deployed commit anew: make rebuild-app APP_GIT_URL=https://…
+	@git fetch --quiet "$$APP_GIT_URL" refs/heads/main
+	@git push "$$APP_GIT_URL" "$$(git commit-tree -p FETCH_HEAD -m 'Build anew' 'FETCH_HEAD^{tree}'):refs/heads/main"
+
+# What is there now must be what was fetched, so that nobody's deployment is undone unseen.
+roll-back-app: given-APP_GIT_URL given-COMMIT  ## an earlier commit again: make roll-back-app APP_GIT_URL=https://… COMMIT=hash
+	@git fetch --quiet "$$APP_GIT_URL" refs/heads/main
+	@git push --force-with-lease="main:$$(git rev-parse FETCH_HEAD)" "$$APP_GIT_URL" "$$COMMIT^{commit}:refs/heads/main"
 
 image: given-IMAGE  ## an image of the pods: make image IMAGE=user/name:tag [TARGET=plain|serve|bodywork] [CONTAINER_ENGINE=podman]
 	$(CONTAINER_ENGINE) build --target '$(TARGET)' --build-arg VERSION="$$(cat VERSION)" \

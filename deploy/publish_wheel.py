@@ -1,4 +1,4 @@
-"""`make publish`: upload the wheel in `dist/` to a private package index.
+"""`make publish` and `make publish-model`: upload the wheel in `dist/` to a private package index.
 
 A version is published once. The same bytes again are no error, so that a job may be run again.
 Other bytes under the same version are refused, also where the index would let them through.
@@ -15,7 +15,6 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 DIST = Path(__file__).resolve().parents[1] / "dist"
-PROJECT = "time-to-dispatch"
 PUBLIC_HOSTS = r"(.+\.)?pypi\.org|pypi\.python\.org"
 PATIENCE_SECONDS = 60.0
 
@@ -40,7 +39,7 @@ def main() -> int:
         if published:
             raise PublishError(
                 f"{index_url} has another {wheel.name} than the one built now. A version is "
-                "published once: raise it in the file VERSION."
+                "published once: raise it in the file VERSION; of a model, train anew."
             )
     except (UsageError, PublishError) as error:
         print(f"make publish: error: {error}", file=sys.stderr)
@@ -79,7 +78,8 @@ def _wheel() -> Path:
 
 def _published(name: str, index_url: str) -> list[bytes]:
     """Return the contents of the files that an index lists under the name of a wheel."""
-    page_url = urljoin(index_url, f"simple/{PROJECT}/")
+    project = name.split("-")[0].replace("_", "-")
+    page_url = urljoin(index_url, f"simple/{project}/")
     page = _get(page_url, index_url)
     if page.status_code == 404 or not _same_host(page.url, index_url):
         return []  # some indexes refer to PyPI for what they do not have

@@ -130,7 +130,8 @@ class StoreSettings(StageSettings):
 
     store: str = Field(
         default=DEFAULT_STORE,
-        description="where datasets and models are: s3://bucket[/prefix] or a folder",
+        description="where datasets and models are: s3://bucket[/prefix] or a folder; for a model "
+        "that is installed, package: and the name of its package",
     )
     store_seconds: float = Field(
         default=STORE_SECONDS,

@@ -7,6 +7,7 @@ from typing import BinaryIO, Protocol
 
 from pipeline.stages.errors import StoreError
 from pipeline.stages.settings import STORE_SECONDS
+from pipeline.stores.installed import SCHEME, folder_of_package
 
 
 class ObjectStore(Protocol):
@@ -71,7 +72,7 @@ class ObjectStore(Protocol):
 
 
 def open_store(url: str, seconds: float = STORE_SECONDS) -> ObjectStore:
-    """Return the store that `s3://bucket[/prefix]` or the path of a folder stands for.
+    """Return the store that `s3://bucket[/prefix]`, `package:NAME` or a folder's path stands for.
 
     boto3 is imported only for S3: it costs time and memory at the start of the service.
 
@@ -80,7 +81,7 @@ def open_store(url: str, seconds: float = STORE_SECONDS) -> ObjectStore:
         seconds: to wait for S3 in a row; see `Patience`.
 
     Raises:
-        StoreError: the folder does not exist, or the S3 client cannot be made.
+        StoreError: the folder or the package does not exist, or the S3 client cannot be made.
     """
     if url.startswith("s3://"):
         from pipeline.stores.s3 import S3Store
@@ -88,7 +89,7 @@ def open_store(url: str, seconds: float = STORE_SECONDS) -> ObjectStore:
         return S3Store(url, seconds)
     from pipeline.stores.directory import DirectoryStore
 
-    return DirectoryStore(url)
+    return DirectoryStore(folder_of_package(url) if url.startswith(SCHEME) else url)
 
 
 def is_file_name(url: str) -> bool:

@@ -50,7 +50,10 @@ def make(project: Path, *arguments: str, **variables: str) -> Result:
         ("image", "IMAGE"),
         ("kubeconfig", "CLUSTER"),
         ("publish", "INDEX_URL"),
+        ("publish-model", "INDEX_URL"),
         ("push-image", "IMAGE"),
+        ("rebuild-app", "APP_GIT_URL"),
+        ("roll-back-app", "APP_GIT_URL"),
         ("smoke", "SERVICE_URL"),
     ],
 )

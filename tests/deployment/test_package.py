@@ -8,12 +8,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from email import message_from_bytes
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from deploy.build_model_wheel import version_of
 from deploy.campaign.git_repositories import IDENTITY, commit_working_tree, git
 from tests.support.helpers import HTTP, ROOT, free_port, predict, running_service, wait_for
 
@@ -249,3 +251,46 @@ def test_an_installed_command_calls_itself_by_its_name_and_must_be_told_its_stor
 
     assert exit_code == 2
     assert f"{name}: error: STORE (or TTD_STORE) is '': should be s3://bucket" in text
+
+
+def test_a_model_is_published_installed_and_served_as_a_package(
+    installed: Path, checkout: Path, index: Index, trained_store: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    git(checkout, "clone", "--quiet", str(checkout), str(clone))
+    (model,) = (trained_store / "models").iterdir()
+    build = [sys.executable, "-m", "deploy.build_model_wheel", str(trained_store)]
+
+    for _ in range(2):  # the same model is the same bytes
+        assert run(build, clone) == (0, "")
+        exit_code, text = publish(clone, index.url)
+        assert exit_code == 0, text
+    (wheel,) = (clone / "dist").glob("*.whl")
+    version = version_of(datetime.strptime(model.stem[:36], "time_to_dispatch_%Y-%m-%dT%H-%M-%S"))
+    pip = f"install --quiet --no-deps --index-url {index.url}simple/ time-to-dispatch-model"
+    netrc = str(installed.parents[1] / "netrc")
+    exit_code, text = run(
+        [str(installed / "pip"), *f"{pip}=={version}".split()],
+        tmp_path,
+        NETRC=netrc,
+        PIP_CONFIG_FILE=os.devnull,
+    )
+    assert exit_code == 0, text
+    serve = [str(installed / "ttd-serve"), "package:time-to-dispatch-model"]
+    with running_service(command=serve, cwd=tmp_path, environment=ENVIRONMENT) as url:
+        health = json.load(HTTP.open(f"{url}/healthz", timeout=30))
+        report = HTTP.open(f"{url}/report", timeout=30).read()
+
+    assert wheel.name == f"time_to_dispatch_model-{version}-py3-none-any.whl"
+    assert health["model_version"] == model.stem
+    assert model.stem.encode() in report
+
+
+def test_a_store_without_a_model_makes_no_package(checkout: Path, sample_store: Path) -> None:
+    build = [sys.executable, "-m", "deploy.build_model_wheel", str(sample_store)]
+
+    exit_code, text = run(build, checkout)
+
+    assert exit_code == 1
+    assert text.startswith("make publish-model: error: ")
+    assert str(sample_store) in text

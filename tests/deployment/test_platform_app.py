@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.campaign.git_repositories import commit_working_tree, git
+from deploy.campaign.git_repositories import IDENTITY, commit_working_tree, git
 from pipeline.stores.base import open_store
 from tests.support.helpers import ROOT, free_port, names_in, predict, wait_for
 
@@ -41,9 +41,9 @@ def app(tmp_path: Path) -> Path:
     return tmp_path / "app.git"
 
 
-def deploy(repository: Path, *variables: str) -> tuple[int, str]:
-    """Return the exit code of `make deploy-app`, and all that it prints."""
-    command = ["make", "deploy-app", *variables]
+def deploy(repository: Path, *variables: str, target: str = "deploy-app") -> tuple[int, str]:
+    """Return the exit code of `make deploy-app` or another target, and all that it prints."""
+    command = ["make", target, *variables]
     make = subprocess.run(command, cwd=repository, capture_output=True, text=True)
     return make.returncode, make.stdout + make.stderr
 
@@ -104,6 +104,41 @@ def test_the_last_commit_becomes_the_main_branch_of_the_app(repository: Path, ap
 
     assert exit_code == 0, text
     assert git(app, "rev-parse", "main") == git(repository, "rev-parse", "HEAD")
+
+
+def test_the_deployed_commit_is_built_anew_by_a_commit_without_a_change(
+    repository: Path, app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "test")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "test@example.com")
+    deploy(repository, f"APP_GIT_URL={app}")
+    before = git(app, "rev-parse", "main", "main^{tree}").split()
+
+    exit_code, text = deploy(repository, f"APP_GIT_URL={app}", target="rebuild-app")
+
+    assert exit_code == 0, text
+    assert git(app, "rev-parse", "main^", "main^{tree}").split() == before
+    assert git(app, "log", "-1", "--format=%s", "main").strip() == "Build anew"
+
+
+def test_an_app_goes_back_to_an_earlier_commit_and_to_no_unknown_one(
+    repository: Path, app: Path
+) -> None:
+    earlier = git(repository, "rev-parse", "HEAD").strip()
+    git(repository, *IDENTITY, "commit", "--quiet", "--allow-empty", "--message=Worse")
+    deploy(repository, f"APP_GIT_URL={app}")
+    worse = git(app, "rev-parse", "main").strip()
+
+    refused, _ = deploy(repository, f"APP_GIT_URL={app}", "COMMIT=nothing", target="roll-back-app")
+    stayed = git(app, "rev-parse", "main").strip()
+    done, text = deploy(
+        repository, f"APP_GIT_URL={app}", f"COMMIT={earlier[:7]}", target="roll-back-app"
+    )
+
+    assert (refused, stayed) == (2, worse)
+    assert done == 0, text
+    assert git(app, "rev-parse", "main").strip() == earlier
 
 
 def test_uncommitted_changes_are_not_left_behind(repository: Path, app: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.stages.errors import ObjectExists, StoreError
+from pipeline.stores.base import open_store
 from pipeline.stores.directory import DirectoryStore
 
 KEY = "models/a.onnx"
@@ -201,3 +202,16 @@ def test_a_probe_of_a_killed_process_is_no_obstacle(store: DirectoryStore, root:
     (root / ".probe").touch()
     store.check_writes()
     assert list(root.iterdir()) == []
+
+
+def test_a_package_that_is_not_installed_is_told() -> None:
+    with pytest.raises(StoreError) as caught:
+        open_store("package:nothing-of-this-name")
+
+    assert str(caught.value).startswith(
+        "Cannot open the store package:nothing-of-this-name: no package of this name is installed."
+    )
+
+
+def test_an_installed_package_is_a_store() -> None:
+    assert open_store("package:fastapi").url.endswith("/site-packages/fastapi")
