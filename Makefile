@@ -189,10 +189,10 @@ aws:
 python3.11:
 	@python3.11 --version || { echo "make test needs Python 3.11, and there is none on PATH or under pyenv." >&2; exit 1; }
 
-.tox/runner/ready: requirements_cicd.txt
+.tox/runner/ready: requirements_runner.txt
 	@test -n "$(PYTHON)" || { echo "There is no Python 3.11, 3.12 or 3.13 on PATH or under pyenv." >&2; exit 1; }
 	@$(PYTHON) -m venv --clear .tox/runner
-	@.tox/runner/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements_cicd.txt tox tox-uv
+	@.tox/runner/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements_runner.txt
 	@touch $@
 
 # uv comes from pip, at the version that is pinned for the checks, and installs the rest.
