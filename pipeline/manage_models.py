@@ -12,13 +12,15 @@ if __name__ == "__main__":
     end_in_one_line()  # while modules load, too
     refuse_poor_surroundings()
 
+import json
 import sys
 from collections.abc import Sequence
 
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.model.artifact import MODELS, SUFFIX, hash_of_version
+from pipeline.model.artifact import MODELS, SUFFIX
 from pipeline.model.decisions import (
     Action,
     Decision,
@@ -26,11 +28,11 @@ from pipeline.model.decisions import (
     ProductDecision,
     decide,
     newest_usable_model,
-    read_decisions,
     retired_products,
 )
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.order import normalised_code
+from pipeline.model.past_trainings import MAX_TRAININGS, PastTrainings, Training
 from pipeline.model.reader import load_model, read_artifact
 from pipeline.model.similar_codes import SimilarCodes
 from pipeline.stages.command_line import OneLineParser
@@ -40,13 +42,12 @@ from pipeline.stages.messages import one_line
 from pipeline.stages.settings import StoreSettings
 from pipeline.stages.wording import first_few
 from pipeline.stores.base import ObjectStore, open_store
-from pipeline.stores.timestamped_keys import name_of, timestamp_of
+from pipeline.stores.timestamped_keys import name_of
 
 PROGRAM = "ttd-models"
-MAX_LISTED_MODELS = 20
-MIN_WIDTH = 150
+MIN_WIDTH = 180
 """In letters; names are not cut where the terminal is narrow."""
-STATES = {Action.PIN: "pinned", Action.WITHDRAW: "withdrawn", Action.RESTORE: ""}
+STATES = {Action.PIN: "pinned", Action.WITHDRAW: "withdrawn"}
 
 
 class ManageSettings(StoreSettings):
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     configure_logging(settings.log_level, settings.log_format)
     store = open_store(settings.store, settings.store_seconds)
     if given.action == "list":
-        _list(store)
+        _list(store, given.json)
     elif given.action == "show":
         print(_metadata_of(store, given.subject).model_dump_json(indent=2))
     elif given.action in set(ProductAction):
@@ -80,7 +81,7 @@ def _parser() -> OneLineParser:
     parser = OneLineParser(PROGRAM, description=ManageSettings.__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     meanings = {
-        "list": f"the newest {MAX_LISTED_MODELS} models, their error, and which one is served",
+        "list": f"what became of the newest {MAX_TRAININGS} trainings, and which model is served",
         "show": "all that a model says about itself, as JSON",
         Action.PIN.value: "serve this model instead of the newest, until it is restored",
         Action.WITHDRAW.value: "serve it no more, and do not train on its dataset again",
@@ -92,7 +93,9 @@ def _parser() -> OneLineParser:
         action = actions.add_parser(name, help=meaning, description=meaning)
         if name in set(ProductAction):
             action.add_argument("subject", metavar="PRODUCT", help="code of the product")
-        elif name != "list":
+        elif name == "list":
+            action.add_argument("--json", action="store_true", help="all facts, for programs")
+        else:
             action.add_argument("subject", metavar="MODEL", help="name of the model")
         action.add_argument("store", nargs="?", metavar="STORE", help="see TTD_STORE")
         if name in {*Action, *ProductAction}:
@@ -100,38 +103,41 @@ def _parser() -> OneLineParser:
     return parser
 
 
-def _list(store: ObjectStore) -> None:
-    """Print the newest models, the newest first."""
-    keys = [key for key in store.list_keys(MODELS) if key.endswith(SUFFIX) and timestamp_of(key)]
-    newest_first = sorted(keys, key=lambda key: str(timestamp_of(key)), reverse=True)
-    decisions = read_decisions(store)
-    served = newest_usable_model(store)
-    table = Table("model", "dataset", "rows", "error", "R²", "state", box=None)
-    for key in newest_first[:MAX_LISTED_MODELS]:
-        version = name_of(key)
-        decided = decisions.get(hash_of_version(version))
-        state = STATES[decided.action] if decided else ""
-        if served and served.key == key:
-            state = f"served {state}".strip()
-        table.add_row(*map(one_line, (version, *_facts(store, key), state)))
+def _list(store: ObjectStore, is_json: bool) -> None:
+    """Print what became of the newest trainings, the newest first."""
+    history = PastTrainings().history(store)
+    if is_json:
+        trainings = TypeAdapter(list[Training]).dump_python(list(history.trainings), mode="json")
+        print(json.dumps(history._asdict() | {"trainings": trainings}, indent=2))
+        return
+    table = Table("week", "model", "rows", "error", "skill", "week after", "state", box=None)
+    for training in history.trainings:
+        table.add_row(*map(one_line, _facts(training, history.usable_version)))
     Console(width=MIN_WIDTH, highlight=False, markup=False).print(table)
-    if len(newest_first) > MAX_LISTED_MODELS:
-        print(f"{len(newest_first) - MAX_LISTED_MODELS:,} older models are not shown.")
+    if history.older:
+        print(f"{history.older:,} older trainings are not shown.")
     if retired := sorted(retired_products(store)):
         print(f"Retired products: {first_few(retired, max_names=len(retired))}.")
 
 
-def _facts(store: ObjectStore, key: str) -> tuple[str, str, str, str]:
-    """Return dataset, rows, error and R² of a model; one that cannot be read says so."""
-    try:
-        metadata = read_artifact(key, store.read(key)).metadata
-    except ArtifactError as error:
-        LOG.warning(str(error))
-        return ("cannot be read", "", "", "")
-    metrics = metadata.metrics
-    r_squared = "undefined" if metrics.r_squared is None else f"{metrics.r_squared:.4f}"
-    error_hours = f"{metrics.mean_absolute_error_hours:.2f} h"
-    return name_of(metadata.dataset.key), f"{metadata.dataset.rows:,}", error_hours, r_squared
+def _facts(training: Training, usable_version: str | None) -> tuple[str, ...]:
+    """Return the fields of a training in the table; a dash stands for what nobody knows."""
+    week = training.delivered_at and f"{training.delivered_at:%Y-%m-%d}"
+    served = "served" if training.version == usable_version else ""
+    state = STATES[training.decision] if training.decision else training.outcome
+    if served and state == "published":
+        state = ""
+    reason = f": {training.reason}" if training.reason else ""
+    inside = training.next_week_coverage
+    return (
+        week or "–",
+        training.version,
+        "–" if training.rows is None else f"{training.rows:,}",
+        "–" if training.error_hours is None else f"{training.error_hours:.2f} h",
+        "–" if training.skill is None else f"{training.skill:.0%}",
+        "–" if inside is None else f"{inside:.0%} of {training.interval_level:.0%}",
+        f"{served} {state}".strip() + reason,
+    )
 
 
 def _metadata_of(store: ObjectStore, version: str) -> ModelMetadata:

@@ -26,7 +26,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline.api import docs_pages, operations, predictions, web_page
+from pipeline.api import docs_pages, history, operations, predictions, web_page
 from pipeline.api.errors import install_error_handlers
 from pipeline.api.openapi import DescribedAPI
 from pipeline.api.service import DispatchService
@@ -112,9 +112,9 @@ def create_app(
     # A redirect would name the host and the scheme that this process sees, not the client's.
     api = DescribedAPI(service, lifespan=_live, redirect_slashes=False)
     paths = {route.path for route in api.routes if isinstance(route, Route)}
-    for router in (predictions.router, operations.router, web_page.router, docs_pages.router):
-        api.include_router(router)
-        paths |= {route.path for route in router.routes if isinstance(route, Route)}
+    for module in (predictions, operations, history, web_page, docs_pages):
+        api.include_router(module.router)
+        paths |= {route.path for route in module.router.routes if isinstance(route, Route)}
     install_error_handlers(api)
     return RequestMiddleware(api, service, paths, fast, fast_batch)
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from pipeline.judged_week import doubts_of, judge_week, refusal_of, refuse_withdrawn
-from pipeline.model.artifact import MODELS, REFUSED, REPORTS
+from pipeline.model.artifact import MODELS, NOT_PUBLISHED, REFUSED, REPORTS
 from pipeline.model.decisions import has_decided_on_products
 from pipeline.model.metadata import ModelMetadata
 from pipeline.model.reader import DispatchModel
@@ -109,7 +109,7 @@ def _train_and_release(
     try:
         _publish(store, week.metadata, week.artifact, settings.r2_warning_threshold)
     except Overtaken as error:
-        note = f"{REPORTS}/{week.version}_not_published.txt"
+        note = f"{REPORTS}/{week.version}{NOT_PUBLISHED}"
         store.write_new(note, f"{error}\n".encode())
         raise
     _tell_of_doubts(week.metadata, settings, report)

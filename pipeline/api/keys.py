@@ -10,8 +10,8 @@ BEARER = b"Bearer "
 """Prometheus and other programs can send a secret only as `Authorization: Bearer …`."""
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
-OPEN_PATHS = HEALTH_PATHS | {"/"}
-"""Paths that need no key: the probes, and the web page, which has no data and asks for the key."""
+OPEN_PATHS = HEALTH_PATHS | {"/", "/history"}
+"""Paths that need no key: the probes, and the web pages, which have no data and ask for the key."""
 DESCRIPTION = re.compile(r"/openapi\.json|/docs(?:/[^/]+)?")
 """Paths of the description of the API, which is the same whatever the model is."""
 

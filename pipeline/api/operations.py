@@ -7,13 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, HTTPException, Path, Query, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import to_json
 
 from pipeline.api.answers import UnknownProduct
-from pipeline.api.browser_rules import own_sources, page_headers
 from pipeline.api.errors import PROBLEM_MEDIA_TYPE
 from pipeline.api.model_answer import model_answer
 from pipeline.api.predictions import Service
@@ -26,18 +25,16 @@ from pipeline.api.schemas import (
     ProductsAnswer,
 )
 from pipeline.api.unknown_products import UnknownProducts
-from pipeline.model.artifact import REPORTS
 from pipeline.model.product_codes import ProductCodes
+<<<<<<< HEAD
 from pipeline.stages.errors import ObjectMissing
 from pipeline.stages.package_version import package_version
+=======
+>>>>>>> 84b6ad6 (Show what became of each training, from what is in the store)
 from pipeline.stages.settings import git_commit
 
 MAX_PRODUCTS_ON_PAGE = 100
 """On one page, whose curves take some 20 ms."""
-NO_REPORT = {
-    "description": "The store has no report on the model.",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
-}
 UNKNOWN_PRODUCT = {
     "description": "The model does not know the product.",
     "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -125,19 +122,6 @@ async def _found(codes: ProductCodes, text: str, start: int, most: int) -> list[
             break
         await asyncio.sleep(0)
     return found
-
-
-@router.get("/report", response_class=HTMLResponse, responses={404: NO_REPORT}, tags=["model"])
-async def get_report(service: Service) -> HTMLResponse:
-    """Return the report on the training of the model that is served, as a page."""
-    version = service.answers().model.version
-    try:
-        page = await asyncio.to_thread(service.store.read, f"{REPORTS}/{version}.html")
-    except ObjectMissing as error:
-        raise HTTPException(404, f"There is no report on {version}: {error}") from error
-    styles = f"style-src {own_sources(page, b'style')}"
-    # It comes from the store, and may do nothing but show itself.
-    return HTMLResponse(page, headers=page_headers(styles, "sandbox"))
 
 
 @router.get("/healthz", tags=["operations"])

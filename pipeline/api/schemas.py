@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from pipeline.model.metadata import DOUBTS, ModelMetadata
 from pipeline.model.order import ORDERS, PRODUCT, BaseOrder
+from pipeline.model.past_trainings import MAX_TRAININGS, Training
 
 
 class TimeToDispatchRequest(BaseOrder):
@@ -185,6 +186,17 @@ class HealthAnswer(BaseModel):
     """The state of the service."""
 
     status: str = Field(examples=["ready"])
+
+
+class HistoryAnswer(BaseModel):
+    """What became of the trainings of the store."""
+
+    model_version: str = Field(description="the model that this service serves")
+    usable_version: str | None = Field(
+        description="the model that it would take now; null if there is none"
+    )
+    trainings: list[Training] = Field(description=f"the newest {MAX_TRAININGS}, the newest first")
+    older: int = Field(description="how many older ones there are")
 
 
 class ErrorAnswer(BaseModel):

@@ -1,5 +1,6 @@
 """What all requests to one service share: its model, its store and its metrics."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from math import inf
@@ -8,6 +9,7 @@ from time import monotonic
 from pipeline.api.answers import ModelAnswers
 from pipeline.api.metrics import ServiceMetrics
 from pipeline.api.product_curves import CurveAnswers, cache_control
+from pipeline.model.past_trainings import PastTrainings
 from pipeline.model.reader import DispatchModel, load_model
 from pipeline.stages.logs import LOG
 from pipeline.stages.settings import ServeSettings
@@ -25,6 +27,8 @@ class DispatchService:
         metrics: what it counts.
         is_draining: whether it is about to stop, and answers only those who do not know that yet.
         served_since: when the model that is served was taken, by `time.monotonic`.
+        past_trainings: what is known of the trainings of the store.
+        reading_history: held by the request that reads them.
     """
 
     def __init__(self, settings: ServeSettings) -> None:
@@ -33,6 +37,8 @@ class DispatchService:
         self.metrics = ServiceMetrics()
         self.is_draining = False
         self.served_since = -inf
+        self.past_trainings = PastTrainings()
+        self.reading_history = asyncio.Lock()
         self._answers: ModelAnswers | None = None
 
     @cached_property

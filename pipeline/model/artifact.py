@@ -22,6 +22,8 @@ PUBLISHED = "published"
 PUBLISHED_KEY = f"{PUBLISHED}/first_model.txt"
 REPORTS = "reports"
 """A page in HTML about each trained model, for people."""
+NOT_PUBLISHED = "_not_published.txt"
+"""End of the name of a note beside a report, that says why its model was not published after it."""
 SUFFIX = ".onnx"
 
 HOURS_OUTPUT = "est_hours_to_dispatch"

@@ -5,7 +5,7 @@ its limits.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from pipeline.model.artifact import CATALOGUE_KEY, CURVES_KEY, METADATA_KEY
 from pipeline.model.catalogue import columns_of
 from pipeline.model.curve_table import CurveColumns, CurveTable
-from pipeline.model.metadata import FORMAT_VERSION, READABLE_FORMATS, ModelMetadata
+from pipeline.model.metadata import FORMAT_VERSION, READABLE_FORMATS, MetadataModel, ModelMetadata
 from pipeline.model.onnx_file import properties_of
 from pipeline.stages.errors import ArtifactError
 from pipeline.stages.wording import first_few
@@ -22,6 +22,8 @@ MAX_FACTS = 8 * 1024 * 1024
 MAX_FACTS_FOR_EACH = 32
 """Characters of metadata, and for each character that the catalogue takes."""
 MAX_FAULTS = 3
+
+Facts = TypeVar("Facts", bound=MetadataModel)
 
 
 def read_properties(key: str, content: bytes) -> Mapping[str, str]:
@@ -47,18 +49,18 @@ def read_metadata(key: str, carried: Mapping[str, str]) -> ModelMetadata:
     try:
         if CATALOGUE_KEY in carried:
             facts["catalogue"] = columns_of(carried[CATALOGUE_KEY])
-        return ModelMetadata.model_validate(facts)
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        ]
-        raise ArtifactError(
-            f"The metadata in the model {key} is incomplete or wrong: "
-            f"{first_few(faults, str, MAX_FAULTS)}."
-        ) from error
+        return _checked(key, facts, ModelMetadata)
     except ValueError as error:
         raise ArtifactError(f"The products of the model {key} cannot be read: {error}") from error
+
+
+def read_some_facts(key: str, carried: Mapping[str, str], some: type[Facts]) -> Facts:
+    """Return some of the facts that an artifact carries; the others need not be right.
+
+    Raises:
+        ArtifactError: as above, of these facts.
+    """
+    return _checked(key, _read_facts(key, carried), some)
 
 
 def read_curves(key: str, carried: Mapping[str, str], n_products: int) -> CurveTable:
@@ -72,6 +74,20 @@ def read_curves(key: str, carried: Mapping[str, str], n_products: int) -> CurveT
     except ValueError as error:
         raise ArtifactError(f"The curves in the model {key} cannot be read: {error}") from error
     return CurveTable(columns)
+
+
+def _checked(key: str, facts: Mapping[str, Any], kind: type[Facts]) -> Facts:
+    try:
+        return kind.model_validate(facts)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        ]
+        raise ArtifactError(
+            f"The metadata in the model {key} is incomplete or wrong: "
+            f"{first_few(faults, str, MAX_FAULTS)}."
+        ) from error
 
 
 def _read_facts(key: str, carried: Mapping[str, str]) -> dict[str, Any]:

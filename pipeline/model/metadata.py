@@ -1,6 +1,6 @@
 """Where a model comes from and what it is: the facts that travel inside its artifact."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -616,6 +616,11 @@ class DriftMeasure(MetadataModel):
         return is_below or (self.refused_above is not None and self.value > self.refused_above)
 
 
+def coverage_among(drift: Sequence[DriftMeasure]) -> float | None:
+    """Return the share of a week inside the champion's intervals; None if nobody measured it."""
+    return next((one.value for one in drift if one.name == COVERAGE), None)
+
+
 class Trend(MetadataModel):
     """How far the estimates moved since one of the last models: the one they moved from most."""
 
@@ -757,7 +762,7 @@ class ModelMetadata(MetadataModel):
     @property
     def last_coverage(self) -> float | None:
         """Share of this week inside the champion's intervals; None if nobody measured it."""
-        return next((one.value for one in self.drift if one.name == COVERAGE), None)
+        return coverage_among(self.drift)
 
     @property
     def week_of_products(self) -> npt.NDArray[np.int16]:

@@ -256,7 +256,7 @@ def read_artifact(key: str, content: bytes) -> DispatchModel:
         WorkersError: its graph cannot be tried in a process of its own.
     """
     version = name_of(key)
-    _check_hash(key, version, content)
+    check_hash(key, version, content)
     carried = read_properties(key, content)
     metadata = read_metadata(key, carried)
     if timestamp_of(key) != metadata.trained_at:
@@ -287,7 +287,13 @@ def newest_model_key(store: ObjectStore) -> str:
     return newest.key
 
 
-def _check_hash(key: str, version: str, content: bytes) -> None:
+def check_hash(key: str, version: str, content: bytes) -> None:
+    """See that the bytes of an artifact are those that its name tells.
+
+    Raises:
+        ArtifactDamaged: they are not.
+        ArtifactError: the name tells nothing of them.
+    """
     named = hash_of_version(version)
     if not named:
         raise ArtifactError(

@@ -82,6 +82,7 @@ def test_without_a_valid_key_the_answer_is_401_in_the_form_of_the_version(
     [
         *[("POST", path) for path in (V0_1, V0_2, BATCH)],
         *[("GET", path) for path in ("/api/v0.1/model", PRODUCTS, "/report", "/metrics")],
+        *[("GET", path) for path in ("/api/v0.2/history", "/reports/x", "/history/")],
         *[("GET", path) for path in ("/docs/a/b", "/openapi.json/", "/no/such/path")],
         *[("GET", path) for path in ("/healthz/", "//healthz", "/readyz/../metrics", "//")],
         *[("OPTIONS", path) for path in (V0_1, "*")],

@@ -282,6 +282,31 @@ def test_the_report_is_that_of_the_store_and_may_do_nothing(
     assert not [rule for rule in policy if "script" in rule]
 
 
+def test_the_history_tells_what_is_served_and_where_the_reports_are(
+    trained: TestClient, served_model: DispatchModel
+) -> None:
+    history = trained.get("/api/v0.2/history").json()
+    (training,) = history["trainings"]
+    assert history["model_version"] == history["usable_version"] == training["version"]
+    assert (training["outcome"], training["has_report"]) == ("published", True)
+    report = trained.get(f"/reports/{served_model.version}")
+    assert report.content == trained.get("/report").content
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("time_to_dispatch_2026-11-23T18-49-11-198262_4c31a57b802f2bb0", 404),
+        ("..%2Fmodels", 404),
+        ("x", 422),
+    ],
+)
+def test_no_report_but_those_on_models_can_be_asked_for(
+    name: str, status: int, trained: TestClient
+) -> None:
+    assert trained.get(f"/reports/{name}").status_code == status
+
+
 def test_a_missing_report_is_404_with_the_reason(tmp_path: Path) -> None:
     response = TestClient(create_app(hand_made_service(str(tmp_path)))).get("/report")
     assert response.status_code == 404

@@ -27,6 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from pipeline.api.keys import OPEN_PATHS
+from pipeline.api.history import router as history_router
 from pipeline.api.operations import router as operations_router
 from pipeline.api.predictions import router as predictions_router
 from pipeline.api.service import DispatchService
@@ -55,7 +56,7 @@ POSTS = (V0_1, V0_2, BATCH)
 CURVE = PRODUCTS + "/{product_code}"
 ROUTES = {
     (route.path_format, method.lower())
-    for router in (predictions_router, operations_router)
+    for router in (predictions_router, operations_router, history_router)
     for route in router.routes
     if isinstance(route, APIRoute) and route.include_in_schema
     for method in route.methods or ()
@@ -68,7 +69,9 @@ OPERATIONS = {
     ("/api/v0.1/model", "get"): "get_model",
     (PRODUCTS, "get"): "list_products",
     (CURVE, "get"): "get_product",
+    ("/api/v0.2/history", "get"): "get_history",
     ("/report", "get"): "get_report",
+    ("/reports/{version}", "get"): "get_report_on",
     ("/healthz", "get"): "get_liveness",
     ("/readyz", "get"): "get_readiness",
     ("/metrics", "get"): "get_metrics",

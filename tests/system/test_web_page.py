@@ -171,7 +171,7 @@ def test_all_can_be_reached_and_operated_with_the_keyboard_alone(page: Page, ser
             unmarked.append(focused)
         if focused == "report":
             break
-    assert order == ["product", "slider", "number", "summary", "summary", "report"]
+    assert order == ["product", "slider", "number", "summary", "summary", "a", "report"]
     assert unmarked == []
 
     with page.expect_popup() as popup:
@@ -227,13 +227,17 @@ def test_an_accessibility_audit_finds_nothing_in_light_and_dark(page: Page) -> N
     assert violations_of(page, "color-contrast") == []
 
 
-def test_no_window_is_too_narrow(page: Page) -> None:
-    expect(page.locator("#chart .curve")).to_have_count(1)
-    unfold(page)
-
+def expect_no_sideways_scrolling(page: Page) -> None:
+    """See that a page is as wide as its window, however narrow."""
     for width in [320, 640, 1280]:
         page.set_viewport_size({"width": width, "height": 600})
         assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_no_window_is_too_narrow(page: Page) -> None:
+    expect(page.locator("#chart .curve")).to_have_count(1)
+    unfold(page)
+    expect_no_sideways_scrolling(page)
 
 
 def test_the_page_talks_to_its_own_service_only_and_breaks_none_of_its_rules(
@@ -418,10 +422,10 @@ def test_a_service_that_is_back_is_asked_again(page: Page, service: str) -> None
     expect(product(page)).to_be_focused()
 
 
-def open_report(page: Page) -> str:
-    """Open the report in a tab, as people do; return its URL."""
+def open_report(page: Page, name: str = "Training report") -> str:
+    """Open the first report in a tab, as people do; return its URL."""
     with page.expect_popup() as popup:
-        page.get_by_role("link", name="Training report").click()
+        page.get_by_role("link", name=name).first.click()
     with popup.value as report:
         expect(report.get_by_role("heading", level=1)).to_have_text("Training report")
         # What the report's own styles say, which a policy may forbid.
@@ -466,6 +470,44 @@ def test_a_service_with_a_key_and_behind_a_prefix_is_asked_with_both(
     report.click()
     expect(page.get_by_role("alert")).to_contain_text("There is no report.")
     expect(estimate(page)).to_contain_text("hours")
+
+    page.get_by_role("link", name="All models by week").click()
+    assert open_report(page, "Report on the training").startswith("blob:")
+    page.get_by_role("button", name="Forget the API key").click()
+    expect(page.get_by_label("API key")).to_be_focused()
+    expect(page.get_by_role("table")).to_be_hidden()
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_the_history_shows_what_became_of_each_training(fresh: Page, service: str) -> None:
+    complaints: list[str] = []
+    fresh.on("console", lambda message: complaints.append(message.text))
+    fresh.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def add_trainings(route: Route) -> None:
+        history = route.fetch().json()
+        (served,) = history["trainings"]
+        older = {**served, "version": "older", "next_week_coverage": 0.912, "has_report": False}
+        refused = {**older, "outcome": "refused", "error_hours": 9.0, "reason": "R² is too low"}
+        unread = {**older, "delivered_at": None, "rows": None, "error_hours": None}
+        route.fulfill(json={**history, "trainings": [refused, served, older, unread], "older": 3})
+
+    fresh.route("**/api/v0.2/history", add_trainings)
+    fresh.goto(f"{service}/history")
+    expect(fresh.locator(".state b")).to_have_text(
+        ["✘ Refused", "● Served", "Published", "Published"]
+    )
+    expect(fresh.locator(".refused .state")).to_contain_text("R² is too low")
+    expect(fresh.get_by_role("cell", name="91.2 % of 90 %").first).to_be_visible()
+    expect(fresh.locator("#errors .dot")).to_have_count(2)
+    expect(fresh.locator("#errors .failed")).to_have_count(1)
+    expect(fresh.get_by_text("3 older trainings not shown.")).to_be_visible()
+    assert violations_of(fresh) == []
+    expect_no_sideways_scrolling(fresh)
+    fresh.emulate_media(color_scheme="dark")
+    assert violations_of(fresh, "color-contrast") == []
+    open_report(fresh, "Report on the training")
+    assert complaints == []
 
 
 def test_only_the_newest_question_s_answer_is_shown(page: Page, service: str) -> None:
