@@ -24,7 +24,7 @@ TARGET = bodywork
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk aws fuzz-artifacts
+.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk aws fuzz-artifacts pin-base propose-pins
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -47,8 +47,8 @@ tools-of-tests: $(if $(filter install,$(TOOLS)),.venv/ready)
 week: .venv/ready  ## add a simulated week of orders: make week [STORE=s3://bucket/prefix]
 	@.venv/bin/python -m pipeline.orders.simulator '$(STORE)'
 
-lock: .tox/runner/ready  ## compile the exact pins in requirements*.txt from pyproject.toml
-	$(LIGHT_TOX) -e lock
+lock: .tox/runner/ready  ## compile the exact pins in requirements*.txt from pyproject.toml: make lock [LOCK=--upgrade]
+	$(LIGHT_TOX) -e lock -- $(LOCK)
 
 static: .venv/ready  ## only the static code analysis
 	$(TOX) -e py311-static_code_analysis
@@ -159,6 +159,13 @@ push-image: given-IMAGE  ## push it: make push-image IMAGE=user/name:tag
 	@test -z "$$DOCKERHUB_PASSWORD" || printf '%s' "$$DOCKERHUB_PASSWORD" | \
 	$(CONTAINER_ENGINE) login --username "$$DOCKERHUB_USERNAME" --password-stdin docker.io
 	$(CONTAINER_ENGINE) push '$(IMAGE)'
+
+pin-base:  ## write the digest that the base image has today into the Dockerfile
+	@digest=$$($(CONTAINER_ENGINE) buildx imagetools inspect --format '{{.Manifest.Digest}}' python:3.11-slim) && \
+	sed -i -E "s/^(FROM python:3\.11-slim)(@sha256:[0-9a-f]{64})? AS/\1@$$digest AS/" Dockerfile
+
+propose-pins:  ## commit what lock and pin-base have changed, and open a pull request, as CI does
+	@.ci/propose_pins
 
 sbom: .tox/runner/ready  ## what the image is made of, as CycloneDX files in dist/
 	$(LIGHT_TOX) -e sbom

@@ -97,6 +97,11 @@ def test_a_job_of_github_is_limited(name: str) -> None:
         "delivery.image": {"attestations": "write", **deployment},
         "docs.deploy-docs": {"pages": "write", "id-token": "write"},
         **dict.fromkeys(("delivery.staging", "delivery.production", "deploy.deploy"), deployment),
+        **dict.fromkeys(
+            ("delivery.image", "image.build-and-push-image"),
+            {"contents": "read", "attestations": "write", "id-token": "write"},
+        ),
+        "supply_chain.raise-pins": {"contents": "write", "pull-requests": "write"},
     }
 
     assert job.get("permissions", {}) == permissions.get(name, {})
