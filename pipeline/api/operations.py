@@ -26,11 +26,7 @@ from pipeline.api.schemas import (
 )
 from pipeline.api.unknown_products import UnknownProducts
 from pipeline.model.product_codes import ProductCodes
-<<<<<<< HEAD
-from pipeline.stages.errors import ObjectMissing
 from pipeline.stages.package_version import package_version
-=======
->>>>>>> 84b6ad6 (Show what became of each training, from what is in the store)
 from pipeline.stages.settings import git_commit
 
 MAX_PRODUCTS_ON_PAGE = 100

@@ -52,7 +52,7 @@ def test_newer_pins_are_pushed_and_one_review_is_asked_for(tmp_path: Path) -> No
     asked = tmp_path / "asked"
     script(
         tmp_path / "bin" / "gh",
-        f'case "$2" in list) cat {asked} 2>/dev/null || true ;; create) echo "$*" >> {asked};; esac',
+        f'case "$2" in list) cat {asked} 2>/dev/null || true;; create) echo "$*" >> {asked};; esac',
     )
     environment = {**os.environ, "PATH": f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"}
 

@@ -26,8 +26,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from pipeline.api.keys import OPEN_PATHS
 from pipeline.api.history import router as history_router
+from pipeline.api.keys import OPEN_PATHS
 from pipeline.api.operations import router as operations_router
 from pipeline.api.predictions import router as predictions_router
 from pipeline.api.service import DispatchService
