@@ -24,7 +24,7 @@ TARGET = bodywork
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk aws fuzz-artifacts pin-base propose-pins
+.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image image-digest sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk aws fuzz-artifacts pin-base propose-pins
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -159,6 +159,10 @@ push-image: given-IMAGE  ## push it: make push-image IMAGE=user/name:tag
 	@test -z "$$DOCKERHUB_PASSWORD" || printf '%s' "$$DOCKERHUB_PASSWORD" | \
 	$(CONTAINER_ENGINE) login --username "$$DOCKERHUB_USERNAME" --password-stdin docker.io
 	$(CONTAINER_ENGINE) push '$(IMAGE)'
+
+image-digest: given-IMAGE  ## an image that was pushed, by its digest: make image-digest IMAGE=user/name:tag
+	@digest=$$($(CONTAINER_ENGINE) buildx imagetools inspect --format '{{.Manifest.Digest}}' '$(IMAGE)') && \
+	echo "$(firstword $(subst :, ,$(IMAGE)))@$$digest"
 
 pin-base:  ## write the digest that the base image has today into the Dockerfile
 	@digest=$$($(CONTAINER_ENGINE) buildx imagetools inspect --format '{{.Manifest.Digest}}' python:3.11-slim) && \

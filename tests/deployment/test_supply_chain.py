@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from deploy.campaign.git_repositories import commit_all, git
+from deploy.deploy_plain import Image
 from tests.support.helpers import ROOT
 
 DIGEST = "sha256:" + "a" * 64
@@ -38,6 +39,16 @@ def test_the_digest_of_the_base_image_is_written_once_and_again(
 
     changed = text.replace(f"FROM {before} AS", f"FROM python:3.11-slim@{DIGEST} AS")
     assert dockerfile.read_text() == changed
+
+
+def test_an_image_is_named_by_its_digest(tmp_path: Path) -> None:
+    shutil.copy2(ROOT / "Makefile", tmp_path)
+    script(tmp_path / "engine", f"echo {DIGEST}")
+
+    command = ["make", "--silent", "image-digest", "IMAGE=shop/pipeline:1-plain"]
+    printed = subprocess.check_output([*command, "CONTAINER_ENGINE=./engine"], cwd=tmp_path)
+
+    assert Image.parsed(printed.decode().strip()) == ("shop/pipeline", DIGEST)
 
 
 def test_newer_pins_are_pushed_and_one_review_is_asked_for(tmp_path: Path) -> None:
