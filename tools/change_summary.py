@@ -21,7 +21,7 @@ from pathlib import Path
 from socket import create_server
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -158,22 +158,22 @@ def _service(checkout: Path) -> Iterator[str]:
     environment = ENVIRONMENT | {"TTD_DRAIN_SECONDS": "0", "TTD_LOG_LEVEL": "WARNING"}
     with subprocess.Popen(command, cwd=checkout, env=environment) as service:
         try:
-            _wait_for(f"http://127.0.0.1:{port}/readyz")
+            _wait_for(f"http://127.0.0.1:{port}/readyz", service)
             yield f"http://127.0.0.1:{port}"
         finally:
             service.terminate()
 
 
-def _wait_for(url: str) -> None:
+def _wait_for(url: str, service: "subprocess.Popen[bytes]") -> None:
+    """Wait until a service is ready; end the process if it ends, or takes too long."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
+    while service.poll() is None and time.monotonic() < deadline:
         try:
             HTTP.open(url, timeout=PATIENCE_SECONDS).close()
             return
-        except URLError:
-            if time.monotonic() > deadline:
-                raise
+        except OSError:  # URLError is one, too
             time.sleep(0.1)
+    sys.exit(f"make change-summary: error: nothing is ready at {url}; the lines above say why.")
 
 
 def _ask(url: str, body: Mapping[str, Any] | None = None) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.campaign.git_repositories import IDENTITY, commit_all, git
 from tests.support.helpers import ROOT
 
 TOOLS = ["bwrap", "chromium", "curl", "faketime", "kubectl", "promtool", "typescript"]
@@ -103,6 +104,25 @@ def test_without_a_cluster_kubeconfig_is_named_first(arguments: list[str], proje
         in (done.stderr)
     )
     assert not {".venv", ".tox"} & set(os.listdir(project))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"), [("VERSION", "version=9.9.9\nraised=true\n"), ("other", "raised=false\n")]
+)
+def test_the_last_commit_is_a_release_if_it_raises_the_version(
+    changed: str, told: str, tmp_path: Path
+) -> None:
+    for name in ("Makefile", "VERSION"):
+        shutil.copy2(ROOT / name, tmp_path)
+    commit_all(tmp_path)
+    (tmp_path / changed).write_text("9.9.9\n")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, *IDENTITY, "commit", "--quiet", "--message=A change")
+
+    command = ["make", "--silent", "version"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    assert done.stdout.endswith(told)
 
 
 def test_tests_name_the_tools_that_are_missing_and_install_none(project: Path) -> None:
