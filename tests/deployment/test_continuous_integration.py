@@ -94,7 +94,6 @@ def test_a_job_of_github_is_limited(name: str) -> None:
     job: dict[str, Any] = GITHUB_JOBS[name]
     deployment = {"contents": "read", "id-token": "write"}
     permissions = {
-        "delivery.image": {"attestations": "write", **deployment},
         "docs.deploy-docs": {"pages": "write", "id-token": "write"},
         **dict.fromkeys(("delivery.staging", "delivery.production", "deploy.deploy"), deployment),
         **dict.fromkeys(
