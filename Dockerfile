@@ -111,6 +111,14 @@ COPY --from=requirements /opt/pipeline /opt/pipeline
 COPY --from=requirements /opt/matplotlib /opt/matplotlib
 COPY --from=box /opt/bodywork /opt/bodywork
 COPY docker/bodywork /usr/local/bin/bodywork
+COPY docker/git /opt/git
+COPY deploy/bodywork_run.py deploy/redeploy.py /opt/deploy/
+# Git checks out the commit that was deployed, takes a password from a secret, and tells Bodywork
+# whole hashes: a server does not hand out a commit by a part of its hash.
+ENV GIT_CONFIG_COUNT=3 \
+    GIT_CONFIG_KEY_0=core.hooksPath GIT_CONFIG_VALUE_0=/opt/git \
+    GIT_CONFIG_KEY_1=credential.helper GIT_CONFIG_VALUE_1=/opt/git/credential \
+    GIT_CONFIG_KEY_2=core.abbrev GIT_CONFIG_VALUE_2=40
 USER 1000:1000
 CMD ["bodywork", "--help"]
 ARG VERSION=unknown

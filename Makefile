@@ -24,7 +24,7 @@ TARGET = bodywork
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image image-digest sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk aws fuzz-artifacts pin-base propose-pins
+.PHONY: help demo check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image image-digest sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk aws fuzz-artifacts pin-base propose-pins reuse image-name
 
 help:  ## show this list
 	@grep -E '^[a-z0-9. -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 44
@@ -62,6 +62,9 @@ fuzz-api: .venv/ready  ## the API under random requests: make fuzz-api [FUZZ_SEC
 soak: .venv/ready  ## the service under all kinds of requests: make soak [SOAK_SECONDS=600]
 	$(TOX) -e soak
 
+reuse: .venv/ready  ## 100,000 requests of a proxy that reuses connections at random ages: make reuse [REUSE_REQUESTS=100000]
+	$(TOX) -e reuse
+
 fuzz-csv: .venv/ready  ## weekly files made up at random, beside Python's reader: make fuzz-csv [FUZZ_SECONDS=600]
 	$(TOX) -e fuzz-csv
 
@@ -83,8 +86,8 @@ diff: given-OVERLAY kubectl a-cluster  ## what apply would change on the cluster
 apply: given-OVERLAY kubectl a-cluster  ## the objects that Bodywork cannot make: make apply OVERLAY=staging
 	kubectl apply --kustomize 'deploy/overlays/$(OVERLAY)'
 
-deploy: given-GIT_URL url-GIT_URL kubectl a-cluster .tox/runner/ready  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [IMAGE=user/name:tag]
-	$(LIGHT_TOX) -e deploy -- '$(GIT_URL)' --branch '$(BRANCH)' $(if $(IMAGE),--image '$(IMAGE)')
+deploy: given-GIT_URL url-GIT_URL kubectl a-cluster .tox/runner/ready  ## deploy with Bodywork: make deploy GIT_URL=https://… [BRANCH=master] [COMMIT=hash] [IMAGE=user/name:tag]
+	$(LIGHT_TOX) -e deploy -- '$(GIT_URL)' --branch '$(BRANCH)' $(if $(COMMIT),--commit '$(COMMIT)') $(if $(IMAGE),--image '$(IMAGE)')
 
 deploy-plain: given-OVERLAY given-TRAIN_IMAGE given-SERVE_IMAGE given-SERVICE_URL url-SERVICE_URL kubectl a-cluster .tox/runner/ready  ## deploy without Bodywork: make deploy-plain OVERLAY=plain-production TRAIN_IMAGE=name@sha256:… SERVE_IMAGE=name@sha256:… SERVICE_URL=https://… [COMMIT=hash]
 	$(LIGHT_TOX) -e deploy-plain -- '$(OVERLAY)' --train-image '$(TRAIN_IMAGE)' --serve-image '$(SERVE_IMAGE)' --url '$(SERVICE_URL)' $(if $(COMMIT),--commit '$(COMMIT)')
@@ -149,6 +152,9 @@ rebuild-app: given-APP_GIT_URL  ## build the deployed commit anew: make rebuild-
 roll-back-app: given-APP_GIT_URL given-COMMIT  ## an earlier commit again: make roll-back-app APP_GIT_URL=https://… COMMIT=hash
 	@git fetch --quiet "$$APP_GIT_URL" refs/heads/main
 	@git push --force-with-lease="main:$$(git rev-parse FETCH_HEAD)" "$$APP_GIT_URL" "$$COMMIT^{commit}:refs/heads/main"
+
+image-name:  ## print the name of the image, without a tag, as bodywork.yaml has it
+	@sed -n 's/^ *docker_image: *\([^:]*\):.*/\1/p' bodywork.yaml
 
 image: given-IMAGE  ## an image of the pods: make image IMAGE=user/name:tag [TARGET=plain|serve|bodywork] [CONTAINER_ENGINE=podman]
 	$(CONTAINER_ENGINE) build --target '$(TARGET)' --build-arg VERSION="$$(cat VERSION)" \

@@ -1,8 +1,10 @@
 """Deploy a branch with Bodywork, and make sure that it was deployed.
 
-`python -m deploy.deploy_pipeline GIT_URL --branch BRANCH [--image USER/NAME:TAG]` ends with exit
-code 0 if the service of that commit runs now, 1 if not, and 2 after wrong arguments. Bodywork's own
-exit code does not say so much: it is 0 too when the cluster lets nobody in.
+`python -m deploy.deploy_pipeline GIT_URL --branch BRANCH [--commit HASH] [--image USER/NAME:TAG]`
+ends with exit code 0 if the service of that commit runs now, 1 if not, and 2 after wrong arguments.
+Bodywork's own exit code does not say so much: it is 0 too when the cluster lets nobody in. Bodywork
+clones with the hook and the helper of `docker/git`, as it does in the image: so it deploys the
+commit that it is told, with a password for Git from GIT_USERNAME and GIT_TOKEN.
 
 `kubectl` and `git` are found on PATH, and Bodywork where the environment variable BODYWORK says.
 """
@@ -13,16 +15,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-NAMESPACE = "time-to-dispatch"
-DEPLOYMENT = "serve-model"
+from deploy.bodywork_run import DEPLOYMENT, NAMESPACE, DeployFailure, run_bodywork
+
 KUBECTL_SECONDS = "30s"
-
-
-class DeployFailure(Exception):
-    """The pipeline was not deployed."""
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class Rollout(NamedTuple):
@@ -45,14 +45,15 @@ def main(arguments: Sequence[str] = ()) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        commit = commit_of(options.git_url, options.branch)
+        commit = options.commit or commit_of(options.git_url, options.branch)
         before = current_rollout()
-        run_bodywork(options.git_url, options.branch, options.image)
+        image = options.image or image_of_version()
+        run_bodywork(options.git_url, options.branch, commit, image, git_settings())
         check_rollout(before, current_rollout(), commit)
     except DeployFailure as failure:
-        print(_shown(f"{options.git_url} was not deployed: {failure}"), file=sys.stderr)
+        print(f"{options.git_url} was not deployed: {failure}", file=sys.stderr)
         return 1
-    print(_shown(f"Commit {commit} of {options.git_url} is deployed."))
+    print(f"Commit {commit} of {options.git_url} is deployed.")
     return 0
 
 
@@ -85,26 +86,30 @@ def current_rollout() -> Rollout | None:
     )
 
 
-def run_bodywork(git_url: str, branch: str, image: str | None) -> None:
-    """Let Bodywork deploy, and show what it says.
+def git_settings(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables that give Git the settings it has in the image.
 
     Args:
-        git_url: of the repository.
-        branch: of it; always given, since the pods need it.
-        image: instead of that in `bodywork.yaml`.
-
-    Raises:
-        DeployFailure: it says that it failed.
+        environment: whose own settings for Git remain.
     """
-    command = [os.environ.get("BODYWORK", "bodywork"), "create", "deployment", git_url]
-    command += ["--branch", branch]
-    command += ["--bodywork-image", image] if image else []
-    try:
-        code = subprocess.run(command, stdin=subprocess.DEVNULL).returncode
-    except OSError as error:
-        raise DeployFailure(f"Bodywork could not be started: {error}") from error
-    if code != 0:
-        raise DeployFailure(f"Bodywork ended with exit code {code}; the lines above say why")
+    own = ROOT / "docker" / "git"
+    settings = {
+        "core.hooksPath": str(own),
+        "credential.helper": str(own / "credential"),
+        "core.abbrev": "40",  # Bodywork names the commit by its whole hash
+    }
+    first = int(environment.get("GIT_CONFIG_COUNT", "0"))
+    variables = {"GIT_CONFIG_COUNT": str(first + len(settings))}
+    for number, (name, value) in enumerate(settings.items(), first):
+        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
+
+
+def image_of_version() -> str:
+    """Return the image that `bodywork.yaml` names, with the tag of this version."""
+    config = (ROOT / "bodywork.yaml").read_text()
+    (name,) = re.findall(r"^ *docker_image: ([^:\s]+)", config, re.MULTILINE)
+    return f"{name}:{(ROOT / 'VERSION').read_text().strip()}"
 
 
 def check_rollout(before: Rollout | None, after: Rollout | None, commit: str) -> None:
@@ -133,7 +138,12 @@ def output_of(*command: str) -> str:
     """
     try:
         done = subprocess.run(
-            command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            command,
+            check=True,
+            env=os.environ | git_settings() | {"GIT_TERMINAL_PROMPT": "0"},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.CalledProcessError as error:
         raise DeployFailure(f"`{' '.join(command)}` failed: {error.stderr.strip()}") from error
@@ -154,8 +164,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("git_url", type=_git_url, help="https:// or file:// URL of the repository")
     parser.add_argument("--branch", default="master", type=_branch, help="of it (default master)")
+    parser.add_argument("--commit", type=_commit, help="of the branch (default: its newest)")
     parser.add_argument(
-        "--image", type=_image, help="user/name:tag on Docker Hub, instead of bodywork.yaml's"
+        "--image", type=_image, help="user/name:tag on Docker Hub (default: that of VERSION)"
     )
     return parser
 
@@ -163,6 +174,17 @@ def _parser() -> argparse.ArgumentParser:
 def _git_url(text: str) -> str:
     if not re.match("(https|file)://.", text):
         raise argparse.ArgumentTypeError(f"{_shown(text)!r} should begin with https://")
+    if _shown(text) != text:
+        raise argparse.ArgumentTypeError(
+            f"{_shown(text)!r} holds a password, which all logs would show: put it into GIT_TOKEN, "
+            "and into the secret 'git' of the cluster"
+        )
+    return text
+
+
+def _commit(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{40}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} should be the whole hash of a commit")
     return text
 
 

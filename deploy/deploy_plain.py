@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
 
 from deploy import smoke_test
-from deploy.deploy_pipeline import DEPLOYMENT, NAMESPACE, DeployFailure, output_of
+from deploy.bodywork_run import DEPLOYMENT, NAMESPACE, DeployFailure
+from deploy.deploy_pipeline import output_of
 
 OVERLAYS = Path(__file__).resolve().parent / "overlays"
 CRON_JOB = "weekly-training"

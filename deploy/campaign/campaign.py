@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from deploy.bodywork_run import NAMESPACE
 from deploy.campaign.kubectl_commands import kubectl, pods
 from deploy.campaign.pod_figures import (
     FAILED,
@@ -20,7 +21,6 @@ from deploy.campaign.pod_figures import (
     start_seconds,
 )
 from deploy.campaign.steps import PODS, PORT, Campaign, bodywork_secret
-from deploy.deploy_pipeline import NAMESPACE
 
 pytestmark = pytest.mark.timeout(1_200)
 

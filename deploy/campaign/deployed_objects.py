@@ -14,7 +14,6 @@ from deploy.campaign.kubectl_commands import kubectl
 from deploy.campaign.settings import CampaignSettings
 
 CRON_JOB = "weekly-deployment"
-CREATE = "bodywork create deployment"
 
 
 def deployed_objects(
@@ -22,9 +21,9 @@ def deployed_objects(
 ) -> list[dict[str, Any]]:
     """Return all objects of `deploy/bodywork` but secrets, ready to be applied.
 
-    Four things are other than in production: the weekly deployment never starts by itself, its
-    stages use the image that is tested, it goes through the proxy, if there is one, and the service
-    may also talk to the ports on which S3 and Git are here.
+    Three things are other than in production: the weekly deployment never starts by itself, it goes
+    through the proxy, if there is one, and the service may also talk to the ports on which S3 and
+    Git are here.
 
     Args:
         settings: of the campaign.
@@ -47,8 +46,6 @@ def rendered(settings: CampaignSettings, client_namespace: str, folder: Path) ->
     staging = ROOT / "deploy" / "overlays" / "staging" / "settings.yaml"
     values = yaml.safe_load(staging.read_text())
     values["data"] |= {
-        "gitUrl": settings.git_url,
-        "gitBranch": settings.branch,
         "image": settings.image,
         "ingressNamespace": client_namespace,
     }
@@ -64,10 +61,6 @@ def rendered(settings: CampaignSettings, client_namespace: str, folder: Path) ->
 def _adapt_cron_job(cron_job: dict[str, Any], settings: CampaignSettings) -> None:
     cron_job["spec"]["suspend"] = True
     (container,) = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    with_image = f"{CREATE} --bodywork-image {settings.image}"
-    changed = [text.replace(CREATE, with_image) for text in container["args"]]
-    assert changed != container["args"], "The weekly deployment runs another command."
-    container["args"] = changed
     container["env"] += environment_variables(settings.proxies)
 
 

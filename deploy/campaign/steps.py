@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from deploy.bodywork_run import DEPLOYMENT, NAMESPACE
 from deploy.campaign import tools_pod
 from deploy.campaign.deployed_objects import CRON_JOB, deployed_objects
 from deploy.campaign.git_repositories import ROOT
@@ -18,12 +19,12 @@ from deploy.campaign.kubectl_commands import ClusterError, apply, delete, find, 
 from deploy.campaign.settings import CampaignSettings
 from deploy.campaign.tools_pod import ToolsPod, address_of
 from deploy.campaign.weekly_bucket import WeeklyBucket
-from deploy.deploy_pipeline import DEPLOYMENT, NAMESPACE, commit_of
+from deploy.deploy_pipeline import commit_of
 
 CONTROLLER_NAMESPACE = "bodywork-deployment-jobs"
 CONTROLLER = "bodywork-workflow-controller"
 GROUP = "time-to-dispatch"
-SECRETS = ("store", "aws-credentials", "alerts", "api-key")
+SECRETS = ("store", "aws-credentials", "alerts", "api-key", "git")
 PODS = f"stage={DEPLOYMENT}"
 PORT = 8000
 
@@ -164,6 +165,7 @@ def create_secrets(settings: CampaignSettings, store: str, webhook: str, api_key
         {**settings.credentials, "AWS_ENDPOINT_URL_S3": settings.s3_endpoint},
         {"TTD_ALERT_WEBHOOK": webhook},
         {"TTD_API_KEY": api_key},
+        {"GIT_USERNAME": "none", "GIT_TOKEN": "none"},
     ]
     for name, data in zip(SECRETS, values, strict=True):
         bodywork_secret("create", name, data)

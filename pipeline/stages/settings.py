@@ -28,6 +28,7 @@ from pipeline.stages.command_line import (
 )
 from pipeline.stages.logs import LogFormat, LogLevel
 from pipeline.stages.messages import one_line
+from pipeline.stages.surroundings import COMMIT_VARIABLE
 
 SAMPLE_STORE = Path(__file__).resolve().parents[2] / "data"
 DEFAULT_STORE = str(SAMPLE_STORE) if (SAMPLE_STORE / "datasets").is_dir() else ""
@@ -41,12 +42,13 @@ ORIGIN = r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?"
 """A scheme, a host and perhaps a port; apps in a web view have schemes of their own."""
 IMPLIED_PORTS = {"http": ":80", "https": ":443"}
 FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
-COMMIT_VARIABLE = "GIT_COMMIT_HASH"
-"""Bodywork sets it in every stage of a deployment, to the short hash of the commit."""
 
 
 def git_commit() -> str | None:
-    """Return the commit of the code that the environment names, or None if it names none."""
+    """Return the commit of the code that the environment names, or None if it names none.
+
+    A stage does not start in a checkout of another commit.
+    """
     return os.environ.get(COMMIT_VARIABLE) or None
 
 

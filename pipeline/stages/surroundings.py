@@ -1,15 +1,19 @@
-"""What a process has to find before the modules of a stage load: a clock, folders, memory.
+"""What a process has to find before a stage loads: its own commit, a clock, folders, memory.
 
-Libraries look for these while they load, and would end the process with a traceback.
+Libraries look for most of these while they load, and would end the process with a traceback.
 """
 
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+COMMIT_VARIABLE = "GIT_COMMIT_HASH"
+"""Bodywork sets it in every stage of a deployment, to the hash of the commit, perhaps shortened."""
 MIN_TRAINING_BYTES = 700 * 10**6
 """What the libraries of the training ask the system for; half of that is never used."""
 
@@ -36,6 +40,30 @@ def _faults() -> Iterator[str]:
         os.getcwd()
     except OSError as error:
         yield f"There is no working directory ({error.strerror}): start in one that exists."
+    yield from _commit_faults(Path(__file__).resolve().parents[2])
+
+
+def _commit_faults(code: Path) -> Iterator[str]:
+    """Yield what is wrong if the code is a checkout of another commit than is named."""
+    named = os.environ.get(COMMIT_VARIABLE)
+    if not named or not (code / ".git").exists():
+        return
+    try:
+        # Nothing of it comes from outside, and Git is where the system has it.
+        asked = subprocess.run(  # noqa: S603
+            ["git", "-C", str(code), "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+        )
+    except OSError as error:
+        yield f"Git could not be asked for the commit that {COMMIT_VARIABLE} names: {error}."
+        return
+    found = asked.stdout.strip() or f"unknown ({asked.stderr.strip()})"
+    if not found.startswith(named):
+        yield (
+            f"{COMMIT_VARIABLE} is {named}, but the code is of commit {found}: deploy again, "
+            "with the image of the Dockerfile, whose Git checks out the commit that was deployed."
+        )
 
 
 def _training_faults() -> Iterator[str]:

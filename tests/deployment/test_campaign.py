@@ -10,7 +10,7 @@ import pytest
 from kubernetes_validate import validate
 
 from deploy.campaign.alert_receiver import PORT
-from deploy.campaign.deployed_objects import CREATE, deployed_objects
+from deploy.campaign.deployed_objects import deployed_objects
 from deploy.campaign.pod_figures import memory_mib, start_seconds
 from deploy.campaign.settings import NEEDED, CampaignSettings, SettingsMissing
 from deploy.campaign.tools_pod import FILES, FOLDER, NAMESPACE, tools_objects
@@ -54,7 +54,7 @@ def test_the_objects_are_those_of_deploy_for_the_image_git_and_s3_of_the_campaig
     objects = {one["kind"]: one for one in deployed_objects(SETTINGS, NAMESPACE, tmp_path)}
     weekly, policy = objects["CronJob"]["spec"], objects["NetworkPolicy"]["spec"]
     (container,) = weekly["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    variables = {one["name"]: one["value"] for one in container["env"]}
+    variables = {one["name"]: one["value"] for one in container["env"] if "value" in one}
     sources = [one["namespaceSelector"]["matchLabels"] for one in policy["ingress"][0]["from"]]
 
     for one in objects.values():
@@ -62,8 +62,7 @@ def test_the_objects_are_those_of_deploy_for_the_image_git_and_s3_of_the_campaig
         assert "set-by-the-overlay" not in json.dumps(one)
     assert weekly["suspend"] is True
     assert container["image"] == SETTINGS.image
-    assert f"{CREATE} --bodywork-image {SETTINGS.image}" in " ".join(container["args"])
-    assert variables == {"GIT_URL": SETTINGS.git_url, "GIT_BRANCH": "master", **SETTINGS.proxies}
+    assert variables == {"PYTHONPATH": "/opt", **SETTINGS.proxies}
     assert {"kubernetes.io/metadata.name": NAMESPACE} in sources
     assert [one["port"] for one in policy["egress"][-1]["ports"]] == [8443, 9000]
 

@@ -11,21 +11,27 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.bodywork_run import DEPLOYMENT, NAMESPACE, reason_in
 from deploy.campaign.git_repositories import commit_all
-from deploy.deploy_pipeline import DEPLOYMENT, NAMESPACE, main
+from deploy.deploy_pipeline import main
 from tests.support.helpers import ROOT, free_port
 from tests.support.local_servers import serving
 from tests.support.recording_cluster import RecordingCluster, write_kubeconfig
 
 SERVICE = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{DEPLOYMENT}"
 OTHER = "0123456"
+IMAGE_NAME = yaml.safe_load((ROOT / "bodywork.yaml").read_text())["pipeline"][
+    "docker_image"
+].removesuffix(":latest")
+VERSION = (ROOT / "VERSION").read_text().strip()
 STAND_IN = """#!{}
-import sys
+import os, sys
 from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
-Path("{}/arguments").write_text(" ".join(sys.argv[1:]))
+Path("{}/arguments").write_text(" ".join(sys.argv[1:] + [os.environ["GIT_COMMIT_HASH"]]))
 if change := b'{}':
     build_opener(ProxyHandler({{}})).open(Request("{}", change, method="PUT")).close()
+print("Deployment successful")
 sys.exit({})
 """
 Deploying = Callable[..., int]
@@ -89,24 +95,39 @@ def _deployment(commit: str, updated: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("before", "image"),
-    [(None, ("--image", "shop/pipeline:0.1.0")), (OTHER, ()), ("same", ())],
+    ("before", "options", "image"),
+    [
+        (None, ("--image", "shop/pipeline:0.1.0"), "shop/pipeline:0.1.0"),
+        (OTHER, (), f"{IMAGE_NAME}:{VERSION}"),
+        ("same", (), f"{IMAGE_NAME}:{VERSION}"),
+    ],
 )
 def test_what_bodywork_deploys_is_found_on_the_cluster(
     before: str | None,
-    image: tuple[str, ...],
+    options: tuple[str, ...],
+    image: str,
     deploying: Deploying,
     commit: str,
     git_url: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert deploying(commit if before == "same" else before, commit, *image) == 0
+    assert deploying(commit if before == "same" else before, commit, *options) == 0
 
-    assert capsys.readouterr().out == f"Commit {commit} of {git_url} is deployed.\n"
-    expected = ["create", "deployment", git_url, "--branch", "master"]
-    expected += ["--bodywork-image", "shop/pipeline:0.1.0"] if image else []
-    assert (tmp_path / "arguments").read_text().split() == expected
+    assert capsys.readouterr().out.endswith(f"\nCommit {commit} of {git_url} is deployed.\n")
+    expected = ["create", "deployment", git_url, "--branch", "master", "--bodywork-image", image]
+    assert (tmp_path / "arguments").read_text().split() == [*expected, commit]
+
+
+def test_an_older_commit_can_be_deployed(
+    deploying: Deploying, commit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "origin" / "bodywork.yaml").write_text("version: '2'\n")
+    newer = commit_all(tmp_path / "origin")
+
+    assert deploying(newer, commit, "--commit", commit) == 0
+    assert f"\nCommit {commit} of " in capsys.readouterr().out
+    assert (tmp_path / "arguments").read_text().split()[-1] == commit
 
 
 @pytest.mark.parametrize(
@@ -116,7 +137,7 @@ def test_what_bodywork_deploys_is_found_on_the_cluster(
         ("same", None, 0, "is as it was before"),
         (None, OTHER, 0, f"commit {OTHER} was deployed instead of"),
         (OTHER, OTHER, 0, f"commit {OTHER} was deployed instead of"),
-        ("same", "same", 1, "Bodywork ended with exit code 1"),
+        ("same", "same", 1, "Bodywork says: nothing (exit code 1)"),
     ],
 )
 def test_what_was_not_deployed_is_told(
@@ -150,7 +171,6 @@ def test_without_a_cluster_nothing_is_deployed(
     [
         (None, "master", "Bodywork could not be started"),
         (None, "release", "there is no branch 'release'"),
-        ("file://me:SECRET@/no/such", "master", "`git ls-remote file://…@/no/such "),
         ("file:///no/such", "master", "`git ls-"),
     ],
 )
@@ -173,6 +193,7 @@ def test_without_bodywork_or_the_branch_nothing_is_deployed(
     "arguments",
     [
         [],
+        ["https://a/b", "--commit", "5210017"],
         ["git@github.com:shop/pipeline.git"],
         *(["https://a/b", "--branch", branch] for branch in ("", "feature/one", "--force")),
         *(
@@ -186,6 +207,43 @@ def test_wrong_arguments_end_with_2(arguments: list[str]) -> None:
         main(arguments)
 
     assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("", ""),
+        (
+            "[28/11/26 17:06:45] ERROR    Deployment failed --> cannot find key=GIT_TOKEN in \n"
+            "                             secret=git in namespace=time-to-dispatch   \n"
+            "[28/11/26 17:06:46] INFO     Executing stage = notify_failure\n",
+            "cannot find key=GIT_TOKEN in secret=git in namespace=time-to-dispatch",
+        ),
+        (
+            "[28/11/26 17:06:45] ERROR    Deployment failed --> (409)\n"
+            '       Reason: Conflict HTTP response body: {"kind":"Status","message":"jobs.batch\n'
+            '       \\"train-model\\" already exists","code":409}\n',
+            'jobs.batch "train-model" already exists',
+        ),
+        (
+            "Could not authenticate with active Kubernetes context. \n--> No configuration found\n",
+            "No configuration found",
+        ),
+    ],
+)
+def test_the_reason_is_found_in_what_bodywork_prints(output: str, reason: str) -> None:
+    assert reason_in(output) == reason
+
+
+def test_a_password_in_the_url_is_refused_and_not_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["https://me:SECRET@github.com/shop/pipeline.git"])
+
+    told = capsys.readouterr().err
+    assert "'https://…@github.com/shop/pipeline.git' holds a password" in told
+    assert "SECRET" not in told
 
 
 def test_the_names_are_those_that_bodywork_makes_of_its_configuration() -> None:

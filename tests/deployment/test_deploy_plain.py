@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deploy.deploy_pipeline import DEPLOYMENT
+from deploy.bodywork_run import DEPLOYMENT
 from deploy.deploy_plain import CRON_JOB, TRAINER, main
 from tests.support import plain_cluster
 from tests.support.deploy_objects import PLAIN, the, tracked

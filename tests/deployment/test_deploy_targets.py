@@ -13,10 +13,11 @@ URL = "https://github.com/shop/pipeline.git"
 @pytest.mark.parametrize(
     ("arguments", "recipe"),
     [
-        (f"deploy GIT_URL={URL}", f"tox run -e deploy -- '{URL}' --branch 'master' "),
+        (f"deploy GIT_URL={URL}", f"tox run -e deploy -- '{URL}' --branch 'master'  "),
         (
-            f"deploy GIT_URL={URL} BRANCH=release IMAGE=shop/pipeline:1",
-            f"tox run -e deploy -- '{URL}' --branch 'release' --image 'shop/pipeline:1'",
+            f"deploy GIT_URL={URL} BRANCH=release COMMIT=5210017 IMAGE=shop/pipeline:1",
+            f"tox run -e deploy -- '{URL}' --branch 'release' --commit '5210017' "
+            "--image 'shop/pipeline:1'",
         ),
         (
             "deploy-plain OVERLAY=plain-staging TRAIN_IMAGE=t SERVE_IMAGE=s SERVICE_URL=http://a",

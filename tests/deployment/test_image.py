@@ -14,16 +14,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.request import urlopen
 
 import pytest
 
-from deploy.campaign.git_repositories import commit_working_tree
-from pipeline.model.reader import DispatchModel
+from deploy.campaign.git_repositories import IDENTITY, commit_working_tree, git
+from pipeline.model.reader import DispatchModel, load_model
+from pipeline.orders.simulator import simulate_orders
 from pipeline.stores.base import open_store
 from tests.support.helpers import (
     HTTP,
     ROOT,
     Webhook,
+    deliver,
     free_port,
     predict,
     running_service,
@@ -103,6 +106,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     copies = "\n".join(words_of("COPY", "bodywork"))
     (bodywork,) = re.findall(r"^(\S+) /usr/local/bin/bodywork$", copies, re.M)
     shutil.copy2(ROOT / bodywork, folder / "bodywork_wrapper")
+    shutil.copytree(ROOT / "docker" / "git", folder / "git")
     variables = variables_of(folder, "pod", "bodywork")
     return Image(folder / "bodywork_wrapper", dict(os.environ) | variables)
 
@@ -138,11 +142,12 @@ def pod(
 
 @contextmanager
 def service_pod(
-    image: Image, repository: str, store: Path, folder: Path
+    image: Image, repository: str, store: Path, folder: Path, **variables: str
 ) -> Iterator[WatchedService]:
     """Start the service as a pod does, and yield it once it is ready."""
     port = free_port()
     secrets = {"TTD_STORE": str(store), "TTD_PORT": str(port), "TTD_DRAIN_SECONDS": "3"}
+    secrets |= variables
     with pod(image, repository, "serve_model", folder, **secrets) as process:
         wait_for(f"http://127.0.0.1:{port}/readyz", POD_SECONDS, process)
         yield WatchedService(process, port, folder / "log")
@@ -173,6 +178,46 @@ def test_a_stage_trains_on_what_is_in_s3(
     with pod(image, repository, "train_model", tmp_path / "pod", **secrets) as training:
         assert training.wait(POD_SECONDS) == 0
     assert len(store.list_keys("models")) == 1
+
+
+@pytest.mark.bodywork
+def test_pods_run_the_commit_that_was_deployed_after_a_merge_that_was_not(
+    image: Image, repository: str, tmp_path: Path
+) -> None:
+    """Bodywork clones the head of the branch at each start of a pod."""
+    origin, store = tmp_path / "origin", tmp_path / "store"
+    git(tmp_path, "clone", "--quiet", repository, str(origin))
+    deployed = git(origin, "rev-parse", "HEAD").strip()
+    for stage in ("train_model", "serve_model"):
+        (origin / "pipeline" / f"{stage}.py").write_text("raise SystemExit('not deployed')\n")
+    git(origin, *IDENTITY, "commit", "--quiet", "--all", "--message=Never deployed")
+    deliver(store, simulate_orders(300, seed=1))
+    variables = {"TTD_STORE": str(store), "GIT_COMMIT_HASH": deployed}
+
+    with pod(image, f"file://{origin}", "train_model", tmp_path / "pod", **variables) as training:
+        assert training.wait(POD_SECONDS) == 0
+    with service_pod(
+        image, f"file://{origin}", store, tmp_path / "service", GIT_COMMIT_HASH=deployed
+    ) as service:
+        with urlopen(f"http://127.0.0.1:{service.port}/healthz") as answer:
+            assert json.load(answer)["git_commit"] == deployed
+
+    assert load_model(open_store(str(store))).metadata.git_commit == deployed
+
+
+@pytest.mark.bodywork
+@pytest.mark.parametrize("commit", ["0" * 40, "abcdef0"])
+def test_a_pod_whose_commit_is_gone_ends_with_the_reason_in_a_line(
+    commit: str, image: Image, repository: str, tmp_path: Path
+) -> None:
+    with pod(
+        image, repository, "notify_failure", tmp_path / "pod", GIT_COMMIT_HASH=commit
+    ) as telling:
+        assert telling.wait(POD_SECONDS) == 1
+
+    log = (tmp_path / "pod" / "log").read_text()
+    reason = f"error: Commit {commit} was deployed, and cannot be had from the repository"
+    assert [line for line in log.splitlines() if reason in line], log
 
 
 @pytest.mark.bodywork

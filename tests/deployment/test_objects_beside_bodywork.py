@@ -1,20 +1,23 @@
 """The objects of `deploy/` fit what Bodywork really creates, on a stand-in for a cluster.
 
-The stand-in has our objects from the start. The real Bodywork configures it, and the weekly job's
-own command deploys the project to it, with the `bodywork.yaml` of this repository.
+The stand-in has our objects from the start. The real Bodywork configures it and deploys the project
+to it, with the `bodywork.yaml` of this repository; then the weekly job's own command does so again.
 """
 
 import os
 import re
 import subprocess
+import sys
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from deploy.campaign.git_repositories import commit_working_tree
+from deploy.campaign.git_repositories import IDENTITY, commit_working_tree, git
+from deploy.deploy_pipeline import git_settings, image_of_version
 from tests.support.deploy_objects import (
     MONITORING,
     Object,
@@ -24,7 +27,7 @@ from tests.support.deploy_objects import (
     the,
     tracked,
 )
-from tests.support.helpers import ROOT
+from tests.support.helpers import ROOT, Webhook
 from tests.support.local_servers import serving
 from tests.support.recording_cluster import ApiRequest, RecordingCluster, write_kubeconfig
 
@@ -33,7 +36,12 @@ pytestmark = [pytest.mark.bodywork, pytest.mark.timeout(900)]
 NAMESPACE = "time-to-dispatch"
 CONTROLLERS = "bodywork-deployment-jobs"
 """The namespace of Bodywork's own jobs."""
-SECRETS = {"store": "TTD_STORE", "alerts": "TTD_ALERT_WEBHOOK", "api-key": "TTD_API_KEY"}
+SECRETS = {
+    "store": ["TTD_STORE"],
+    "alerts": ["TTD_ALERT_WEBHOOK"],
+    "api-key": ["TTD_API_KEY"],
+    "git": ["GIT_USERNAME", "GIT_TOKEN"],
+}
 """The entries of the secrets that whoever deploys makes with Bodywork beforehand."""
 Done = subprocess.CompletedProcess[str]
 
@@ -45,11 +53,11 @@ class Bodywork:
         """Set it up, with a repository that holds the working tree as it is."""
         self.folder = folder
         commit_working_tree(folder / "origin")
-        python = Path(os.environ["BODYWORK"]).with_name("python")
+        self.python = Path(os.environ["BODYWORK"]).with_name("python")
         command = folder / "bin" / "bodywork"
         command.parent.mkdir()
         offline = ROOT / "tests" / "support" / "bodywork_offline.py"
-        command.write_text(f'#!/bin/sh\nexec {python} {offline} "$@"\n')
+        command.write_text(f'#!/bin/sh\nexec {self.python} {offline} "$@"\n')
         command.chmod(0o755)
 
     def run(self, cluster: RecordingCluster, *command: str, **variables: str) -> Done:
@@ -58,6 +66,7 @@ class Bodywork:
         settings = {
             "PATH": f"{self.folder}/bin{os.pathsep}{os.environ['PATH']}",
             "KUBECONFIG": f"{self.folder}/kubeconfig",
+            "BODYWORK": f"{self.folder}/bin/bodywork",
         }
         return subprocess.run(
             command,
@@ -68,32 +77,47 @@ class Bodywork:
             text=True,
         )
 
-    def deploy_weekly(self, cluster: RecordingCluster, ours: list[Object], branch: str) -> Done:
-        """Run the command of the weekly job, on the repository's copy here."""
+    def deploy(self, cluster: RecordingCluster) -> Done:
+        """Do what `make deploy` does with the repository's copy here."""
+        command = [sys.executable, "-m", "deploy.deploy_pipeline", f"file://{self.folder}/origin"]
+        return self.run(cluster, *command, PYTHONPATH=str(ROOT))
+
+    def deploy_weekly(
+        self, cluster: RecordingCluster, ours: list[Object], webhook: str = "none"
+    ) -> Done:
+        """Run the command of the weekly job, with Git's settings in the image."""
         (container,) = weekly_pod(ours)["containers"]
-        given = {"GIT_URL": f"file://{self.folder}/origin", "GIT_BRANCH": branch}
-        assert given.keys() == {variable["name"] for variable in container["env"]}
-        return self.run(cluster, *container["command"], *container["args"], **given)
+        names = {variable["name"] for variable in container["env"]}
+        given = {"PYTHONPATH": str(ROOT), "TTD_ALERT_WEBHOOK": webhook}
+        given |= {"GIT_USERNAME": "none", "GIT_TOKEN": "none"}
+        assert given.keys() == names
+        _, *arguments = container["command"]
+        variables = given | git_settings()
+        return self.run(cluster, str(self.python), *arguments, **variables)
 
 
 class Deployed(NamedTuple):
-    """A stand-in after the first weekly deployment.
+    """A stand-in after a deployment, a merge that was not deployed, and the weekly job.
 
     Attributes:
         ours: the objects of production with monitoring.
         cluster: what Bodywork asked of it.
-        weekly: the requests of the weekly job alone.
+        requests: those of both deployments.
+        weekly: those of the weekly job.
         output: what the weekly job printed.
+        commit: that was deployed.
     """
 
     ours: list[Object]
     cluster: RecordingCluster
+    requests: list[ApiRequest]
     weekly: list[ApiRequest]
     output: str
+    commit: str
 
     def created(self, resource: str, namespace: str | None = NAMESPACE) -> Any:
-        """Return the only object of a resource that Bodywork has created."""
-        (found,) = self.cluster.created(resource, namespace)
+        """Return the object of a resource that Bodywork has created, the last if there are more."""
+        *_, found = self.cluster.created(resource, namespace)
         return found
 
     @property
@@ -108,15 +132,15 @@ class Deployed(NamedTuple):
     def secret(self, name: str) -> dict[str, str]:
         """Return the entries of a secret that Bodywork has copied for the stages."""
         copies = self.cluster.created("secrets", NAMESPACE)
-        (data,) = [copy["data"] for copy in copies if copy["metadata"]["name"] == name]
+        data = next(copy["data"] for copy in copies if copy["metadata"]["name"] == name)
         return {entry: b64decode(text).decode() for entry, text in data.items()}
 
 
-def secret(name: str, entry: str) -> Object:
+def secret(name: str, entries: Sequence[str]) -> Object:
     """Return a secret as `bodywork create secret … --group time-to-dispatch` makes it."""
     labels = {"group": NAMESPACE}
     metadata = {"name": f"{NAMESPACE}-{name}", "namespace": CONTROLLERS, "labels": labels}
-    return {"kind": "Secret", "metadata": metadata, "stringData": {entry: "a secret"}}
+    return {"kind": "Secret", "metadata": metadata, "stringData": dict.fromkeys(entries, "none")}
 
 
 def weekly_pod(ours: list[Object]) -> Any:
@@ -142,18 +166,43 @@ def deployed(ours: list[Object], bodywork: Bodywork) -> Iterator[Deployed]:
     """Do what a first deployment takes: configure the cluster, apply our objects, deploy."""
     with serving(RecordingCluster()) as cluster:
         assert bodywork.run(cluster, "bodywork", "configure-cluster").returncode == 0
-        for item in [*ours, *(secret(name, entry) for name, entry in SECRETS.items())]:
+        for item in [*ours, *(secret(name, entries) for name, entries in SECRETS.items())]:
             cluster.add(item)
         before = len(cluster.requests)
-        deployment = bodywork.deploy_weekly(cluster, ours, "master")
+        deployment = bodywork.deploy(cluster)
         assert deployment.returncode == 0, deployment.stdout
-        yield Deployed(ours, cluster, cluster.requests[before:], deployment.stdout)
+        first = len(cluster.requests)
+        commit = git(bodywork.folder / "origin", "rev-parse", "HEAD").strip()
+        (bodywork.folder / "origin" / "bodywork.yaml").write_text("was never deployed\n")
+        git(bodywork.folder / "origin", *IDENTITY, "commit", "--quiet", "--all", "--message=Broken")
+        weekly = bodywork.deploy_weekly(cluster, ours)
+        assert weekly.returncode == 0, weekly.stdout
+        requests = cluster.requests
+        yield Deployed(ours, cluster, requests[before:], requests[first:], weekly.stdout, commit)
+
+
+@pytest.mark.parametrize("resource", ["deployments", "jobs"])
+def test_the_weekly_job_deploys_the_commit_and_the_image_that_are_deployed(
+    resource: str, deployed: Deployed
+) -> None:
+    bodies = [
+        one.body
+        for one in deployed.weekly
+        if one.resource == resource and one.body and "spec" in one.body
+    ]
+
+    assert bodies
+    for body in bodies:
+        (container,) = body["spec"]["template"]["spec"]["containers"]
+        variables = {one["name"]: one.get("value") for one in container["env"]}
+        assert container["image"] == image_of_version()
+        assert variables["GIT_COMMIT_HASH"] == deployed.commit
 
 
 def test_bodywork_takes_the_namespace_and_the_account_as_they_are(deployed: Deployed) -> None:
     account = the(deployed.ours, "ServiceAccount")["metadata"]
 
-    created = {request.resource for request in deployed.weekly if request.verb == "create"}
+    created = {request.resource for request in deployed.requests if request.verb == "create"}
     assert created == {"secrets", "jobs", "deployments", "services"}
     assert account["namespace"] == NAMESPACE
     for pod in (deployed.created("jobs")["spec"]["template"], deployed.pod_template):
@@ -162,11 +211,7 @@ def test_bodywork_takes_the_namespace_and_the_account_as_they_are(deployed: Depl
 
 def test_bodywork_deletes_nothing_but_its_jobs(deployed: Deployed) -> None:
     """It would delete an Ingress that it takes for its own, since bodywork.yaml asks for none."""
-    changes = {(one.verb, one.resource) for one in deployed.weekly}
-
-    assert {one for one in changes if one[0] not in ("create", "get", "list")} == {
-        ("delete", "jobs")
-    }
+    assert {one.resource for one in deployed.requests if one.verb == "delete"} == {"jobs"}
 
 
 def test_the_account_of_the_weekly_job_may_do_what_it_takes_thanks_to_our_role(
@@ -187,24 +232,64 @@ def test_the_account_of_the_weekly_job_may_do_what_it_takes_thanks_to_our_role(
     assert the(deployed.ours, "RoleBinding")["roleRef"]["name"] == role["metadata"]["name"]
 
 
-def test_the_weekly_job_fails_where_bodywork_ends_as_if_all_were_well(
-    bodywork: Bodywork, ours: list[Object]
+def refuse_all(cluster: RecordingCluster) -> None:
+    """Let nobody in but for the Deployment."""
+    cluster.refuses = True
+
+
+def remove_the_service(cluster: RecordingCluster) -> None:
+    """Take the Deployment away."""
+    del cluster.objects["deployments", NAMESPACE, "serve-model"]
+
+
+def name_an_unknown_commit(cluster: RecordingCluster) -> None:
+    """Let the Deployment say a commit that the repository does not have."""
+    template = cluster.objects["deployments", NAMESPACE, "serve-model"]["spec"]["template"]
+    template["metadata"]["labels"]["git-commit-hash"] = "0" * 40
+
+
+def lose_a_secret(cluster: RecordingCluster) -> None:
+    """Take away the token for Git, and the copy of it."""
+    for key in [key for key in cluster.objects if key[0] == "secrets" and "git" in str(key[2])]:
+        del cluster.objects[key]
+
+
+def train_elsewhere(cluster: RecordingCluster) -> None:
+    """Let another deployment be at work."""
+    metadata = {"name": "train-model", "namespace": NAMESPACE}
+    cluster.add({"kind": "Job", "metadata": metadata})
+
+
+@pytest.mark.parametrize(
+    ("happen", "reason"),
+    [
+        (refuse_all, "Bodywork says: "),
+        (remove_the_service, "The cluster does not tell what is deployed: 404 Not Found"),
+        (name_an_unknown_commit, f"error: Commit {'0' * 40} was deployed, and cannot be had"),
+        (lose_a_secret, "cannot find key=GIT_USERNAME in secret=git"),
+        (train_elsewhere, 'jobs "train-model" already exists'),
+    ],
+)
+def test_a_weekly_job_that_cannot_deploy_says_why_in_a_line_and_people_are_told(
+    happen: Callable[[RecordingCluster], None],
+    reason: str,
+    deployed: Deployed,
+    bodywork: Bodywork,
+    webhook: Webhook,
 ) -> None:
-    command = ["bodywork", "create", "deployment", f"file://{bodywork.folder}/origin"]
+    objects = deepcopy(deployed.cluster.objects)
     with serving(RecordingCluster()) as cluster:
-        cluster.refuses = True
-        alone = bodywork.run(cluster, *command)
-        weekly = bodywork.deploy_weekly(cluster, ours, "master")
-
-    assert (alone.returncode, weekly.returncode) == (0, 1)
-    assert "Could not authenticate" in weekly.stdout
-
-
-def test_the_weekly_job_fails_with_the_deployment(bodywork: Bodywork, deployed: Deployed) -> None:
-    weekly = bodywork.deploy_weekly(deployed.cluster, deployed.ours, "missing")
+        cluster.objects = objects
+        happen(cluster)
+        weekly = bodywork.deploy_weekly(cluster, deployed.ours, webhook.url)
+    *_, told = weekly.stdout.splitlines()
 
     assert weekly.returncode == 1
-    assert "Deployment failed" in weekly.stdout
+    assert told.startswith("error: The weekly deployment failed. ")
+    assert reason in told, weekly.stdout
+    failure_stage = "Completed k8s job for stage = notify-failure" in weekly.stdout
+    assert len(webhook.texts) == (0 if failure_stage else 1)
+    assert all(reason in text for text in webhook.texts)
 
 
 def test_the_weekly_job_may_take_longer_than_bodywork_waits_in_all_tries(

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from deploy.campaign.git_repositories import git
 from deploy.smoke_test import SmokeFailure, an_order, check_commit, check_prediction, main
 from tests.support.helpers import ROOT, QuietHandler, free_port, running_service
 from tests.support.local_servers import serving
 
-COMMIT = "5210017"
-LONG_COMMIT = "5210017c4a9e1f0b8d7e6a5b4c3d2e1f0a9b8c7d"
+LONG_COMMIT = git(ROOT, "rev-parse", "HEAD").strip()
+COMMIT = LONG_COMMIT[:7]
 KEY = "a-key-of-the-shop"
 PREDICTION = {"est_hours_to_dispatch": 8.28, "model_version": "time_to_dispatch_x"}
 
@@ -33,7 +34,7 @@ def service(trained_store: Path) -> Iterator[str]:
     [
         (f"{KEY}, another-key", COMMIT, 0, f"from commit {COMMIT}."),
         (KEY, LONG_COMMIT, 0, f"from commit {COMMIT}."),
-        (KEY, "5210018", 1, f"from commit {COMMIT}, not from 5210018"),
+        (KEY, "0000000", 1, f"from commit {COMMIT}, not from 0000000"),
         ("", COMMIT, 1, "status 401: is TTD_API_KEY set to a key of the service?"),
         ("a-wrong-key", COMMIT, 1, "status 401: is TTD_API_KEY set to a key of the service?"),
     ],

@@ -102,14 +102,29 @@ class RecordingCluster(ThreadingHTTPServer):
             return 200, self.objects.get(key, {})
         if request.verb == "delete":
             del self.objects[key]
+        elif request.verb == "create" and (taken := self._taken_name(request)):
+            message = f'{request.resource} "{taken}" already exists'
+            return 409, {
+                "kind": "Status",
+                "code": 409,
+                "reason": "AlreadyExists",
+                "message": message,
+            }
         elif request.body is not None:
             self._store(request.resource, request.namespace, request.body)
         return 200, request.body or {}
+
+    def _taken_name(self, request: ApiRequest) -> str | None:
+        """Return the name of what is to be created, if there is an object of that name."""
+        name = (request.body or {}).get("metadata", {}).get("name")
+        return name if (request.resource, request.namespace, name) in self.objects else None
 
     def _store(self, resource: str, namespace: str | None, body: Object) -> None:
         """Keep an object, and the pod and the status that controllers would give it."""
         name = body["metadata"]["name"]
         self.objects[resource, namespace, name] = body
+        if resource == "deployments":
+            body |= {"apiVersion": "apps/v1", "kind": "Deployment"}
         if resource in ("jobs", "deployments"):
             body["status"] = {"succeeded": 1, "availableReplicas": 1}
             ready = {"conditions": [{"type": "Ready", "status": "True"}]}
