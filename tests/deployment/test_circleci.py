@@ -191,7 +191,7 @@ def test_a_deployment_ends_with_the_smoke_test_of_its_own_commit_and_image() -> 
 
     assert CODE["deploy-to-staging"]["requires"] == ["build-and-push-image"]
     assert f'IMAGE="$IMAGE_NAME:{commit}"' in commands_of("build-and-push-image")[0]
-    assert f'BRANCH=master IMAGE="$IMAGE_NAME:{commit}"' in deploy
+    assert f'BRANCH=master COMMIT="$CIRCLE_SHA1" IMAGE="$IMAGE_NAME:{commit}"' in deploy
     assert smoke.endswith(f'COMMIT="{commit}"')
 
 

@@ -45,22 +45,23 @@ class Proxy:
                 tasks.create_task(self._use_one())
 
     async def _use_one(self) -> None:
-        """Use a connection again and again, after rests most of which are short."""
+        """Use a connection at once, then again and again, after rests most of which are short."""
         connection = await asyncio.open_connection("127.0.0.1", self._port)
         request = request_bytes("POST", ESTIMATE, BODY)
+        rest = 0.0
         while self.left > 0:
             self.left -= 1
-            rest = MAX_REST_SECONDS * self._random.random() ** 20
             await asyncio.sleep(rest)
             try:
                 answer = await exchange(connection, request)
             except (OSError, asyncio.IncompleteReadError) as error:
                 self.lost.append(f"after a rest of {rest:.1f} s: {error!r}")
-                connection = await asyncio.open_connection("127.0.0.1", self._port)
+                connection, rest = await asyncio.open_connection("127.0.0.1", self._port), 0.0
                 continue
             if answer.status != 200 or answer.is_last:
                 self.lost.append(f"after a rest of {rest:.1f} s: {answer}")
             self.longest_rest = max(self.longest_rest, rest)
+            rest = MAX_REST_SECONDS * self._random.random() ** 20
         await close(connection)
 
 
