@@ -31,6 +31,8 @@ from tests.support.helpers import (
 )
 from tests.support.order_files import deliver_parts
 
+pytestmark = pytest.mark.slow
+
 ORDINARY = simulate_orders(1_000, seed=2)
 NO_CHAMPION = "There is no model in production to compare with."
 

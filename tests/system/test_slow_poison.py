@@ -13,6 +13,8 @@ from pipeline.stores.directory import DirectoryStore
 from pipeline.train_model import main
 from tests.support.helpers import deliver, logged, names_in
 
+pytestmark = pytest.mark.slow
+
 
 def week(number: int, factor: float) -> pd.DataFrame:
     orders = simulate_orders(400, seed=number)
