@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path
 from fastapi.responses import HTMLResponse
 
-from pipeline.api.browser_rules import own_sources, page_headers
+from pipeline.api.browser_rules import hash_source, own_sources, page_headers
 from pipeline.api.predictions import Service
 from pipeline.api.schemas import HistoryAnswer
 from pipeline.model.artifact import REPORTS
+from pipeline.model.page_style import REPORT_SCRIPT
 from pipeline.stages.errors import ObjectMissing
 
 NO_REPORT = {
@@ -18,6 +19,8 @@ NO_REPORT = {
 }
 VERSION = r"^time_to_dispatch_[0-9T-]{26}_[0-9a-f]{16}$"
 """What a model can be called, and nothing that leads elsewhere in a store."""
+
+SCRIPTS = f"script-src {hash_source(REPORT_SCRIPT.encode())}"
 
 router = APIRouter(tags=["model"])
 
@@ -59,5 +62,5 @@ async def _report(service: Service, version: str) -> HTMLResponse:
     except ObjectMissing as error:
         raise HTTPException(404, f"There is no report on {version}: {error}") from error
     styles = f"style-src {own_sources(page, b'style')}"
-    # It comes from the store, and may do nothing but show itself.
-    return HTMLResponse(page, headers=page_headers(styles, "sandbox"))
+    # It comes from the store, and may do nothing but show itself and run the script that we know.
+    return HTMLResponse(page, headers=page_headers(styles, SCRIPTS, "sandbox allow-scripts"))

@@ -10,9 +10,9 @@ from secrets import token_urlsafe
 
 from fastapi import APIRouter, Response
 
-from pipeline.api.browser_rules import own_sources, page_headers
+from pipeline.api.browser_rules import hash_source, own_sources, page_headers
 from pipeline.model.order import ORDERS, PRODUCT, Order
-from pipeline.model.page_style import STYLE
+from pipeline.model.page_style import REPORT_SCRIPT, STYLE
 
 FOLDER = Path(__file__).parent
 _DECLARATION = {"product": PRODUCT, "orders": ORDERS, **Order.model_json_schema()}
@@ -55,11 +55,12 @@ def _answer(page: bytes) -> Response:
     """Answer a page; its policy lets it run its own script, and talk to this service only.
 
     Its styles have a nonce, and it gives that to those of a report, which it opens as a blob where
-    a key is needed: a blob inherits this policy, and the report may be older than this code.
+    a key is needed: a blob inherits this policy, and the report may be older than this code. Of a
+    report's scripts, it allows the one that this code knows.
     """
     nonce = token_urlsafe(16)
     headers = page_headers(
-        f"script-src {own_sources(page, b'script')}",
+        f"script-src {own_sources(page, b'script')} {hash_source(REPORT_SCRIPT.encode())}",
         f"style-src 'nonce-{nonce}'",
         "connect-src 'self'",
         "img-src data:",

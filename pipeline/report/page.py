@@ -1,8 +1,8 @@
 """What a training run found, as one page of HTML that product managers can read.
 
 The page needs nothing but itself: figures are inline, and its own security policy keeps it from
-the network and from scripts. All numbers come from the metadata of the model, so that page and
-artifact cannot disagree; the rows are only drawn.
+the network, and from scripts but its own. All numbers come from the metadata of the model, so that
+page and artifact cannot disagree; the rows are only drawn.
 """
 
 from base64 import b64encode
@@ -15,10 +15,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pipeline.model.metadata import ModelMetadata
+from pipeline.model.page_style import REPORT_SCRIPT, STYLE
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.weekly_dataset import WeeklyDataset
-from pipeline.release.champion import champion_on_grid
+from pipeline.release.champion import champion_on_grid, estimate_ratios
+from pipeline.report.changes import changes_in_words
 from pipeline.report.formatting import (
     change,
     count,
@@ -33,16 +35,31 @@ from pipeline.report.panels import (
     MAX_CROSSES_OF_PRODUCT,
     MAX_DOTS_OF_PRODUCT,
     error_figures,
+    errors_of_products,
     product_panels,
     typical_reach,
 )
+from pipeline.report.product_table import as_data, list_products
 from pipeline.report.several_weeks import several_weeks_in_words
+from pipeline.report.words import WORDS
 from pipeline.training.fitting import TrainedModel
 
 TEMPLATE = "template.html.j2"
 MAX_TABLE_ROWS = 20
 MAX_REJECTED_COLUMNS = 8
-WORDS = (change, count, fine_hours, hours, listed, number, percent, several_weeks_in_words, short)
+FILTERS = (
+    as_data,
+    change,
+    changes_in_words,
+    count,
+    fine_hours,
+    hours,
+    listed,
+    number,
+    percent,
+    several_weeks_in_words,
+    short,
+)
 
 
 def render_report(
@@ -62,12 +79,17 @@ def render_report(
         champion: the model that was in production then, or None without one to compare with.
     """
     champion_hours = champion_on_grid(champion, model.grid) if champion else None
+    ratios = estimate_ratios(champion, model.grid) if champion else None
     return _template().render(
         version=version,
         metadata=metadata,
         max_rows=MAX_TABLE_ROWS,
         max_dots=MAX_DOTS_OF_PRODUCT,
         max_crosses=MAX_CROSSES_OF_PRODUCT,
+        page_style=STYLE,
+        script=REPORT_SCRIPT,
+        words=WORDS,
+        products=list_products(metadata, errors_of_products(model.test), model.grid, ratios),
         has_champion=champion is not None,
         typical_reach=typical_reach(metadata, model.test),
         panels=product_panels(metadata, dataset.orders, model, champion_hours),
@@ -85,7 +107,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {word.__name__: word for word in (*WORDS, sha256_source)}
+    environment.filters |= {word.__name__: word for word in (*FILTERS, sha256_source)}
     return environment.get_template(TEMPLATE)
 
 
@@ -102,5 +124,5 @@ def _rejected_table(rejected: pd.DataFrame) -> dict[str, Any]:
 
 
 def sha256_source(style: str) -> str:
-    """Return what the page's policy calls its style, without quotes."""
+    """Return what the page's policy calls its style or script, without quotes."""
     return f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}"

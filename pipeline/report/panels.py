@@ -100,7 +100,7 @@ def product_panels(
         champion_hours: estimates of the champion on the grid of the model, NaN for products that
             it does not know; None without champion.
     """
-    errors = _errors_of_products(model.test)
+    errors = errors_of_products(model.test)
     largest, worst = _shown_products(metadata, errors)
     is_outlier_of_week = model.noise.is_outlier
     panels = []
@@ -162,7 +162,7 @@ def _shown_products(
     return largest, worst[:half]
 
 
-def _errors_of_products(test: OutOfSample) -> "pd.Series[float]":
+def errors_of_products(test: OutOfSample) -> "pd.Series[float]":
     """Return the mean absolute error of each product with test rows, in hours, by code."""
     distances = pd.Series(np.abs(test.residuals))
     errors = distances.groupby(test.rows[PRODUCT].array, observed=True).mean()

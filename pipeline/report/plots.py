@@ -84,9 +84,9 @@ def draw_product(name: str, label: str, rows: Points, outliers: Points, curve: D
     with _axes("orders placed before, on the same day", "hours to dispatch") as (figure, axes):
         axes.fill_between(curve.orders, curve.lower, curve.upper, color=BAND, linewidth=0)
         _dots(axes, *rows)
-        if curve.champion is not None:
-            axes.plot(curve.orders, curve.champion, "--", color=CHAMPION, linewidth=1.6)
         axes.plot(curve.orders, curve.estimates, color=CURVE, linewidth=1.8)
+        if curve.champion is not None:  # over the estimate, which shows between the dashes
+            axes.plot(curve.orders, curve.champion, "--", color=CHAMPION, linewidth=1.6)
         top = 1.08 * _largest(curve.upper, rows.hours, curve.champion)
         _crosses(axes, outliers, top)
         axes.set_ylim(0.0, top)

@@ -255,10 +255,29 @@ def test_the_page_talks_to_its_own_service_only_and_breaks_none_of_its_rules(
     number(page).fill("500")
     expect_answer(page, answer_of(service, "SKU003", 500))
     open_report(page)
+    look_at_report(page, f"{service}/report")
 
     assert f"{service}/report" in asked
     assert [url for url in asked if not url.startswith((f"{service}/", "data:"))] == []
     assert complaints == []
+
+
+def look_at_report(page: Page, url: str) -> None:
+    """Read a report as people do: sort it, follow a link to what is folded, on any screen."""
+    page.goto(url)
+    page.get_by_role("button", name="Rows").click()
+    rows = [int(text) for text in page.locator("#products-rows td:nth-child(2)").all_inner_texts()]
+    assert rows == sorted(rows, reverse=True) and len(rows) == 5
+    page.get_by_role("link", name="Metadata").click()
+    expect(page.get_by_role("cell", name="datasets/time_to_dispatch").first).to_be_visible()
+    page.get_by_role("link", name="R²").click()
+    expect(page.locator("#word-r2")).to_be_in_viewport()
+    unfold(page)
+    assert violations_of(page) == []
+    expect_no_sideways_scrolling(page)
+    page.emulate_media(color_scheme="dark")
+    assert violations_of(page, "color-contrast") == []
+    page.goto(url.removesuffix("report"))
 
 
 def test_the_description_of_the_api_needs_nothing_from_elsewhere(fresh: Page, service: str) -> None:
@@ -428,8 +447,11 @@ def open_report(page: Page, name: str = "Training report") -> str:
         page.get_by_role("link", name=name).first.click()
     with popup.value as report:
         expect(report.get_by_role("heading", level=1)).to_have_text("Training report")
-        # What the report's own styles say, which a policy may forbid.
-        assert report.evaluate("getComputedStyle(document.body).maxWidth") == "1152px"
+        # What the report's own styles and its script do, which a policy may forbid.
+        assert report.evaluate("getComputedStyle(document.querySelector('main')).rowGap") == "16px"
+        report.get_by_role("searchbox", name="Search a code").fill("sku003")
+        expect(report.locator("#products-rows tr")).to_have_count(1)
+        expect(report.get_by_role("rowheader", name="SKU003")).to_be_visible()
         return report.url
 
 
