@@ -75,7 +75,7 @@ def page(fresh: Page, service: str) -> Page:
 
 def estimate(page: Page) -> Locator:
     """Return where the page says how long the order takes."""
-    return page.get_by_role("status")
+    return page.get_by_role("status").first
 
 
 def product(page: Page) -> Locator:
@@ -123,9 +123,11 @@ def expect_answer(page: Page, answer: dict[str, Any]) -> None:
         ("Perhaps " if level is None else f"{100 * level:g} % of such orders take ")
         + f"{interval['lower_hours']:,.2f} to {interval['upper_hours']:,.2f} hours."
     )
-    expected = re.escape(f"{hours}, typically{words}") + (
-        "Extrapolated: .*" if answer["extrapolated"] else ""
+    kind = "extrapolated" if answer["extrapolated"] else "typically"
+    expected = re.escape(f"{hours}, {kind}{words}") + (
+        "Extrapolated: .* but with .*" if answer["extrapolated"] else ""
     )
+    expect(page.locator("#chart .beyond")).to_have_count(int(answer["extrapolated"]))
     expect(estimate(page)).to_have_text(re.compile(f"^{expected}$".replace(r"\ ", r"\s")))
     told_of_chart = f"{re.escape(hours)}, and " + ("perhaps" if level is None else ".*90 %")
     expect(chart(page)).to_have_accessible_description(
@@ -159,6 +161,29 @@ def test_slider_and_number_carry_each_other_along(page: Page, service: str) -> N
     assert slider(page).input_value() == "12"
     number(page).fill("999999")
     assert slider(page).input_value() == slider(page).get_attribute("max")
+
+
+def test_the_chart_answers_the_mouse_and_the_request_can_be_copied(
+    page: Page, service: str
+) -> None:
+    box = page.locator("#chart .curve").bounding_box()
+    assert box is not None
+    middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 5}
+    page.mouse.move(**middle)
+    label = page.locator("#hover text")
+    expect(label).to_have_text(re.compile(r"^\d+: [\d.]+ h \([\d.]+ to [\d.]+\)$"))
+    told = label.text_content() or ""
+    orders, hours = int(told.partition(":")[0]), float(told.split()[1])
+    page.mouse.click(**middle)
+    answer = answer_of(service, "SKU001", orders)
+    expect_answer(page, answer)
+    assert hours == pytest.approx(answer["est_hours_to_dispatch"], abs=0.02)
+
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_text("The same request for programs").click()
+    page.get_by_role("button", name="Copy the request").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith(f"curl {service}/api/v0.2/")
 
 
 def test_all_can_be_reached_and_operated_with_the_keyboard_alone(page: Page, service: str) -> None:
@@ -377,11 +402,14 @@ def test_the_age_of_the_model_is_told_in_words(browser: Browser, service: str) -
         timedelta(minutes=1): "1 minute ago",
         timedelta(hours=47): "47 hours ago",
         timedelta(days=3): "3 days ago",
+        timedelta(days=9): "9 days ago",
     }.items():
         page.clock.set_fixed_time(trained_at + age)
         page.goto(f"{service}/")
 
         expect(page.locator("#age")).to_have_text(words)
+        mark = page.locator("#stale")
+        expect(mark).to_contain_text("the model and its week" if age.days == 9 else "", timeout=500)
     page.close()
 
 
