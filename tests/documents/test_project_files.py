@@ -33,6 +33,7 @@ BOTH_STAGES, EXTRAS = (
 PINNED = {
     "requirements_pipe.txt": BOTH_STAGES + EXTRAS["serve"] + EXTRAS["train"],
     "requirements_serve.txt": BOTH_STAGES + EXTRAS["serve"],
+    "requirements_lowest.txt": BOTH_STAGES + EXTRAS["serve"] + EXTRAS["train"],
     "requirements_dask.txt": BOTH_STAGES + [one for extra in EXTRAS.values() for one in extra],
     "requirements_runner.txt": PROJECT["dependency-groups"]["runner"],
     "requirements_cicd.txt": PROJECT["dependency-groups"]["cicd"],
@@ -62,6 +63,13 @@ def test_every_requirement_has_an_exact_pin(name: str) -> None:
     wanted = {re.split(r"[\[<=>]", requirement)[0] for requirement in PINNED[name]}
 
     assert wanted - set(pins(name)) == set()
+
+
+@pytest.mark.parametrize("requirement", PINNED["requirements_lowest.txt"])
+def test_every_requirement_has_bounds_of_which_the_lower_one_is_tried(requirement: str) -> None:
+    name, lower, upper = re.split(r"(?:\[\w+\])?[<>]=?|,<", requirement)
+    assert lower and upper
+    assert (pins("requirements_lowest.txt")[name] + ".0.0").startswith(f"{lower}.")
 
 
 @pytest.mark.parametrize("name", PINNED)
