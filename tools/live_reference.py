@@ -70,12 +70,17 @@ def example(path: str, body: Any) -> str:
 def demo() -> str:
     """Return what `make demo` prints, on a copy of the project without models."""
     with tempfile.TemporaryDirectory() as copy:
-        for folder in ("pipeline", "examples"):
-            shutil.copytree(ROOT / folder, f"{copy}/{folder}")
-        _copy_sample_weeks(f"{copy}/data")
+        copy_for_demo(copy)
         command = [sys.executable, "-m", "examples.demo"]
         printed = subprocess.run(command, cwd=copy, stdout=subprocess.PIPE, text=True, check=True)
     return _console(f"$ make demo\n{printed.stdout}")
+
+
+def copy_for_demo(folder: str) -> None:
+    """Copy what the demo needs into a folder, without models."""
+    for part in ("pipeline", "examples"):
+        shutil.copytree(ROOT / part, f"{folder}/{part}")
+    _copy_sample_weeks(f"{folder}/data")
 
 
 def metrics() -> str:

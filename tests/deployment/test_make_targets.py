@@ -1,6 +1,7 @@
 """The Makefile refuses what cannot work before it installs anything; tests install no tools."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,6 +27,9 @@ def project(tmp_path: Path) -> Path:
         "requirements_runner.txt",
     ):
         shutil.copy2(ROOT / name, folder)
+    overlay = folder / "deploy" / "overlays" / "staging"
+    overlay.mkdir(parents=True)
+    (overlay / "kustomization.yaml").touch()
     (folder / "bin").mkdir()
     for name in ("bash", "dirname", "env", "sh"):
         (folder / "bin" / name).symlink_to(str(shutil.which(name)))
@@ -84,11 +88,52 @@ def test_a_target_says_first_that_a_value_is_no_url(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("check", "make check needs Python 3.11, and there is none on PATH or under pyenv."),
+        ("soak SOAK_SECONDS=1h", "make soak needs a whole number as SOAK_SECONDS; make help"),
+        ("serve PORT=-1", "make serve needs a whole number as PORT; make help"),
+        ("test-cluster-on-kind", "make test-cluster-on-kind needs the program docker, and there"),
+        (
+            "apply OVERLAY=a",
+            "There is no overlay a in deploy/overlays, which has: staging",
+        ),
+        ("change-summary BASE=a", "There is no commit BASE=a here: git fetch gets it"),
+        ("publish-model INDEX_URL=https://a/", "There is no model in STORE=data: make demo trains"),
+    ],
+)
+def test_a_target_says_first_what_is_wrong_or_missing(
+    arguments: str, told: str, project: Path
+) -> None:
+    (project / "bin" / "python3.11").unlink()
+    for name in ("git", "grep", "kubectl", "ls"):
+        (project / "bin" / name).symlink_to(str(shutil.which(name)))
+
+    done = make(project, *arguments.split())
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(told)
+    assert not {".venv", ".tox"} & set(os.listdir(project))
+
+
+def test_help_has_each_target_once_in_a_group_and_fits_a_terminal() -> None:
+    command = ["make", "--silent", "help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = [name for line in shown.splitlines() for name in re.findall(r"^  (\S.{19})", line)]
+    titles = re.findall(r"^\S.*", shown, re.MULTILINE)
+
+    assert titles[:2] == ["Try it", "Change it"]
+    assert {"demo", "serve", "test", "deploy"} <= {name.strip() for name in names}
+    assert len(names) == len(set(names))
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["deploy", "GIT_URL=https://a/b.git"],
         ["diff", "OVERLAY=staging"],
-        ["apply", "OVERLAY=a"],
+        ["apply", "OVERLAY=staging"],
         ["test-cluster"],
     ],
 )
