@@ -168,13 +168,13 @@ def test_the_chart_answers_the_mouse_and_the_request_can_be_copied(
 ) -> None:
     box = page.locator("#chart .curve").bounding_box()
     assert box is not None
-    middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 5}
-    page.mouse.move(**middle)
+    middle, upper = box["x"] + box["width"] / 2, box["y"] + 5
+    page.mouse.move(middle, upper)
     label = page.locator("#hover text")
     expect(label).to_have_text(re.compile(r"^\d+: [\d.]+ h \([\d.]+ to [\d.]+\)$"))
     told = label.text_content() or ""
     orders, hours = int(told.partition(":")[0]), float(told.split()[1])
-    page.mouse.click(**middle)
+    page.mouse.click(middle, upper)
     answer = answer_of(service, "SKU001", orders)
     expect_answer(page, answer)
     assert hours == pytest.approx(answer["est_hours_to_dispatch"], abs=0.02)
