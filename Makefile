@@ -216,7 +216,8 @@ change-summary: given-BASE a-base python3.11 .tox/runner/ready  ## what HEAD cha
 actionlint: python3.11 .tox/runner/ready  ## check the workflows of GitHub Actions; downloads the checker from GitHub
 	$(LIGHT_TOX) -e actionlint
 
-version:  ## print the version, and whether the last commit raised it, as GitHub Actions reads it
+version:  ## print the version, whether the last commit raised it, and the name of the image, as GitHub Actions reads it
+	@echo "image=$$($(MAKE) --silent image-name)"
 	@echo "version=$$(cat VERSION)"
 	@echo "raised=$$(git diff --quiet HEAD^ -- VERSION && echo false || echo true)"
 

@@ -167,7 +167,7 @@ def test_what_has_secrets_runs_one_at_a_time() -> None:
 
 @pytest.mark.parametrize("name", CONFIG["jobs"])
 def test_a_job_finds_its_variables_in_its_context(name: str) -> None:
-    table: dict[str | None, set[str]] = {None: {"CIRCLE_SHA1", "CIRCLE_TAG", "IMAGE_NAME"}}
+    table: dict[str | None, set[str]] = {None: {"CIRCLE_SHA1", "CIRCLE_TAG"}}
     for context, variable in re.findall(r"^# \| ([a-z-]*),? +\| ([A-Z_]+) ", TEXT, re.MULTILINE):
         table.setdefault(context or list(table)[-1], set()).add(variable)
     table["staging"] = table["production"] = table.get("staging", set()) | table["production"]
@@ -188,10 +188,11 @@ def test_a_deployment_ends_with_the_smoke_test_of_its_own_commit_and_image() -> 
 
     *_, deploy, smoke = commands_of("trigger-bodywork-deployment")
     commit = "${CIRCLE_SHA1:0:7}"
+    image = f'IMAGE="$(make --silent image-name):{commit}"'
 
     assert CODE["deploy-to-staging"]["requires"] == ["build-and-push-image"]
-    assert f'IMAGE="$IMAGE_NAME:{commit}"' in commands_of("build-and-push-image")[0]
-    assert f'BRANCH=master COMMIT="$CIRCLE_SHA1" IMAGE="$IMAGE_NAME:{commit}"' in deploy
+    assert image in commands_of("build-and-push-image")[0]
+    assert f'BRANCH=master COMMIT="$CIRCLE_SHA1" {image}' in deploy
     assert smoke.endswith(f'COMMIT="{commit}"')
 
 

@@ -73,13 +73,15 @@ def test_every_command_is_make_with_targets_and_variables_that_exist(command: st
         assert used or re.search(rf"\b{name}\b", passed_by_tox), name
 
 
-def test_both_systems_push_the_image_that_bodywork_yaml_names() -> None:
-    bodywork = yaml.safe_load((ROOT / "bodywork.yaml").read_text())
-    name = bodywork["pipeline"]["docker_image"].removesuffix(":latest")
+def test_both_systems_take_the_name_of_the_image_from_bodywork_yaml() -> None:
+    name = yaml.safe_load((ROOT / "bodywork.yaml").read_text())["pipeline"]["docker_image"]
+    told = subprocess.run(
+        ["make", "--silent", "version"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
 
-    assert CONTINUATION["executors"]["python"]["environment"]["IMAGE_NAME"] == name
-    for job in ("image.build-and-push-image", "deploy.deploy"):
-        assert GITHUB_JOBS[job]["env"]["IMAGE_NAME"] == name
+    assert f"image={name.removesuffix(':latest')}" in told.splitlines()
+    for path in (*CIRCLECI.glob("*.yml"), *WORKFLOW_FILES):
+        assert name.removesuffix(":latest") not in path.read_text()
 
 
 @each_workflow

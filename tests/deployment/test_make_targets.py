@@ -157,7 +157,7 @@ def test_without_a_cluster_kubeconfig_is_named_first(arguments: list[str], proje
 def test_the_last_commit_is_a_release_if_it_raises_the_version(
     changed: str, told: str, tmp_path: Path
 ) -> None:
-    for name in ("Makefile", "VERSION"):
+    for name in ("Makefile", "VERSION", "bodywork.yaml"):
         shutil.copy2(ROOT / name, tmp_path)
     commit_all(tmp_path)
     (tmp_path / changed).write_text("9.9.9\n")

@@ -24,6 +24,7 @@ from tests.support.deploy_objects import (
     copy_of_deploy,
     render,
     selects,
+    settings_of,
     the,
     tracked,
 )
@@ -337,7 +338,7 @@ def test_the_stages_get_a_region_and_no_keys_so_that_their_role_counts(deployed:
     assert deployed.secret("aws-credentials") == {
         "AWS_ACCESS_KEY_ID": "",
         "AWS_SECRET_ACCESS_KEY": "",
-        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_DEFAULT_REGION": settings_of("production")["awsRegion"],
         "AWS_ENDPOINT_URL_S3": "",
     }
 
