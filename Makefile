@@ -43,7 +43,7 @@ export HELP
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo serve check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image image-digest sbom audit docs test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk an-overlay a-base a-model fuzz-artifacts pin-base propose-pins reuse image-name
+.PHONY: help demo serve check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image image-digest sbom audit docs screenshots test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk an-overlay a-base a-model fuzz-artifacts pin-base propose-pins reuse image-name
 
 help:  ## show this list
 	@awk "$$HELP" $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bodywork: python3.11 .venv/ready  ## only the stages under Bodywork
 
 docs: python3.11 .tox/runner/ready  ## the documents as a site in site/: make docs [REPOSITORY_URL=https://github.com/user/name]
 	$(LIGHT_TOX) -e docs
+
+screenshots: python3.11 .venv/ready  ## the pictures of page, report and history in docs/images
+	$(TOX) -e screenshots
 
 lock: .tox/runner/ready  ## compile the exact pins in requirements*.txt from pyproject.toml: make lock [LOCK=--upgrade]
 	$(LIGHT_TOX) -e lock -- $(LOCK)
