@@ -323,7 +323,9 @@ def test_every_option_in_the_documents_exists(text: str) -> None:
 
 
 def test_the_messages_in_the_document_are_those_of_the_pipeline() -> None:
-    said = "\n".join(texts_in("release/*", "training/*", "orders/*", "judged_week", "model/metadata"))
+    said = "\n".join(
+        texts_in("release/*", "training/*", "orders/*", "judged_week", "model/metadata")
+    )
     first_column = re.findall(r"^\| (`.*?`) \|", REFUSED_WEEKS, flags=re.MULTILINE)
     quoted = [words for cell in first_column for words in re.findall(r"`([^`]+)`", cell)]
     assert len(quoted) >= 10
