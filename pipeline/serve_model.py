@@ -10,10 +10,14 @@ import gc
 
 if __name__ == "__main__":
     from pipeline.stages.interrupts import end_in_one_line
-    from pipeline.stages.surroundings import refuse_poor_surroundings
+    from pipeline.stages.surroundings import (
+        refuse_missing_requirements,
+        refuse_poor_surroundings,
+    )
 
     end_in_one_line()  # while modules load, too
     refuse_poor_surroundings()
+    refuse_missing_requirements("serve")
     gc.disable()  # looking for garbage while modules load is a sixth of the start
 
 import asyncio

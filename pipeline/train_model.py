@@ -2,10 +2,14 @@
 
 if __name__ == "__main__":
     from pipeline.stages.interrupts import end_in_one_line
-    from pipeline.stages.surroundings import refuse_poor_surroundings
+    from pipeline.stages.surroundings import (
+        refuse_missing_requirements,
+        refuse_poor_surroundings,
+    )
 
     end_in_one_line()  # while modules load, too
     refuse_poor_surroundings(trains=True)
+    refuse_missing_requirements("train")
 
 import sys
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 Ctrl-C, SIGTERM and SIGHUP (of a terminal that closes) end what runs as an error does, so that no
 files and processes are left. The service stops in its own way, see `DispatchServer`. A lack of
-memory is one line, too, with exit code 1.
+memory is one line, too, with exit code 1, and so is a library that is not there.
 """
 
 import os
@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+OWN = "pipeline"
+"""An import that fails in our own code is a bug, whose traceback tells more."""
 OUT_OF_MEMORY = "Out of memory: give this process more."
 
 
@@ -43,7 +45,7 @@ def handling_stops(handler: Callable[[int, FrameType | None], Any]) -> Iterator[
 
 
 def end_in_one_line() -> None:
-    """Have signals and a lack of memory end this process without a traceback, also in imports."""
+    """Have signals, and a lack of memory or of a library, end this process without a traceback."""
     sys.excepthook = _end
     for number in stop_signals():
         signal.signal(number, _interrupt)
@@ -68,6 +70,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if issubclass(kind, MemoryError):
         print(OUT_OF_MEMORY, file=sys.stderr, flush=True)
+        return
+    if isinstance(error, ImportError) and not (error.name or OWN).startswith(OWN):
+        reason = f"{error}. Install what the code requires, or use an image of its commit."
+        print(f"error: {reason}", file=sys.stderr, flush=True)
         return
     if not isinstance(error, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)

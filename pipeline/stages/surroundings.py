@@ -1,4 +1,4 @@
-"""What a process has to find before a stage loads: its own commit, a clock, folders, memory.
+"""What a process has to find before a stage loads: its commit, libraries, a clock, folders, memory.
 
 Libraries look for most of these while they load, and would end the process with a traceback.
 """
@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 COMMIT_VARIABLE = "GIT_COMMIT_HASH"
@@ -29,6 +31,44 @@ def refuse_poor_surroundings(trains: bool = False) -> None:
         print(f"error: {fault}", file=sys.stderr)
     if faults:
         sys.exit(1)
+
+
+def refuse_missing_requirements(extra: str) -> None:
+    """End the process with exit code 1 and a line, if a deployed commit requires other libraries.
+
+    The image holds them and Bodywork clones the code, so they may be of different commits. A wheel
+    is installed with what it requires, and other checkouts are people's own business.
+
+    Args:
+        extra: of `pyproject.toml`, which the stage needs.
+    """
+    code = Path(__file__).resolve().parents[2]
+    commit = os.environ.get(COMMIT_VARIABLE)
+    if not commit or not (code / ".git").exists():
+        return
+    project = tomllib.loads((code / "pyproject.toml").read_text())["project"]
+    lacking = list(_lacking([*project["dependencies"], *project["optional-dependencies"][extra]]))
+    if lacking:
+        print(
+            f"error: This image lacks what commit {commit} requires: {', '.join(lacking)}. Build "
+            "it from that commit (make image push-image IMAGE=…), and deploy with it (IMAGE=…).",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+def _lacking(requirements: list[str]) -> Iterator[str]:
+    """Yield each requirement that is not met, and what is there instead."""
+    from packaging.requirements import Requirement  # ours only through others
+
+    for requirement in map(Requirement, requirements):
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            yield f"{requirement} (it has none)"
+        else:
+            if not requirement.specifier.contains(found, prereleases=True):
+                yield f"{requirement} (it has {found})"
 
 
 def _faults() -> Iterator[str]:

@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -166,20 +167,48 @@ def test_a_stage_starts_in_the_checkout_of_the_commit_that_is_named_and_in_no_ot
     tmp_path: Path,
 ) -> None:
     deployed = commit_working_tree(tmp_path)
-    command = [sys.executable, "-m", "pipeline.notify_failure"]
-
-    def end_of(named: str) -> tuple[int, str]:
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=os.environ | {"GIT_COMMIT_HASH": named},
-            capture_output=True,
-            text=True,
-        )
-        return done.returncode, done.stderr.splitlines()[0]
 
     told = f"error: GIT_COMMIT_HASH is {UNKNOWN}, but the code is of commit {deployed}: deploy"
-    assert end_of(deployed[:7])[0] == 0
-    code, line = end_of(UNKNOWN)
+    assert end_of_stage(tmp_path, "notify_failure", deployed[:7])[0] == 0
+    code, line = end_of_stage(tmp_path, "notify_failure", UNKNOWN)
     assert code == 1
     assert line.startswith(told)
+
+
+def end_of_stage(code: Path, stage: str, commit: str) -> tuple[int, str]:
+    """Run a stage of a checkout, and return its exit code and the first line that it logs."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"pipeline.{stage}"],
+        cwd=code,
+        env=os.environ | {"GIT_COMMIT_HASH": commit},
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr.splitlines()[0]
+
+
+@pytest.fixture(scope="module")
+def ahead(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a checkout that requires what is not installed, and its commit."""
+    code = tmp_path_factory.mktemp("ahead")
+    commit_working_tree(code)
+    project = code / "pyproject.toml"
+    text = re.sub(r'"rich>=.*"', '"rich>=999"', project.read_text())
+    project.write_text(re.sub(r"(?m)^(serve|train) = \[", r'\1 = ["of-\1>=3",', text))
+    git(code, *IDENTITY, "commit", "--quiet", "--all", "--message=Require more")
+    return code, git(code, "rev-parse", "HEAD").strip()
+
+
+@pytest.mark.parametrize("stage", ["train", "serve"])
+def test_a_stage_whose_image_lacks_what_its_commit_requires_says_what_in_a_line(
+    stage: str, ahead: tuple[Path, str]
+) -> None:
+    code, line = end_of_stage(ahead[0], f"{stage}_model", ahead[1])
+
+    assert code == 1
+    lacking = f"rich>=999 (it has {version('rich')}), of-{stage}>=3 (it has none)"
+    assert line.startswith(f"error: This image lacks what commit {ahead[1]} requires: {lacking}.")
+
+
+def test_the_failure_stage_tells_people_in_such_an_image_too(ahead: tuple[Path, str]) -> None:
+    assert end_of_stage(ahead[0], "notify_failure", ahead[1])[0] == 0

@@ -37,6 +37,24 @@ def test_what_runs_outside_of_main_ends_in_one_line(
     assert (log, process.returncode) == (line, exit_code)
 
 
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("no_such_library", "error: No module named 'no_such_library'. Install what the code "),
+        ("pipeline.no_such_room", "Traceback (most recent call last):"),
+    ],
+)
+def test_a_library_that_is_not_there_is_a_line_and_a_module_of_ours_a_bug(
+    module: str, told: str
+) -> None:
+    code = f"from pipeline.stages import interrupts\ninterrupts.end_in_one_line()\nimport {module}"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(told)
+
+
 def test_a_hangup_that_is_ignored_stays_so() -> None:
     with waiting(["nohup", sys.executable, "-c", WAITS]) as process:
         process.send_signal(signal.SIGHUP)
