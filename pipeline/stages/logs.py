@@ -1,9 +1,7 @@
 """Configures the log of a stage, and turns an error into its exit code.
 
-Log lines read `2021-07-05 18:52:24.264+00:00 - INFO - train_model.main - Starting …`
-and go to standard error. Only the first line of a record begins so: the others are indented, and
-what is not seen is escaped, so that no name of a file or a product can pass for a record. All
-modules of the pipeline log to one logger, `LOG`.
+Log lines go to standard error; `log_lines` says what they look like. All modules of the pipeline
+log to one logger, `LOG`.
 """
 
 import functools
@@ -11,22 +9,18 @@ import logging
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import datetime
 from typing import Literal, ParamSpec
-
-from pythonjsonlogger.json import JsonFormatter
 
 from pipeline.stages.errors import PipelineError
 from pipeline.stages.interrupts import OUT_OF_MEMORY, exit_code_of_interrupt, line_of
-from pipeline.stages.messages import Message, one_line
+from pipeline.stages.log_lines import LogFormat, formatter_of
+from pipeline.stages.messages import Message
 
 LOG = logging.getLogger("time_to_dispatch")
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-LogFormat = Literal["text", "json"]
 
 HANDLER_NAME = "time_to_dispatch"
-TEXT_FORMAT = "%(asctime)s - %(levelname)s - %(module)s.%(funcName)s - %(message)s"
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The identifier of the request that is being answered; each log line about it ends with it."""
@@ -56,7 +50,7 @@ def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
     handler = StandardErrorHandler()
     handler.name = HANDLER_NAME
     handler.addFilter(_add_request_id)
-    handler.setFormatter(_formatter(log_format))
+    handler.setFormatter(formatter_of(log_format, names_place=level == "DEBUG"))
     root.addHandler(handler)
     for name in (LOG.name, "uvicorn"):
         logging.getLogger(name).setLevel(level)
@@ -116,42 +110,3 @@ def _add_request_id(record: logging.LogRecord) -> bool:
     if request_id is not None:
         record.request_id = request_id
     return True
-
-
-class LocalTime(logging.Formatter):
-    """Writes times to the millisecond, with their offset from UTC."""
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """Return the local time of a record: `2021-07-05 18:52:24.264+00:00`."""
-        local = datetime.fromtimestamp(record.created).astimezone()
-        return local.isoformat(sep=" ", timespec="milliseconds")
-
-
-class TextFormatter(LocalTime):
-    """Writes lines for people, with the identifier of the request at the end of the message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return a record, in which only our own line breaks are some."""
-        first, *others = map(one_line, super().format(record).split("\n"))
-        indented = [line if line.startswith("  ") else f"  {line}" for line in others]
-        return "\n".join([first, *indented])
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return a line without the traceback that may follow it."""
-        line = super().formatMessage(record)
-        request_id = getattr(record, "request_id", None)
-        return line if request_id is None else f"{line} [request {request_id}]"
-
-
-class JsonLinesFormatter(LocalTime, JsonFormatter):
-    """Writes a JSON object for each record, with a field for each fact that it was logged with."""
-
-
-def _formatter(log_format: LogFormat) -> logging.Formatter:
-    if log_format == "text":
-        return TextFormatter(TEXT_FORMAT)
-    return JsonLinesFormatter(
-        "{asctime}{levelname}{module}{funcName}{message}",
-        style="{",
-        rename_fields={"asctime": "time", "levelname": "level", "funcName": "function"},
-    )

@@ -26,7 +26,8 @@ from pipeline.stages.command_line import (
     refuse_unknown_variables,
     variable_of,
 )
-from pipeline.stages.logs import LogFormat, LogLevel
+from pipeline.stages.log_lines import LogFormat
+from pipeline.stages.logs import LogLevel
 from pipeline.stages.messages import one_line
 from pipeline.stages.surroundings import COMMIT_VARIABLE
 

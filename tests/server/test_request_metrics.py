@@ -5,7 +5,8 @@ import json
 import pytest
 
 from pipeline.serve_model import create_app
-from pipeline.stages.logs import LogFormat, configure_logging
+from pipeline.stages.log_lines import LogFormat
+from pipeline.stages.logs import configure_logging
 from tests.support.service_fixtures import ORDER, TOO_LONG, V0_1, V0_2, hand_made_service, send
 
 REQUESTS = [
