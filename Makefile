@@ -76,7 +76,7 @@ test-docs: python3.11 .venv/ready  ## only the tests that hold the documents to 
 static: python3.11 .venv/ready  ## only the static code analysis
 	$(TOX) -e py311-static_code_analysis
 
-notebook: python3.11 .venv/ready  ## only the notebook
+notebook: python3.11 .venv/ready  ## only the notebook, and as a page with its plots in results/
 	$(TOX) -e py311-notebook
 
 bodywork: python3.11 .venv/ready  ## only the stages under Bodywork
