@@ -15,6 +15,7 @@ TOX := .venv/bin/tox run
 LIGHT_TOX := .tox/runner/bin/tox run
 STORE = data
 BRANCH = master
+WAY = bodywork
 SUMMARY = results/changes.md
 PORT = 8000
 
@@ -43,7 +44,7 @@ export HELP
 TOOLS_OF_TESTS := bwrap chromium curl faketime kubectl promtool typescript
 TOOLS ?= $(if $(filter true,$(CI)),install,check)
 
-.PHONY: help demo serve check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image image-digest sbom audit docs screenshots test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk an-overlay a-base a-model fuzz-artifacts pin-base propose-pins reuse image-name
+.PHONY: help demo serve check test tools week lock static notebook fuzz-api fuzz-csv soak reproduce kubeconfig bodywork-cli deploy deploy-plain smoke test-cluster test-cluster-on-kind bodywork bench-quality bench-gate bench-training bench-serving bench-peers package publish publish-model deploy-app rebuild-app roll-back-app image push-image image-digest sbom audit docs screenshots test-docs actionlint change-summary diff apply version version-tag clean python3.11 tools-of-tests a-cluster kubectl wrk an-overlay a-way a-base a-model fuzz-artifacts pin-base propose-pins reuse image-name
 
 help:  ## show this list
 	@awk "$$HELP" $(MAKEFILE_LIST)
@@ -145,10 +146,10 @@ smoke: given-SERVICE_URL url-SERVICE_URL .tox/runner/ready  ## ask a deployed se
 bodywork-cli: python3.11 .tox/runner/ready  ## Bodywork for your own use: .tox/bodywork-cli/box/bin/bodywork
 	$(LIGHT_TOX) -e bodywork-cli
 
-test-cluster: kubectl a-cluster python3.11 .venv/ready  ## the life of a deployment on the cluster of KUBECONFIG: see deploy/campaign/README.md
+test-cluster: a-way kubectl a-cluster python3.11 .venv/ready  ## the life of a deployment on the cluster of KUBECONFIG, see deploy/campaign/README.md: make test-cluster [WAY=bodywork|plain]
 	$(TOX) -e cluster
 
-test-cluster-on-kind: kubectl program-docker program-kind python3.11 .venv/ready  ## the same on a cluster of kind, made for it and removed afterwards
+test-cluster-on-kind: a-way kubectl program-docker program-kind python3.11 .venv/ready  ## the same on a cluster of kind, made for it and removed afterwards
 	deploy/campaign/on_kind.sh
 
 ##@ Deploy to a platform with Procfile
@@ -239,6 +240,9 @@ url-%:
 
 count-%:
 	@case "$$$*" in *[!0-9]*) echo "make $(MAKECMDGOALS) needs a whole number as $*; make help shows an example." >&2; exit 2;; esac
+
+a-way:
+	@case '$(WAY)' in bodywork|plain) ;; *) echo "WAY=$(WAY) should be bodywork or plain." >&2; exit 2 ;; esac
 
 an-overlay:
 	@test -f 'deploy/overlays/$(OVERLAY)/kustomization.yaml' || { echo "There is no overlay $(OVERLAY) in deploy/overlays, which has:" $$(ls deploy/overlays) >&2; exit 2; }

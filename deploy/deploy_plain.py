@@ -14,7 +14,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
@@ -74,19 +75,40 @@ def main(arguments: Sequence[str] = ()) -> int:
         arguments: of the command line; wrong ones end the process with exit code 2.
     """
     options = _parser().parse_args(arguments)
+    check = partial(check_service, options.url, options.commit, options.wait_seconds)
+    try:
+        deploy(OVERLAYS / options.overlay, options.train_image, options.serve_image, check)
+    except DeployFailure:
+        return 1
+    return 0
+
+
+def deploy(
+    overlay: Path, train_image: Image, serve_image: Image, check: Callable[[], None]
+) -> None:
+    """Deploy, train first where nothing was deployed, and go back after a failure.
+
+    Args:
+        overlay: folder of the objects, for kustomize.
+        train_image: of the weekly training.
+        serve_image: of the service.
+        check: raises a DeployFailure if the service does not answer as it should.
+
+    Raises:
+        DeployFailure: the service is not well; people have been told why.
+    """
     before = None
     try:
         before = running()
-        apply(options.overlay, options.train_image, options.serve_image, before)
+        apply(overlay, train_image, serve_image, before)
         if before is None:
             train()
         wait_for_rollout()
-        check_service(options.url, options.commit, options.wait_seconds)
+        check()
     except DeployFailure as failure:
-        print(f"{options.serve_image.name} was not deployed: {failure}", file=sys.stderr)
+        print(f"{serve_image.name} was not deployed: {failure}", file=sys.stderr)
         go_back(before)
-        return 1
-    return 0
+        raise
 
 
 def running() -> Running | None:
@@ -106,7 +128,7 @@ def running() -> Running | None:
     )
 
 
-def apply(overlay: str, train_image: Image, serve_image: Image, before: Running | None) -> None:
+def apply(overlay: Path, train_image: Image, serve_image: Image, before: Running | None) -> None:
     """Apply the objects of an overlay with these images, and with the replicas of before.
 
     Raises:
@@ -115,7 +137,7 @@ def apply(overlay: str, train_image: Image, serve_image: Image, before: Running 
     with TemporaryDirectory() as folder:
         kustomization: dict[str, Any] = {
             # kustomize takes no absolute path.
-            "resources": [os.path.relpath(OVERLAYS / overlay, Path(folder).resolve())],
+            "resources": [os.path.relpath(overlay.resolve(), Path(folder).resolve())],
             "images": [
                 {"name": f"time-to-dispatch/{use}", "newName": image.name, "digest": image.digest}
                 for use, image in (("train", train_image), ("serve", serve_image))

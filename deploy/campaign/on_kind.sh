@@ -27,7 +27,12 @@ docker exec --interactive "$name-control-plane" sh -c \
 gateways=$(docker network inspect kind --format '{{range .IPAM.Config}}{{println .Gateway}}{{end}}')
 address=$(grep --max-count=1 --fixed-strings . <<< "$gateways")
 
-make image IMAGE="$image"
+if [ "${WAY:-bodywork}" = plain ]; then
+    make image TARGET=plain IMAGE="$image-plain"
+    make image TARGET=serve IMAGE="$image-serve"
+else
+    make image IMAGE="$image"
+fi
 .venv/bin/python -m deploy.campaign.stand_ins \
     --address "$address" --registry "http://$registry" --image "$image" \
     -- deploy/campaign/push_and_test.sh "$registry"

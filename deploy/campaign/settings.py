@@ -3,14 +3,22 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
-NEEDED = {
-    "IMAGE": "image of the pods on Docker Hub, user/name:tag",
-    "GIT_URL": "https:// URL of the repository to deploy, as pods and this machine reach it",
+S3 = {
     "S3_ENDPOINT": "URL of S3, as pods and this machine reach it",
     "AWS_ACCESS_KEY_ID": "key of an account that may make buckets there",
     "AWS_SECRET_ACCESS_KEY": "its secret",
     "AWS_DEFAULT_REGION": "region of the bucket",
 }
+BODYWORK = S3 | {
+    "IMAGE": "image of the pods on Docker Hub, user/name:tag",
+    "GIT_URL": "https:// URL of the repository to deploy, as pods and this machine reach it",
+}
+"""What the campaign with Bodywork needs."""
+PLAIN = S3 | {
+    "TRAIN_IMAGE": "image of the target plain, name@sha256:…",
+    "SERVE_IMAGE": "image of the target serve, name@sha256:…",
+}
+"""What the campaign without it needs."""
 PROXIES = ("https_proxy", "no_proxy")
 
 
@@ -22,8 +30,9 @@ class CampaignSettings(NamedTuple):
     """Where everything is.
 
     Attributes:
-        image: of all pods.
-        git_url: of the repository.
+        image: of all pods; without Bodywork, of the target plain.
+        serve_image: of the target serve; empty with Bodywork.
+        git_url: of the repository; empty without Bodywork.
         branch: of it.
         s3_endpoint: URL.
         credentials: for S3, by the names of their environment variables.
@@ -31,6 +40,7 @@ class CampaignSettings(NamedTuple):
     """
 
     image: str
+    serve_image: str
     git_url: str
     branch: str
     s3_endpoint: str
@@ -38,20 +48,25 @@ class CampaignSettings(NamedTuple):
     proxies: Mapping[str, str]
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+    def from_environment(cls, environment: Mapping[str, str], needed: Mapping[str, str]) -> Self:
         """Read them.
+
+        Args:
+            environment: where they are.
+            needed: those without which the campaign cannot begin, and what they mean.
 
         Raises:
             SettingsMissing: some are not there; the message names them all.
         """
-        missing = [f"{name} ({NEEDED[name]})" for name in NEEDED if not environment.get(name)]
+        missing = [f"{name} ({needed[name]})" for name in needed if not environment.get(name)]
         if missing:
             raise SettingsMissing("Set " + ", ".join(missing) + ". See deploy/campaign/README.md.")
         return cls(
-            image=environment["IMAGE"],
-            git_url=environment["GIT_URL"],
+            image=environment["IMAGE" if "IMAGE" in needed else "TRAIN_IMAGE"],
+            serve_image=environment.get("SERVE_IMAGE", ""),
+            git_url=environment.get("GIT_URL", ""),
             branch=environment.get("BRANCH") or "master",
             s3_endpoint=environment["S3_ENDPOINT"],
-            credentials={name: environment[name] for name in NEEDED if name.startswith("AWS_")},
+            credentials={name: environment[name] for name in S3 if name.startswith("AWS_")},
             proxies={name: environment[name] for name in PROXIES if environment.get(name)},
         )

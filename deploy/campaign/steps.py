@@ -1,32 +1,31 @@
-"""A cluster with all that a deployment needs, and the steps that the campaign takes on it."""
+"""What the campaigns of both ways do on a cluster, and ask of it."""
 
-import os
-import secrets
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import environ
+from typing import Any, NamedTuple
 
 from deploy.bodywork_run import DEPLOYMENT, NAMESPACE
 from deploy.campaign import tools_pod
-from deploy.campaign.deployed_objects import CRON_JOB, deployed_objects
 from deploy.campaign.git_repositories import ROOT
-from deploy.campaign.kubectl_commands import ClusterError, apply, delete, find, kubectl, pods
+from deploy.campaign.kubectl_commands import ClusterError, find, kubectl, pods
+from deploy.campaign.pod_figures import memory_mib, start_seconds
 from deploy.campaign.settings import CampaignSettings
 from deploy.campaign.tools_pod import ToolsPod, address_of
 from deploy.campaign.weekly_bucket import WeeklyBucket
-from deploy.deploy_pipeline import commit_of
 
-CONTROLLER_NAMESPACE = "bodywork-deployment-jobs"
-CONTROLLER = "bodywork-workflow-controller"
-GROUP = "time-to-dispatch"
-SECRETS = ("store", "aws-credentials", "alerts", "api-key", "git")
 PODS = f"stage={DEPLOYMENT}"
 PORT = 8000
+REPLICAS = 2
+REQUESTS_PER_SECOND = 60
+RELOAD_SECONDS = 150.0
+"""Until all pods serve a model that has come or gone, at the latest: they look once a minute."""
 
 
 class Deployed(NamedTuple):
@@ -35,7 +34,7 @@ class Deployed(NamedTuple):
     Attributes:
         code: exit code.
         seconds: that it took.
-        output: what it printed.
+        output: what it printed, or why it failed.
     """
 
     code: int
@@ -43,15 +42,22 @@ class Deployed(NamedTuple):
     output: str
 
 
-class Campaign:
-    """A cluster that is ready for deployments."""
+class Campaign(ABC):
+    """A cluster that is ready for deployments.
+
+    Attributes:
+        figures: what was measured.
+        remarks: what else is to be said of it.
+        job: namespace and name of the weekly CronJob.
+    """
+
+    job: tuple[str, str]
 
     def __init__(self, settings: CampaignSettings, bucket: WeeklyBucket, tools: ToolsPod) -> None:
         """Take over what has been made."""
         self.settings = settings
         self.bucket = bucket
         self.tools = tools
-        self.commit = commit_of(settings.git_url, settings.branch)
         self.figures: dict[str, float] = {}
         self.remarks: list[str] = []
 
@@ -60,28 +66,21 @@ class Campaign:
         """The address of the service inside the cluster."""
         return address_of(DEPLOYMENT, NAMESPACE)
 
+    @abstractmethod
     def deploy(self) -> Deployed:
-        """Deploy as `make deploy` does."""
-        command = [sys.executable, "-m", "deploy.deploy_pipeline", self.settings.git_url]
-        command += ["--branch", self.settings.branch, "--image", self.settings.image]
-        started = time.monotonic()
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=900,
-        )
-        return Deployed(done.returncode, time.monotonic() - started, done.stdout)
+        """Deploy as `make` does."""
+
+    @abstractmethod
+    def change_store(self, store: str) -> None:
+        """Put the URL of another store into the secret that people keep."""
 
     def run_weekly_job(self, name: str) -> str:
-        """Start the weekly deployment once, wait for its end, and return its condition."""
-        inside = f"--namespace={CONTROLLER_NAMESPACE}"
-        kubectl("create", "job", inside, name, f"--from=cronjob/{CRON_JOB}")
+        """Start the weekly job once, wait for its end, and return its condition."""
+        namespace, cron_job = self.job
+        kubectl("create", "job", f"--namespace={namespace}", name, f"--from=cronjob/{cron_job}")
         deadline = time.monotonic() + 900
         while time.monotonic() < deadline:
-            job = find("job", name, CONTROLLER_NAMESPACE)
+            job = find("job", name, namespace)
             for condition in (job or {}).get("status", {}).get("conditions", []):
                 if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
                     return str(condition["type"])
@@ -91,6 +90,73 @@ class Campaign:
     def versions_served(self) -> set[str]:
         """Return the versions of the models that answer."""
         return self.tools.versions_served(self.host, PORT)
+
+    def only_version(self, wanted: set[str] | None = None, other_than: str = "") -> str:
+        """Wait until all pods serve one model, and return its version.
+
+        Args:
+            wanted: the version that it should be, if that is known.
+            other_than: a version that it should not be.
+        """
+        deadline = time.monotonic() + RELOAD_SECONDS
+        while True:
+            served = self.versions_served()
+            if len(served) == 1 and other_than not in served and wanted in (None, served):
+                return served.pop()
+            assert time.monotonic() < deadline, f"{served} are served."
+
+    @contextmanager
+    def no_request_lost(self, during: str, figure: str | None = None) -> Iterator[dict[str, Any]]:
+        """Ask for predictions meanwhile, and fail if one is lost.
+
+        Args:
+            during: what happens, for people.
+            figure: under which the lost ones are noted.
+        """
+        with self.tools.load(self.host, PORT, REQUESTS_PER_SECOND) as result:
+            time.sleep(5)
+            yield result
+            time.sleep(5)
+        if figure:
+            self.figures[figure] = result["failed"]
+        self.remarks.append(
+            f"{result['failed']} of {result['requests']:,} requests at {REQUESTS_PER_SECOND}/s "
+            f"lost during {during}, {result['kept_alive']:,} of them on connections that were "
+            f"kept; the longest pause was {result['longest_pause']:.1f} s."
+        )
+        assert result["failed"] == 0, result["failures"]
+
+    def withdraw(self, verb: str, version: str) -> None:
+        """Withdraw a model as `ttd-models` does, or restore it."""
+        command = [sys.executable, "-m", "pipeline.manage_models", verb, version, self.bucket.store]
+        credentials = {
+            **self.settings.credentials,
+            "AWS_ENDPOINT_URL_S3": self.settings.s3_endpoint,
+        }
+        subprocess.run(
+            [*command, "--reason", "a campaign"], cwd=ROOT, env=environ | credentials, check=True
+        )
+
+    def restart(self) -> None:
+        """Replace all pods, and wait for the new ones."""
+        self.rollout("restart")
+        self.rollout("status", "--timeout=170s")
+
+    def rollout(self, verb: str, *options: str) -> None:
+        """Do something with the rollout of the service."""
+        kubectl("rollout", verb, f"--namespace={NAMESPACE}", f"deployment/{DEPLOYMENT}", *options)
+
+    def pin(self, key: str) -> None:
+        """Pin a model by its key as the documents do; end that with an empty one."""
+        setting = f"TTD_MODEL_KEY={key}" if key else "TTD_MODEL_KEY-"
+        kubectl("set", "env", f"--namespace={NAMESPACE}", f"deployment/{DEPLOYMENT}", setting)
+        self.rollout("status", "--timeout=170s")
+
+    def store_of_stages(self) -> str:
+        """Return the URL of the store in the secret from which pods take it."""
+        secret = find("secret", "store", NAMESPACE)
+        assert secret is not None
+        return b64decode(secret["data"]["TTD_STORE"]).decode()
 
     def new_alerts(self, before: int) -> list[str]:
         """Return the alerts that came after the first ones; wait a little for one."""
@@ -110,44 +176,51 @@ class Campaign:
                 "wait", f"--namespace={NAMESPACE}", "--for=delete", f"pod/{name}", "--timeout=120s"
             )
 
+    def slowest_start(self) -> float:
+        """Return in how many seconds the slower of the pods opened its port."""
+        found = pods(NAMESPACE, PODS)
+        assert len(found) == REPLICAS
+        names = [pod["metadata"]["name"] for pod in found]
+        logs = [kubectl("logs", f"--namespace={NAMESPACE}", "--timestamps", one) for one in names]
+        return max(start_seconds(pod, log) for pod, log in zip(found, logs, strict=True))
 
-@contextmanager
-def prepared_cluster(settings: CampaignSettings) -> Iterator[Campaign]:
-    """Make all that deployments need, and remove it in the end, with what they have made.
+    def most_memory(self) -> float:
+        """Return the larger working set of the pods, in MiB."""
+        nodes = {pod["spec"]["nodeName"] for pod in pods(NAMESPACE, PODS)}
+        paths = [f"/api/v1/nodes/{node}/proxy/stats/summary" for node in nodes]
+        summaries = [json.loads(kubectl("get", "--raw", path)) for path in paths]
+        sizes = [size for one in summaries for size in memory_mib(one, self.pod_names())]
+        assert len(sizes) == REPLICAS
+        return max(sizes)
 
-    Raises:
-        ClusterError: the cluster refuses something, or has a deployment already.
-    """
-    refuse_a_cluster_in_use()
-    with ExitStack() as stack:
-        if find("namespace", CONTROLLER_NAMESPACE) is None:
-            stack.callback(remove_bodywork)
-        stack.callback(remove_deployment)
-        bodywork("configure-cluster")
-        api_key = secrets.token_urlsafe()
-        tools = ToolsPod(settings.image, api_key)
-        bucket = WeeklyBucket(settings)
-        stack.callback(bucket.remove)
-        create_secrets(settings, bucket.store, tools.webhook, api_key)
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        apply(deployed_objects(settings, tools_pod.NAMESPACE, folder))
-        yield Campaign(settings, bucket, tools)
+    def drain_a_node(self) -> bool:
+        """Drain a node of the service and let it back in; False if pods have no other node."""
+        nodes = {pod["spec"]["nodeName"] for pod in pods(NAMESPACE, PODS)}
+        if len(nodes) < REPLICAS:
+            return False
+        node = nodes.pop()
+        options = ("--ignore-daemonsets", "--delete-emptydir-data", f"--pod-selector={PODS}")
+        try:
+            kubectl("drain", node, *options, "--timeout=170s")
+            self.rollout("status", "--timeout=170s")
+        finally:
+            kubectl("uncordon", node)
+        return True
 
 
-def refuse_a_cluster_in_use() -> None:
+def refuse_a_cluster_in_use(others: Sequence[tuple[str, str, str]] = ()) -> None:
     """Fail if there is something that the end of the campaign would remove.
+
+    Args:
+        others: kind, name and namespace of what it would remove beside its two namespaces.
 
     Raises:
         ClusterError: there is.
     """
+    namespaces = [("namespace", name, "default") for name in (NAMESPACE, tools_pod.NAMESPACE)]
     found = [
         f"{kind} {name}"
-        for kind, name, namespace in [
-            ("namespace", NAMESPACE, "default"),
-            ("namespace", tools_pod.NAMESPACE, "default"),
-            ("cronjob", CRON_JOB, CONTROLLER_NAMESPACE),
-            *[("secret", f"{GROUP}-{name}", CONTROLLER_NAMESPACE) for name in SECRETS],
-        ]
+        for kind, name, namespace in [*namespaces, *others]
         if find(kind, name, namespace) is not None
     ]
     if found:
@@ -156,55 +229,3 @@ def refuse_a_cluster_in_use() -> None:
             "and remove. If a campaign that was killed has left that behind, delete it; otherwise "
             "test on another cluster."
         )
-
-
-def create_secrets(settings: CampaignSettings, store: str, webhook: str, api_key: str) -> None:
-    """Make the secrets of the group, as `docs/deploy/bodywork.md` does."""
-    values: Sequence[Mapping[str, str]] = [
-        {"TTD_STORE": store},
-        {**settings.credentials, "AWS_ENDPOINT_URL_S3": settings.s3_endpoint},
-        {"TTD_ALERT_WEBHOOK": webhook},
-        {"TTD_API_KEY": api_key},
-        {"GIT_USERNAME": "none", "GIT_TOKEN": "none"},
-    ]
-    for name, data in zip(SECRETS, values, strict=True):
-        bodywork_secret("create", name, data)
-
-
-def bodywork_secret(verb: str, name: str, data: Mapping[str, str]) -> None:
-    """Create or update a secret, and make sure of it."""
-    options = [part for key, value in data.items() for part in ("--data", f"{key}={value}")]
-    printed = bodywork(verb, "secret", name, "--group", GROUP, *options)
-    if f"{verb}d secret" not in printed.lower():
-        raise ClusterError(f"Bodywork did not {verb} secret {name}: {printed}")
-
-
-def bodywork(*arguments: str) -> str:
-    """Run Bodywork, and return what it prints.
-
-    Raises:
-        ClusterError: it says that it failed.
-    """
-    command = [os.environ.get("BODYWORK", "bodywork"), *arguments]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
-    )
-    if done.returncode != 0 or "Could not authenticate" in done.stdout:
-        raise ClusterError(f"`bodywork {' '.join(arguments[:2])}` failed: {done.stdout}")
-    return done.stdout
-
-
-def remove_deployment() -> None:
-    """Remove what the campaign and its deployments have made, but for Bodywork's own."""
-    delete("namespace", NAMESPACE, tools_pod.NAMESPACE)
-    inside = CONTROLLER_NAMESPACE
-    if find("namespace", inside) is not None:
-        delete("cronjob", CRON_JOB, namespace=inside)
-        kubectl("delete", "secrets", f"--namespace={inside}", f"--selector=group={GROUP}")
-
-
-def remove_bodywork() -> None:
-    """Remove what `bodywork configure-cluster` has made."""
-    delete("namespace", CONTROLLER_NAMESPACE)
-    delete("clusterrolebinding", f"{CONTROLLER}--{CONTROLLER_NAMESPACE}")
-    delete("clusterrole", CONTROLLER)

@@ -99,9 +99,9 @@ class ToolsPod:
         lines = kubectl("logs", f"--namespace={NAMESPACE}", POD).splitlines()
         return [json.loads(line) for line in lines]
 
-    def smoke(self, url: str, commit: str) -> "subprocess.CompletedProcess[str]":
+    def smoke(self, url: str, *options: str) -> "subprocess.CompletedProcess[str]":
         """Run the smoke test inside the cluster."""
-        command = exec_command("smoke_test.py", url, "--commit", commit)
+        command = exec_command("smoke_test.py", url, *options)
         return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
     def versions_served(self, host: str, port: int) -> set[str]:

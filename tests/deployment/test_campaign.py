@@ -10,9 +10,10 @@ import pytest
 from kubernetes_validate import validate
 
 from deploy.campaign.alert_receiver import PORT
-from deploy.campaign.deployed_objects import deployed_objects
+from deploy.campaign.deployed_objects import deployed_objects, write_overlay
+from deploy.campaign.plain_steps import plain_secrets
 from deploy.campaign.pod_figures import memory_mib, start_seconds
-from deploy.campaign.settings import NEEDED, CampaignSettings, SettingsMissing
+from deploy.campaign.settings import BODYWORK, PLAIN, CampaignSettings, SettingsMissing
 from deploy.campaign.tools_pod import FILES, FOLDER, NAMESPACE, tools_objects
 from deploy.campaign.weekly_bucket import WeeklyBucket
 from pipeline.model.artifact import MODELS
@@ -21,6 +22,7 @@ from pipeline.stages.errors import StoreError
 from pipeline.stages.messages import Message
 from pipeline.stores.base import open_store
 from pipeline.train_model import main as train_model
+from tests.support.deploy_objects import render, the, tracked
 from tests.support.helpers import ROOT, Webhook, free_port
 from tests.support.recording_cluster import write_kubeconfig
 from tests.support.service_clients import wait_until
@@ -36,16 +38,25 @@ ENVIRONMENT = {
     "https_proxy": "http://10.250.0.1:3128",
     "no_proxy": "10.250.0.1",
 }
-SETTINGS = CampaignSettings.from_environment(ENVIRONMENT)
+IMAGES = {
+    f"{use}_IMAGE": f"shop/pipeline@sha256:{digit * 64}"
+    for use, digit in [("TRAIN", "1"), ("SERVE", "2")]
+}
+SETTINGS = CampaignSettings.from_environment(ENVIRONMENT, BODYWORK)
+PLAIN_SETTINGS = CampaignSettings.from_environment(
+    {name: ENVIRONMENT[name] for name in ENVIRONMENT if name not in ("IMAGE", "GIT_URL")} | IMAGES,
+    PLAIN,
+)
 
 
 def test_the_settings_come_from_the_environment_and_all_that_are_missing_are_named() -> None:
     assert (SETTINGS.image, SETTINGS.branch) == ("shop/pipeline:0.1.0", "master")
     assert SETTINGS.credentials["AWS_DEFAULT_REGION"] == "us-east-1"
     assert SETTINGS.proxies == {"https_proxy": "http://10.250.0.1:3128", "no_proxy": "10.250.0.1"}
-    with pytest.raises(SettingsMissing) as error:
-        CampaignSettings.from_environment({"IMAGE": "", "BRANCH": "main"})
-    assert [name for name in NEEDED if name not in str(error.value)] == []
+    for needed in (BODYWORK, PLAIN):
+        with pytest.raises(SettingsMissing) as error:
+            CampaignSettings.from_environment({"IMAGE": "", "BRANCH": "main"}, needed)
+        assert [name for name in needed if name not in str(error.value)] == []
 
 
 def test_the_objects_are_those_of_deploy_for_the_image_git_and_s3_of_the_campaign(
@@ -65,6 +76,38 @@ def test_the_objects_are_those_of_deploy_for_the_image_git_and_s3_of_the_campaig
     assert variables == {"PYTHONPATH": "/opt", **SETTINGS.proxies}
     assert {"kubernetes.io/metadata.name": NAMESPACE} in sources
     assert [one["port"] for one in policy["egress"][-1]["ports"]] == [8443, 9000]
+
+
+def test_the_plain_objects_are_those_of_deploy_with_a_job_that_waits_and_the_port_of_s3(
+    tmp_path: Path,
+) -> None:
+    write_overlay("plain", PLAIN_SETTINGS, NAMESPACE, tmp_path)
+
+    objects = render(tmp_path)
+    changed = [one for one in objects if one not in tracked("plain-staging")]
+    for one in objects:
+        validate(one, KUBERNETES, strict=True)
+    assert {one["kind"] for one in changed} == {"CronJob", "NetworkPolicy"}
+    assert the(objects, "CronJob")["spec"]["suspend"] is True
+    policy = the(objects, "NetworkPolicy")["spec"]
+    assert [one["port"] for one in policy["egress"][-1]["ports"]] == [9000]
+
+
+def test_the_pods_of_the_plain_way_find_all_their_secrets() -> None:
+    made = plain_secrets(PLAIN_SETTINGS, "s3://a-bucket/ttd", "http://webhook", "a-key")
+    entries = {(one["metadata"]["name"], key) for one in made for key in one["stringData"]}
+    objects = tracked("plain-staging")
+    training = the(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]
+    wanted = {
+        (reference["name"], reference["key"])
+        for pod in (training, the(objects, "Deployment")["spec"]["template"])
+        for one in pod["spec"]["containers"][0]["env"]
+        if (reference := one.get("valueFrom", {}).get("secretKeyRef"))
+    }
+
+    assert wanted <= entries
+    for one in made:
+        validate(one, KUBERNETES, strict=True)
 
 
 def test_the_tools_pod_has_its_files() -> None:
@@ -143,9 +186,10 @@ def test_good_weeks_are_published_and_the_one_in_minutes_is_refused_with_an_aler
         open_store(bucket.store).list_keys(MODELS)
 
 
-def test_without_a_cluster_the_campaign_says_so_and_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["bodywork", "plain"])
+def test_without_a_cluster_the_campaign_says_so_and_fails(way: str, tmp_path: Path) -> None:
     write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{free_port()}")
-    command = [sys.executable, "-m", "pytest", "--exitfirst", "deploy/campaign/campaign.py"]
+    command = [sys.executable, "-m", "pytest", "--exitfirst", f"deploy/campaign/{way}_campaign.py"]
     environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(tmp_path / "kubeconfig")}
 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

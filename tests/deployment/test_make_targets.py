@@ -94,6 +94,7 @@ def test_a_target_says_first_that_a_value_is_no_url(
         ("soak SOAK_SECONDS=1h", "make soak needs a whole number as SOAK_SECONDS; make help"),
         ("serve PORT=-1", "make serve needs a whole number as PORT; make help"),
         ("test-cluster-on-kind", "make test-cluster-on-kind needs the program docker, and there"),
+        ("test-cluster WAY=a", "WAY=a should be bodywork or plain."),
         (
             "apply OVERLAY=a",
             "There is no overlay a in deploy/overlays, which has: staging",
