@@ -15,6 +15,7 @@ from deploy.campaign import tools_pod
 from deploy.campaign.deployed_objects import deployed_objects
 from deploy.campaign.git_repositories import ROOT
 from deploy.campaign.kubectl_commands import ClusterError, apply, delete, find, kubectl
+from deploy.campaign.pod_figures import GOALS
 from deploy.campaign.settings import CampaignSettings
 from deploy.campaign.steps import Campaign, Deployed, refuse_a_cluster_in_use
 from deploy.campaign.tools_pod import ToolsPod
@@ -31,6 +32,7 @@ SECRETS = ("store", "aws-credentials", "alerts", "api-key", "git")
 class BodyworkCampaign(Campaign):
     """A cluster to which Bodywork deploys."""
 
+    goals = GOALS
     job = (CONTROLLER_NAMESPACE, CRON_JOB)
 
     def __init__(self, settings: CampaignSettings, bucket: WeeklyBucket, tools: ToolsPod) -> None:

@@ -41,4 +41,4 @@ def pytest_terminal_summary(
     campaign = config.stash.get(CAMPAIGN, None)
     if campaign is not None and campaign.figures:
         terminalreporter.write_sep("=", "figures")
-        terminalreporter.write_line(table(campaign.figures, campaign.remarks))
+        terminalreporter.write_line(table(campaign.figures, campaign.goals, campaign.remarks))

@@ -13,6 +13,7 @@ from deploy.campaign import tools_pod
 from deploy.campaign.deployed_objects import write_overlay
 from deploy.campaign.git_repositories import ROOT
 from deploy.campaign.kubectl_commands import KubernetesObject, apply, delete, kubectl
+from deploy.campaign.pod_figures import PLAIN_GOALS
 from deploy.campaign.settings import CampaignSettings
 from deploy.campaign.steps import PORT, Campaign, Deployed, refuse_a_cluster_in_use
 from deploy.campaign.tools_pod import ToolsPod
@@ -26,6 +27,7 @@ class PlainCampaign(Campaign):
         serve_image: of the next deployment.
     """
 
+    goals = PLAIN_GOALS
     job = (NAMESPACE, deploy_plain.CRON_JOB)
 
     def __init__(

@@ -14,8 +14,10 @@ GOALS = {
     "failed requests in a redeployment": 0.0,
     "memory of a pod, MiB": 200.0,
 }
-"""What is measured, and the most that it should be."""
+"""What is measured, and the most that it should be with Bodywork."""
 FROM_NOTHING, REDEPLOYMENT, START, FAILED, MEMORY = GOALS
+PLAIN_GOALS = {FROM_NOTHING: 40.0, REDEPLOYMENT: 20.0, START: 5.0, FAILED: 0.0, MEMORY: 130.0}
+"""The same without Bodywork."""
 
 
 def start_seconds(pod: Mapping[str, Any], log: str) -> float:
@@ -47,11 +49,11 @@ def memory_mib(summary: Mapping[str, Any], names: Container[str]) -> list[float]
     ]
 
 
-def table(figures: Mapping[str, float], remarks: Sequence[str]) -> str:
+def table(figures: Mapping[str, float], goals: Mapping[str, float], remarks: Sequence[str]) -> str:
     """Return the figures beside their goals, in Markdown."""
     rows = [
         f"| {name} | {figures[name]:.4g} | {goal:g} |"
-        for name, goal in GOALS.items()
+        for name, goal in goals.items()
         if name in figures
     ]
     lines = ["| figure | measured | at most |", "|---|---|---|", *rows, *("", *remarks)]

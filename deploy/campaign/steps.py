@@ -6,7 +6,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import environ
 from typing import Any, NamedTuple
@@ -48,9 +48,11 @@ class Campaign(ABC):
     Attributes:
         figures: what was measured.
         remarks: what else is to be said of it.
+        goals: what the figures should be at most.
         job: namespace and name of the weekly CronJob.
     """
 
+    goals: Mapping[str, float]
     job: tuple[str, str]
 
     def __init__(self, settings: CampaignSettings, bucket: WeeklyBucket, tools: ToolsPod) -> None:

@@ -5,18 +5,22 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from deploy.bodywork_run import DEPLOYMENT
+from deploy.campaign.deployed_objects import write_overlay
+from deploy.campaign.plain_steps import PlainCampaign
 from deploy.deploy_plain import CRON_JOB, TRAINER, main
 from tests.support import plain_cluster
 from tests.support.deploy_objects import PLAIN, the, tracked
-from tests.support.helpers import free_port, running_service
+from tests.support.helpers import ROOT, free_port, running_service
 
 TRAIN = "shop/pipeline@sha256:" + "1" * 64
 OLD, NEW = (f"shop/pipeline@sha256:{digit * 64}" for digit in "23")
@@ -136,6 +140,38 @@ def test_a_first_training_that_fails_is_told_with_where_its_log_is(
     assert deploy(url, OLD) == 1
     told = capsys.readouterr().err
     assert "logs job/first-training-" in told and "nothing to go back to" in told
+
+
+class Tools:
+    """In place of the campaign's pod in the cluster: it asks a service on this machine."""
+
+    def __init__(self, url: str) -> None:
+        """Remember where it is."""
+        self._url = url
+
+    def smoke(self, _: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "deploy.smoke_test", self._url]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_campaign_deploys_its_images_and_tells_of_pods_that_are_never_ready(
+    cluster: Cluster, url: str, tmp_path: Path
+) -> None:
+    settings: Any = SimpleNamespace(
+        image=TRAIN, serve_image=OLD, s3_endpoint="http://10.0.0.1:9000", git_url=""
+    )
+    write_overlay("plain", settings, "clients", tmp_path)
+    tools: Any = Tools(url)
+    bucket: Any = None
+    campaign = PlainCampaign(settings, bucket, tools, tmp_path)
+
+    assert campaign.deploy().code == 0
+    assert cluster.state["cronjob"]["spec"]["suspend"] is True
+    campaign.serve_image = BAD
+    deployed = campaign.deploy()
+
+    assert (deployed.code, cluster.images) == (1, [OLD, TRAIN])
+    assert "timed out" in deployed.output
 
 
 @pytest.mark.parametrize(

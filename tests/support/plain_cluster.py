@@ -40,6 +40,9 @@ def _apply(state: Any, words: list[str], arguments: list[str]) -> tuple[int, str
             _write_deployment(state, item)
         elif item["kind"] == "CronJob":
             state["cronjob"] = item
+        elif item["kind"] == "Service":
+            item["spec"]["clusterIP"] = "127.0.0.1"
+            state["service"] = item
     return 0, "applied"
 
 
