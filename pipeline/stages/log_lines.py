@@ -1,7 +1,6 @@
 """What a record of the log looks like: a line in a file, a short one on a terminal, or JSON.
 
-A line in a file reads `2021-07-05 18:52:24.264+00:00 - INFO - train_model.main - Starting …`, one
-on a terminal `18:52:24 INFO    Starting …`, in colour (unless `NO_COLOR` is set) and wrapped. Only
+A line in a file reads `2021-07-05 18:52:24.264+00:00 - INFO - train_model.main - Starting …`. Only
 the first line of a record begins so: the others are indented, and what is not seen is escaped, so
 that no name of a file or a product can pass for a record.
 """
@@ -9,29 +8,15 @@ that no name of a file or a product can pass for a record.
 import logging
 import sys
 from datetime import datetime
-from textwrap import wrap
 from typing import Literal
 
 from pythonjsonlogger.json import JsonFormatter
-from rich.console import Console
-from rich.style import Style
 
 from pipeline.stages.messages import one_line
 
 LogFormat = Literal["text", "json"]
 
 TEXT_FORMAT = "%(asctime)s - %(levelname)s - %(module)s.%(funcName)s - %(message)s"
-TERMINAL_FORMAT = "%(message)s"
-TERMINAL_FORMAT_WITH_PLACE = "%(module)s.%(funcName)s: %(message)s"
-MAX_COLUMNS = 100
-MARGIN = len("18:52:24 WARNING ")
-STYLES = {
-    "DEBUG": Style(dim=True),
-    "INFO": Style(color="green"),
-    "WARNING": Style(color="yellow", bold=True),
-    "ERROR": Style(color="red", bold=True),
-    "CRITICAL": Style(color="red", bold=True, reverse=True),
-}
 
 
 class LocalTime(logging.Formatter):
@@ -59,25 +44,6 @@ class TextFormatter(LocalTime):
         return line if request_id is None else f"{line} [request {request_id}]"
 
 
-class TerminalFormatter(TextFormatter):
-    """Writes time and level in a margin, and beside it the message, wrapped between words."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return a record in as many columns as the terminal has, up to 100; paths stay whole."""
-        console = Console(stderr=True)
-        columns = max(min(console.width, MAX_COLUMNS) - MARGIN, 1)
-        lines = [
-            part
-            for line in super().format(record).split("\n")
-            for part in wrap(line, columns, break_long_words=False, break_on_hyphens=False) or [""]
-        ]
-        level = f"{record.levelname:<7}"
-        if console.color_system is not None and not console.no_color:
-            level = STYLES[record.levelname].render(level)
-        time = f"{datetime.fromtimestamp(record.created):%H:%M:%S}"
-        return f"\n{' ' * MARGIN}".join([f"{time} {level} {lines[0]}", *lines[1:]])
-
-
 class JsonLinesFormatter(LocalTime, JsonFormatter):
     """Writes a JSON object for each record, with a field for each fact that it was logged with."""
 
@@ -96,5 +62,7 @@ def formatter_of(log_format: LogFormat, names_place: bool) -> logging.Formatter:
             rename_fields={"asctime": "time", "levelname": "level", "funcName": "function"},
         )
     if sys.stderr.isatty():
-        return TerminalFormatter(TERMINAL_FORMAT_WITH_PLACE if names_place else TERMINAL_FORMAT)
+        from pipeline.stages.terminal_lines import TerminalFormatter  # a pod needs no colours
+
+        return TerminalFormatter(names_place)
     return TextFormatter(TEXT_FORMAT)
