@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from pipeline.orders.simulator import add_week
 from pipeline.stores.base import open_store
 from tests.support.deploy_objects import PLAIN, Object, selects, the, tracked
-from tests.support.helpers import EXAMPLE, HTTP, PREDICTION, running_service
+from tests.support.helpers import EXAMPLE, HTTP, PREDICTION, ROOT, running_service
 from tests.support.sandbox import bubblewrap
 from tests.support.service_clients import wait_until
 from tests.support.surroundings import command, environment
@@ -106,6 +107,8 @@ def line_of(pod: Object) -> list[str]:
     (installed,) = container["command"]
     mounts = [one["mountPath"] for one in container.get("volumeMounts", [])]
     folders = [part for path in mounts for part in ("--tmpfs", path)]
+    for path in (str(ROOT), sys.prefix):  # which may be below /tmp
+        folders += ["--ro-bind", path, path]
     started = command(installed.removeprefix("ttd-"), *container["args"])
     user = ("--unshare-user", "--uid", "1000", "--die-with-parent")
     return bubblewrap(*folders, *user, "--", *started)

@@ -26,8 +26,6 @@ ATTEMPTS: dict[str, Callable[[ObjectStore], object]] = {
     "write": lambda store: store.write_new(KEY, b"content"),
 }
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def access_key(s3_store_url: str, s3_endpoint: str) -> Iterator[tuple[str, str]]:
