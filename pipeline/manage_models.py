@@ -13,6 +13,7 @@ if __name__ == "__main__":
     refuse_poor_surroundings()
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     if given.action == "list":
         _list(store, given.json)
     elif given.action == "show":
-        print(_metadata_of(store, given.subject).model_dump_json(indent=2))
+        _show(_metadata_of(store, given.subject).model_dump_json(indent=2))
     elif given.action in set(ProductAction):
         _decide_on_product(store, ProductAction(given.action), given.subject, given.reason)
     else:
@@ -108,16 +109,29 @@ def _list(store: ObjectStore, is_json: bool) -> None:
     history = PastTrainings().history(store)
     if is_json:
         trainings = TypeAdapter(list[Training]).dump_python(list(history.trainings), mode="json")
-        print(json.dumps(history._asdict() | {"trainings": trainings}, indent=2))
+        _show(json.dumps(history._asdict() | {"trainings": trainings}, indent=2))
         return
     table = Table("week", "model", "rows", "error", "skill", "week after", "state", box=None)
     for training in history.trainings:
         table.add_row(*map(one_line, _facts(training, history.usable_version)))
-    Console(width=MIN_WIDTH, highlight=False, markup=False).print(table)
+    console = Console(width=MIN_WIDTH, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+    lines = [captured.get().rstrip("\n")]
     if history.older:
-        print(f"{history.older:,} older trainings are not shown.")
+        lines.append(f"{history.older:,} older trainings are not shown.")
     if retired := sorted(retired_products(store)):
-        print(f"Retired products: {first_few(retired, max_names=len(retired))}.")
+        lines.append(f"Retired products: {first_few(retired, max_names=len(retired))}.")
+    _show("\n".join(lines))
+
+
+def _show(text: str) -> None:
+    """Print a text, of which whoever reads it may take only the beginning, as `head` does."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python would try to write the rest once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _facts(training: Training, usable_version: str | None) -> tuple[str, ...]:

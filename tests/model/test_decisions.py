@@ -1,6 +1,9 @@
 """Which model of a store counts after people pinned, withdrew or restored some."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from pipeline.stages.errors import ArtifactError
 from pipeline.stores.base import ObjectStore, open_store
 from pipeline.stores.timestamped_keys import name_of
 from pipeline.train_model import main as train_model
-from tests.support.helpers import SAMPLE_WEEKS, logged, names_in
+from tests.support.helpers import ROOT, SAMPLE_WEEKS, logged, names_in
 
 
 @pytest.fixture(params=["folder", "S3"])
@@ -101,6 +104,15 @@ def test_list_and_show_tell_the_state_and_the_facts(
     assert older in second[0] and "is not an ONNX model" in " ".join(" ".join(second).split())
     assert main(["show", newer, url]) == 0
     assert json.loads(capsys.readouterr().out)["dataset"]["rows"] == 1_000
+
+
+def test_a_list_of_which_nobody_reads_the_end_is_no_error(trained_store: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "pipeline.manage_models", "list", str(trained_store)]
+    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_model_that_is_not_there_is_named(
