@@ -19,6 +19,13 @@ const element = (name, text = "", attributes = {}) => {
   return made;
 };
 
+function shape(name, attributes, text = "") {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
+  made.textContent = text;
+  return made;
+}
+
 function ago(time) {
   const minutes = Math.max(0, (Date.now() - new Date(time)) / 60_000);
   if (minutes < 1) return "just now";
