@@ -5,6 +5,7 @@ no data, and asks the service's own API for all that it shows.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from secrets import token_urlsafe
 
@@ -60,7 +61,7 @@ def _answer(page: bytes) -> Response:
     """
     nonce = token_urlsafe(16)
     headers = page_headers(
-        f"script-src {own_sources(page, b'script')} {hash_source(REPORT_SCRIPT.encode())}",
+        f"script-src {_scripts_of(page)}",
         f"style-src 'nonce-{nonce}'",
         "connect-src 'self'",
         "img-src data:",
@@ -69,3 +70,9 @@ def _answer(page: bytes) -> Response:
     return Response(
         content, media_type="text/html", headers={**headers, "Cache-Control": "no-cache"}
     )
+
+
+@cache
+def _scripts_of(page: bytes) -> str:
+    """Return what a page may run: its own script, and that of a report that it opens."""
+    return f"{own_sources(page, b'script')} {hash_source(REPORT_SCRIPT.encode())}"

@@ -109,13 +109,15 @@ def newest_usable_model(store: ObjectStore) -> TimestampedKey | None:
     return find_newest([max(pinned)[1]], SUFFIX) if pinned else _newest_not_withdrawn(decided)
 
 
-def is_pinned(store: ObjectStore) -> bool:
-    """Tell whether people have chosen a model of this store in place of the newest.
+def newest_and_is_pinned(store: ObjectStore) -> tuple[TimestampedKey | None, bool]:
+    """Return the newest model that is not withdrawn, and whether people have chosen one instead.
 
     Raises:
         StoreError: the store cannot be listed.
     """
-    return any(one and one.action is Action.PIN for one in _decided_models(store).values())
+    decided = _decided_models(store)
+    is_pinned = any(one and one.action is Action.PIN for one in decided.values())
+    return _newest_not_withdrawn(decided), is_pinned
 
 
 def newest_not_withdrawn(store: ObjectStore) -> TimestampedKey | None:

@@ -148,7 +148,11 @@ def estimate_ratios(earlier: DispatchModel, grid: GridEstimates) -> Floats:
     at least the step in which the hours of its week came; shape (n_products,), NaN for products of
     which it never does, or which it does not know.
     """
-    before = champion_on_grid(earlier, grid)
+    return ratios_to(champion_on_grid(earlier, grid), earlier, grid)
+
+
+def ratios_to(before: Floats, earlier: DispatchModel, grid: GridEstimates) -> Floats:
+    """Return the same as `estimate_ratios`, from hours of the earlier model on the grid."""
     least = max(MIN_HOURS_FOR_RATIO, earlier.metadata.dataset.step_hours or 0.0)
     is_usable = before >= least  # no NaN is
     after = np.maximum(grid.hours, 0.0)  # no logarithm of what other rules refuse

@@ -19,7 +19,7 @@ from pipeline.model.page_style import REPORT_SCRIPT, STYLE
 from pipeline.model.reader import DispatchModel
 from pipeline.orders.row_rules import COLUMNS, REASON
 from pipeline.orders.weekly_dataset import WeeklyDataset
-from pipeline.release.champion import champion_on_grid, estimate_ratios
+from pipeline.release.champion import champion_on_grid, ratios_to
 from pipeline.report.changes import changes_in_words
 from pipeline.report.formatting import (
     change,
@@ -78,8 +78,11 @@ def render_report(
         model: the model.
         champion: the model that was in production then, or None without one to compare with.
     """
-    champion_hours = champion_on_grid(champion, model.grid) if champion else None
-    ratios = estimate_ratios(champion, model.grid) if champion else None
+    champion_hours = ratios = None
+    if champion:
+        champion_hours = champion_on_grid(champion, model.grid)
+        ratios = ratios_to(champion_hours, champion, model.grid)
+    errors = errors_of_products(model.test)
     return _template().render(
         version=version,
         metadata=metadata,
@@ -89,10 +92,10 @@ def render_report(
         page_style=STYLE,
         script=REPORT_SCRIPT,
         words=WORDS,
-        products=list_products(metadata, errors_of_products(model.test), model.grid, ratios),
+        products=list_products(metadata, errors, model.grid, ratios),
         has_champion=champion is not None,
         typical_reach=typical_reach(metadata, model.test),
-        panels=product_panels(metadata, dataset.orders, model, champion_hours),
+        panels=product_panels(metadata, dataset.orders, model, errors, champion_hours),
         figures=error_figures(model.test),
         **_rejected_table(dataset.rejected.rows),
     )

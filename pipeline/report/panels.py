@@ -89,6 +89,7 @@ def product_panels(
     metadata: ModelMetadata,
     orders: pd.DataFrame,
     model: TrainedModel,
+    errors: "pd.Series[float]",
     champion_hours: Floats | None,
 ) -> ProductPanels:
     """Choose the products to show, and draw them.
@@ -97,10 +98,10 @@ def product_panels(
         metadata: of the model.
         orders: the valid rows of the week.
         model: the model that was trained on them.
+        errors: from `errors_of_products`.
         champion_hours: estimates of the champion on the grid of the model, NaN for products that
             it does not know; None without champion.
     """
-    errors = errors_of_products(model.test)
     largest, worst = _shown_products(metadata, errors)
     is_outlier_of_week = model.noise.is_outlier
     panels = []

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pipeline.api.counts import StoreState
 from pipeline.api.service import DispatchService
 from pipeline.model.artifact import MODELS, REFUSED, SUFFIX
-from pipeline.model.decisions import is_pinned, newest_not_withdrawn
+from pipeline.model.decisions import newest_and_is_pinned
 from pipeline.model.reader import newest_model_key, try_artifact
 from pipeline.model.undelivered_alerts import count_undelivered
 from pipeline.stages.daemon_threads import Arguments, Result, in_daemon_thread
@@ -131,10 +131,10 @@ class ModelReloader:
 
 
 def _state_of(store: ObjectStore) -> StoreState:
-    newest = newest_not_withdrawn(store)
+    newest, is_pinned = newest_and_is_pinned(store)
     refused, _ = split_by_name(store.list_keys(REFUSED), (SUFFIX,))
     since = [one for one in refused if newest is None or one.moment > newest.moment]
-    return StoreState(count_undelivered(store), len(since), is_pinned(store))
+    return StoreState(count_undelivered(store), len(since), is_pinned)
 
 
 async def _awaited(

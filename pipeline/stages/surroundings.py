@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+CODE = Path(__file__).resolve().parents[2]
 COMMIT_VARIABLE = "GIT_COMMIT_HASH"
 """Bodywork sets it in every stage of a deployment, to the hash of the commit, perhaps shortened."""
 MIN_TRAINING_BYTES = 700 * 10**6
@@ -42,11 +43,10 @@ def refuse_missing_requirements(extra: str) -> None:
     Args:
         extra: of `pyproject.toml`, which the stage needs.
     """
-    code = Path(__file__).resolve().parents[2]
-    commit = os.environ.get(COMMIT_VARIABLE)
-    if not commit or not (code / ".git").exists():
+    commit = _deployed_commit()
+    if commit is None:
         return
-    project = tomllib.loads((code / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((CODE / "pyproject.toml").read_text())["project"]
     lacking = list(_lacking([*project["dependencies"], *project["optional-dependencies"][extra]]))
     if lacking:
         print(
@@ -80,18 +80,24 @@ def _faults() -> Iterator[str]:
         os.getcwd()
     except OSError as error:
         yield f"There is no working directory ({error.strerror}): start in one that exists."
-    yield from _commit_faults(Path(__file__).resolve().parents[2])
+    yield from _commit_faults()
 
 
-def _commit_faults(code: Path) -> Iterator[str]:
-    """Yield what is wrong if the code is a checkout of another commit than is named."""
+def _deployed_commit() -> str | None:
+    """Return the commit that is named, if the code is a checkout, which may be of another."""
     named = os.environ.get(COMMIT_VARIABLE)
-    if not named or not (code / ".git").exists():
+    return named if named and (CODE / ".git").exists() else None
+
+
+def _commit_faults() -> Iterator[str]:
+    """Yield what is wrong if the code is a checkout of another commit than is named."""
+    named = _deployed_commit()
+    if named is None:
         return
     try:
         # Nothing of it comes from outside, and Git is where the system has it.
         asked = subprocess.run(  # noqa: S603
-            ["git", "-C", str(code), "rev-parse", "HEAD"],  # noqa: S607
+            ["git", "-C", str(CODE), "rev-parse", "HEAD"],  # noqa: S607
             capture_output=True,
             text=True,
         )
